@@ -1,0 +1,67 @@
+# What a newcomer runs: `make demo`, `make test`. Everything else is for people who change swivel.
+#
+#   deps   install missing system packages by name (Debian, Ubuntu)
+#   demo   build, start a natural voice, run the demo; ARGS=--once places one call and ends
+#   test   every test, the ones over real sockets included
+#   bench  the figures of docs/benchmarks.md
+#   soak   the long forms of the tests
+#   lint   formatting, clippy, licences
+#   fmt    format
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help deps voice demo test bench soak lint fmt
+
+CACHE ?= $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache,/tmp))/swivel
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+
+CARGO  ?= cargo
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+ARGS   ?=
+
+# clang, libclang: bindings of RocksDB. build-essential: RocksDB itself. espeak-ng: the voice of a bare machine.
+# sip-tester, baresip: callers of the live tests. python3-venv: Piper and pocketsphinx.
+PACKAGES := build-essential clang libclang-dev espeak-ng sip-tester baresip-core python3 python3-venv curl ca-certificates
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+deps:
+	@scripts/deps $(PACKAGES)
+
+.venv/%/.ready: requirements/%.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-input --requirement $<
+	touch $@
+
+demo: deps voice
+	$(CARGO) build --release --locked --bin swivel
+	@scripts/demo $(ARGS)
+
+# A natural voice. Without it everything works, spoken by espeak-ng.
+voice: deps
+	@$(MAKE) --no-print-directory .venv/piper/.ready || echo "Piper could not be installed: espeak-ng will speak."
+
+test: deps voice .venv/test/.ready
+	$(CARGO) test --locked
+
+bench: deps
+	$(CARGO) build --release --locked --bin swivel
+	$(CARGO) bench --locked --bench packet_path
+	$(CARGO) bench --locked --bench rtp_floor
+	$(CARGO) bench --locked --bench calls
+
+# The same tests at full length, one after the other.
+soak: deps voice .venv/test/.ready
+	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
+		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
+
+lint: deps
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- --deny warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check; else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
+
+fmt:
+	$(CARGO) fmt
