@@ -1,0 +1,46 @@
+//! The user agent: one `Endpoint` that owns every transaction, dialog and INVITE usage of its listeners.
+//!
+//! Bytes, times and commands go in; `Transmit`s, `SipEvent`s and one deadline come out. Nothing here waits, opens a
+//! socket or reads a clock.
+//!
+//! - `endpoint`: state, inputs, outputs, timers.
+//! - `config`: listeners and settings.
+//! - `doorman`: who may call: the question asked of the directory.
+//! - `event`: everything that comes out.
+//! - `admission`: what is refused or answered without state: load, challenges, strangers.
+//! - `capability`, `multipart`: what we implement, and the refusals of the rest.
+//! - `reply`: building responses.
+//! - `requests`: client transactions.
+//! - `transport`: sockets, streams, and the addresses of ours that messages name.
+//! - `leg`: one INVITE usage.
+//! - `uas`, `uac`: an INVITE up to its final response, from either side.
+//! - `in_dialog`, `modify`, `prack`, `ending`: what happens inside a call.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
+
+mod admission;
+mod capability;
+pub mod config;
+pub mod doorman;
+mod ending;
+pub mod endpoint;
+pub mod event;
+mod in_dialog;
+mod leg;
+mod modify;
+mod multipart;
+mod prack;
+mod reply;
+mod requests;
+mod transport;
+mod uac;
+mod uas;
+
+pub use crate::sip::msg::Reason;
+pub use config::{EndpointConfig, Listener, Reliable};
+pub use doorman::{Doorman, Principal};
+pub use endpoint::{Endpoint, InviteRequest, Refusal, SipError, Target};
+pub use event::{Body, Counts, Direction, How, IncomingInvite, LegId, Side, SipEvent, Trace, Transmit};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! Building responses (RFC 3261 §8.2.6).
+
+use crate::sip::dialog::dialog::token;
+use crate::sip::msg::{Message, Name};
+
+/// A refusal of a request: its final response without the copied headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) status: u16,
+    /// Empty takes the standard phrase.
+    pub(super) reason: &'static str,
+    pub(super) headers: Vec<(Name, String)>,
+}
+
+impl Refused {
+    pub(super) fn new(status: u16) -> Self {
+        Self {
+            status,
+            reason: "",
+            headers: Vec::new(),
+        }
+    }
+
+    pub(super) fn because(status: u16, reason: &'static str) -> Self {
+        Self {
+            status,
+            reason,
+            headers: Vec::new(),
+        }
+    }
+
+    pub(super) fn with(mut self, name: Name, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// A response to `request`; `tag` is added to a To without one, except on 100 (§8.2.6.1).
+pub(super) fn response(request: &Message, status: u16, reason: &str, tag: Option<u64>) -> Message {
+    let tag = tag.filter(|_| status != 100).map(token);
+    request.reply(status, reason, tag.as_deref())
+}
+
+/// `text` without what could end a header line or begin another.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_text_from_outside_stays_on_its_line() {
+        assert_eq!(one_line("a\r\nVia: x\0"), "a  Via: x ");
+    }
+}
