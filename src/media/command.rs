@@ -1,0 +1,100 @@
+//! What a port can be told: where to send, what to play, what to record.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stream::StreamReader;
+use crate::audio::Clip;
+use crate::base::id::OpId;
+use crate::base::keys::Keys;
+use crate::sdp::Agreed;
+
+/// One instruction to a port. They are obeyed in the order given, within a few milliseconds.
+#[derive(Debug)]
+pub enum Command {
+    /// Where the peer is and what was agreed; also again after each re-negotiation.
+    Configure(Box<Plan>),
+    /// Plays `source` behind whatever plays already, without a gap. Each one is answered by exactly one
+    /// [`MediaEvent::Finished`](super::MediaEvent::Finished); several may share an `op`.
+    Play {
+        /// The operation the end is reported for.
+        op: OpId,
+        /// What to play.
+        source: Source,
+    },
+    /// Ends everything queued, playing or being sent under this operation.
+    Cancel(OpId),
+    /// Sends keys to the peer: as telephone-events when agreed, otherwise as tones. Audio waits meanwhile.
+    SendDigits {
+        /// The operation the end is reported for.
+        op: OpId,
+        /// `0`–`9`, `*`, `#`, `A`–`D`; `w` waits half a second, `W` a second. Anything else is passed over.
+        digits: String,
+        /// How long each key is held, in milliseconds; at least 40.
+        duration_ms: u32,
+        /// The pause after each key, in milliseconds; at least 40.
+        gap_ms: u32,
+    },
+    /// Records what the peer says. Answered by exactly one [`MediaEvent::Recorded`](super::MediaEvent::Recorded).
+    Record {
+        /// The operation the end is reported for.
+        op: OpId,
+        /// Where to and until when.
+        spec: RecordSpec,
+    },
+    /// Ends the recording of this operation and keeps it.
+    StopRecord(OpId),
+    /// Sends silence in place of what plays; sources go on underneath.
+    Mute(bool),
+    /// Whether keys may be found in the audio when no telephone-events were agreed (they are by default). Turned off
+    /// once the peer has sent keys another way, such as INFO.
+    Inband(bool),
+    /// Ends everything that plays or waits to be played.
+    Flush,
+}
+
+/// Where the peer is and what was agreed with it.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The outcome of offer and answer.
+    pub agreed: Agreed,
+    /// Whether media may come from elsewhere than the session description says (the peer is behind a NAT).
+    pub latch: bool,
+    /// Where the signalling comes from; the preferred source while learning.
+    pub signalling_ip: IpAddr,
+    /// Report silence of the peer after so long.
+    pub timeout: Option<Duration>,
+    /// Our canonical name in RTCP (RFC 3550 §6.5.1); the same for all media of a call, unguessable.
+    pub cname: String,
+}
+
+/// What a port can play.
+#[derive(Debug)]
+pub enum Source {
+    /// A whole clip.
+    Clip(Arc<Clip>),
+    /// Silence: for so long, or until cancelled.
+    Silence(Option<Duration>),
+    /// A tone rendered to a clip; `true` repeats it until cancelled.
+    Tone(Arc<Clip>, bool),
+    /// Audio that arrives while it plays.
+    Stream(StreamReader),
+    /// The peer hears itself, until cancelled.
+    Echo,
+}
+
+/// What to record and until when.
+#[derive(Debug, Clone)]
+pub struct RecordSpec {
+    /// The file, below the configured directory: relative to it, or absolute and inside it. Each part is
+    /// `[A-Za-z0-9_-]{1,64}`, the last with `.wav`.
+    pub path: PathBuf,
+    /// The longest recording; cut to the sample.
+    pub max: Duration,
+    /// End after so much silence.
+    pub silence: Option<Duration>,
+    /// Keys that end it.
+    pub finish_on: Keys,
+}

@@ -1,0 +1,38 @@
+//! The media engine: worker threads that send and receive RTP for every call.
+//!
+//! The signalling thread holds [`Media`] (take a port) and one [`Port`] a leg (tell it what to do), and reads
+//! [`MediaEvents`]. A worker is pure (`Worker::tick(now, io)`), so the deterministic world runs the same one inline.
+//!
+//! - `config`, `command`, `event`: what goes in and what comes out.
+//! - `engine`: handles, threads, the keeper. `link`: the way from a handle to a worker.
+//! - `pool`: bound RTP/RTCP pairs, quarantine. `io`: sockets, clock and bell. `sim`: the same, simulated.
+//! - `worker`: the table of ports; `wheel`: which port is due in which 5 ms slot.
+//! - `port`: one port's state: playing, receiving, keys, RTCP.
+//! - `stream`: audio that arrives while it plays. `record`: WAV files, written by the recorder thread.
+
+pub mod sim;
+
+mod command;
+mod config;
+mod engine;
+mod event;
+mod io;
+mod keeper;
+mod link;
+mod pool;
+mod port;
+mod record;
+mod stream;
+mod wheel;
+mod worker;
+
+pub use command::{Command, Plan, RecordSpec, Source};
+pub use config::{MediaConfig, MediaError, PortRange, PortRangeError};
+pub use engine::{InlineWorker, Media, Port};
+pub use event::{Finish, MediaEvent, MediaEvents, PortStats, RecordEnd, Via};
+pub use io::{Channel, PacketIo, PortKey, Received};
+pub use pool::{Pair, PoolCounts};
+pub use stream::{STREAM_RATE_HZ, StreamReader, StreamWriter, stream};
+
+#[cfg(test)]
+mod tests;

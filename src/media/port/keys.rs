@@ -1,0 +1,213 @@
+//! Keys being sent: as telephone-events, or as tones when none were agreed.
+
+use std::collections::VecDeque;
+
+use super::Note;
+use crate::audio::dtmf_tone;
+use crate::base::id::OpId;
+use crate::media::event::Finish;
+use crate::rtp::EventSender;
+use crate::rtp::RtpTime;
+use crate::rtp::event::{Event, EventSlot};
+
+/// What the keys want of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeySlot {
+    /// Nothing: play.
+    Idle,
+    /// Send nothing.
+    Pause,
+    /// Send this event packet.
+    Packet {
+        /// First packet of the event.
+        marker: bool,
+        /// Timestamp of the event's beginning.
+        timestamp: RtpTime,
+        /// The four bytes.
+        payload: [u8; 4],
+    },
+    /// Send the samples in the buffer.
+    Tone,
+}
+
+/// Sequences of keys, one after another.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    ops: VecDeque<Sequence>,
+    /// Made with the first sequence.
+    sender: Option<Box<EventSender>>,
+    rest_ms: u32,
+}
+
+#[derive(Debug)]
+struct Sequence {
+    op: OpId,
+    keys: VecDeque<char>,
+    duration_ms: u32,
+    gap_ms: u32,
+    /// The whole sequence as samples, and how much of them was sent; for peers without telephone-event.
+    tones: Option<(Vec<i16>, usize)>,
+}
+
+impl Keys {
+    pub(super) fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Queues a sequence. `false`: too many wait already.
+    pub(super) fn push(&mut self, op: OpId, keys: &str, duration_ms: u32, gap_ms: u32, events: bool) -> bool {
+        if self.ops.len() >= WAITING_SEQUENCES {
+            return false;
+        }
+        let duration_ms = duration_ms.clamp(LEAST_MS, MOST_MS);
+        let gap_ms = gap_ms.clamp(LEAST_MS, MOST_MS);
+        let keys: VecDeque<char> = keys.chars().take(MOST_KEYS).collect();
+        let tones = (!events).then(|| (render(&keys, duration_ms, gap_ms), 0));
+        self.sender
+            .get_or_insert_with(|| Box::new(EventSender::new(EVENT_CLOCK_HZ)));
+        self.ops.push_back(Sequence {
+            op,
+            keys,
+            duration_ms,
+            gap_ms,
+            tones,
+        });
+        true
+    }
+
+    pub(super) fn cancel(&mut self, op: OpId, notes: &mut VecDeque<Note>) {
+        if self.ops.front().is_some_and(|s| s.op == op) {
+            self.rest_ms = 0;
+            if let Some(sender) = &mut self.sender {
+                sender.cancel();
+            }
+        }
+        self.ops.retain(|s| {
+            if s.op == op {
+                notes.push_back(Note::Finished(op, Finish::Cancelled));
+            }
+            s.op != op
+        });
+    }
+
+    pub(super) fn cancel_all(&mut self, notes: &mut VecDeque<Note>) {
+        notes.extend(self.ops.drain(..).map(|s| Note::Finished(s.op, Finish::Cancelled)));
+    }
+
+    /// What to do in the slot that begins at `now`. `events`: telephone-events are agreed. Samples go to `pcm`.
+    pub(super) fn slot(
+        &mut self,
+        now: RtpTime,
+        slot_ms: u8,
+        events: bool,
+        notes: &mut VecDeque<Note>,
+        pcm: &mut Vec<i16>,
+    ) -> KeySlot {
+        let Some(sender) = &mut self.sender else {
+            return KeySlot::Idle;
+        };
+        let slot_ms = u32::from(slot_ms);
+        if events {
+            match sender.slot(now, slot_ms) {
+                EventSlot::Packet {
+                    marker,
+                    timestamp,
+                    payload,
+                } => {
+                    return KeySlot::Packet {
+                        marker,
+                        timestamp,
+                        payload,
+                    };
+                }
+                EventSlot::Pause => return KeySlot::Pause,
+                EventSlot::Audio => {}
+            }
+        }
+        if self.rest_ms > 0 {
+            self.rest_ms = self.rest_ms.saturating_sub(slot_ms);
+            return KeySlot::Pause;
+        }
+        while let Some(front) = self.ops.front_mut() {
+            if let Some((tones, at)) = &mut front.tones {
+                let rest = tones.get(*at..).unwrap_or_default();
+                let want = slot_ms as usize * TONE_SAMPLES_PER_MS;
+                pcm.clear();
+                pcm.extend_from_slice(rest.get(..want).unwrap_or(rest));
+                if !pcm.is_empty() {
+                    *at += pcm.len();
+                    pcm.resize(want, 0);
+                    return KeySlot::Tone;
+                }
+            } else if !events {
+                // Agreed when it was queued, and no longer: it cannot be sent.
+                notes.push_back(Note::Finished(front.op, Finish::Failed));
+                self.ops.pop_front();
+                continue;
+            } else if let Some(key) = front.keys.pop_front() {
+                if let Some(rest) = pause_ms(key) {
+                    self.rest_ms = rest.saturating_sub(slot_ms);
+                    return KeySlot::Pause;
+                }
+                let sending = Event::from_digit(key).is_some_and(|e| sender.push(e, front.duration_ms, front.gap_ms));
+                if sending
+                    && let EventSlot::Packet {
+                        marker,
+                        timestamp,
+                        payload,
+                    } = sender.slot(now, slot_ms)
+                {
+                    return KeySlot::Packet {
+                        marker,
+                        timestamp,
+                        payload,
+                    };
+                }
+                continue;
+            }
+            notes.push_back(Note::Finished(front.op, Finish::Done));
+            self.ops.pop_front();
+        }
+        KeySlot::Idle
+    }
+}
+
+fn pause_ms(key: char) -> Option<u32> {
+    match key {
+        'w' => Some(500),
+        'W' => Some(1000),
+        _ => None,
+    }
+}
+
+/// The whole sequence as samples.
+fn render(keys: &VecDeque<char>, duration_ms: u32, gap_ms: u32) -> Vec<i16> {
+    let mut out = Vec::new();
+    let silence = |ms: u32| std::iter::repeat_n(0, ms as usize * TONE_SAMPLES_PER_MS);
+    for key in keys {
+        if let Some(rest) = pause_ms(*key) {
+            out.extend(silence(rest));
+        } else if Event::from_digit(*key).is_some() {
+            out.extend(dtmf_tone(*key, duration_ms));
+            out.extend(silence(gap_ms));
+        }
+        if out.len() > MOST_TONE_SAMPLES {
+            break;
+        }
+    }
+    out
+}
+
+/// The clock of telephone-event beside a telephone codec.
+const EVENT_CLOCK_HZ: u32 = 8000;
+const TONE_SAMPLES_PER_MS: usize = 8;
+/// Shortest key and shortest gap (sip.md §11).
+const LEAST_MS: u32 = 40;
+/// Longest key and longest gap.
+const MOST_MS: u32 = 10_000;
+/// Longest sequence.
+const MOST_KEYS: usize = 256;
+/// Two minutes of tones.
+const MOST_TONE_SAMPLES: usize = 120 * 8000;
+/// Sequences that may wait.
+const WAITING_SEQUENCES: usize = 16;

@@ -1,0 +1,438 @@
+//! One port: everything a worker keeps for one leg's media. Pure.
+//!
+//! - here: the port's slot (hear, speak, watch), instructions, notes for the signalling thread.
+//! - `play`: the queue of sources. `keys`: keys being sent. `hear`: what arrives. `reports`: RTCP.
+//! - `session`: what was agreed with the peer, and where it is.
+
+mod hear;
+mod keys;
+mod play;
+mod reports;
+mod session;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+pub(super) use play::Audio;
+
+use self::hear::Hearing;
+use self::keys::{KeySlot, Keys};
+use self::play::Queue;
+use self::reports::Reports;
+use self::session::Session;
+use super::command::Plan;
+use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Via};
+use super::io::{Channel, PacketIo, PortKey};
+use super::link::Message;
+use super::record::Tap;
+use super::wheel::Place;
+use crate::base::id::{OpId, PortId};
+use crate::base::rng::Rng;
+use crate::base::time::UnixMicros;
+use crate::rtp::{Header, RtpSender};
+
+/// The state of one port.
+#[derive(Debug)]
+pub(super) struct PortState {
+    id: PortId,
+    /// Where it stands on the wheel.
+    pub(super) place: Place,
+    /// Whether it is on the worker's list of ports with notes.
+    pub(super) listed: bool,
+    sender: RtpSender,
+    session: Option<Session>,
+    queue: Queue,
+    keys: Keys,
+    hearing: Hearing,
+    tap: Option<Tap>,
+    reports: Reports,
+    muted: bool,
+    keepalive: Option<Duration>,
+    last_sent: Option<Instant>,
+    notes: VecDeque<Note>,
+    stats: PortStats,
+}
+
+/// What a port has to say, until the ring has room for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Note {
+    Finished(OpId, Finish),
+    Digit(char, Via),
+    Silent,
+}
+
+/// Buffers every port of a worker uses in turn.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    /// The packet being built.
+    packet: Vec<u8>,
+    /// The samples being looked at.
+    pcm: Vec<i16>,
+    /// An RTCP packet being built.
+    rtcp: [u8; crate::rtp::rtcp::Report::MAX_LEN],
+}
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        Self {
+            packet: Vec::with_capacity(Header::LEN + 8 * 1024),
+            pcm: Vec::with_capacity(8 * 1024),
+            rtcp: [0; crate::rtp::rtcp::Report::MAX_LEN],
+        }
+    }
+}
+
+/// The wall clock, as far as RTCP needs one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WallClock {
+    pub(super) begin: Instant,
+    pub(super) unix: UnixMicros,
+}
+
+impl WallClock {
+    /// NTP time: seconds since 1900 above, fraction below.
+    fn ntp(&self, now: Instant) -> u64 {
+        let micros = self.unix.plus(now.saturating_duration_since(self.begin)).0;
+        let seconds = (micros / 1_000_000).wrapping_add(SECONDS_1900_TO_1970);
+        let fraction = ((micros % 1_000_000) << 32) / 1_000_000;
+        (seconds << 32) | fraction
+    }
+}
+
+/// What a port needs of its worker for a moment.
+pub(super) struct Context<'a, I> {
+    pub(super) now: Instant,
+    pub(super) io: &'a mut I,
+    pub(super) key: PortKey,
+    pub(super) scratch: &'a mut Scratch,
+    pub(super) rng: &'a mut Rng,
+    pub(super) clock: WallClock,
+}
+
+impl PortState {
+    pub(super) fn new(id: PortId, keepalive: Option<Duration>, rng: &mut Rng) -> Self {
+        Self {
+            id,
+            place: Place::default(),
+            listed: false,
+            sender: RtpSender::new(rng),
+            session: None,
+            queue: Queue::default(),
+            keys: Keys::default(),
+            hearing: Hearing::default(),
+            tap: None,
+            reports: Reports::default(),
+            muted: false,
+            keepalive,
+            last_sent: None,
+            notes: VecDeque::new(),
+            stats: PortStats::default(),
+        }
+    }
+
+    pub(super) fn id(&self) -> PortId {
+        self.id
+    }
+
+    /// The length of its packets in ms: the time from slot to slot.
+    pub(super) fn period_ms(&self) -> u8 {
+        self.session.as_ref().map_or(DEFAULT_PTIME_MS, |s| s.ptime_ms)
+    }
+
+    /// Obeys an instruction. May allocate: this is not the tick.
+    pub(super) fn obey<I: PacketIo>(&mut self, message: Message, cx: &mut Context<'_, I>) {
+        match message {
+            Message::Configure(_, plan) => self.configure(*plan, cx),
+            Message::Play(_, op, audio) => {
+                if self.queue.len() >= QUEUED_SOURCES {
+                    self.notes.push_back(Note::Finished(op, Finish::Failed));
+                } else {
+                    self.queue.push(op, audio);
+                }
+            }
+            Message::Prepared(_, ticket, frames) => self.queue.prepared(ticket, &frames),
+            Message::Cancel(_, op) => {
+                self.queue.cancel(Some(op), &mut self.notes);
+                self.keys.cancel(op, &mut self.notes);
+            }
+            Message::Flush(_) => self.queue.cancel(None, &mut self.notes),
+            Message::SendDigits {
+                op,
+                digits,
+                duration_ms,
+                gap_ms,
+                ..
+            } => {
+                let events = self.session.as_ref().is_none_or(|s| s.dtmf_payload_type.is_some());
+                if !self.keys.push(op, &digits, duration_ms, gap_ms, events) {
+                    self.notes.push_back(Note::Finished(op, Finish::Failed));
+                }
+            }
+            Message::Record(_, tap) => {
+                if let Some(other) = self.tap.replace(tap) {
+                    other.end(RecordEnd::Stopped);
+                }
+            }
+            Message::StopRecord(_, op) => {
+                if self.tap.as_ref().is_some_and(|t| t.op() == op) {
+                    self.end_recording(RecordEnd::Stopped);
+                }
+            }
+            Message::Mute(_, on) => self.muted = on,
+            Message::Inband(_, on) => self.hearing.inband = on,
+            Message::Attach(..) | Message::Detach(_) => {}
+        }
+        self.hearing
+            .prepare(self.session.as_ref(), self.tap.is_some() || self.queue.has_echo());
+        // Whatever ends on the tick finds room for its note.
+        self.notes.reserve(self.queue.len() + self.keys.len() + KEPT_NOTES);
+    }
+
+    fn configure<I: PacketIo>(&mut self, plan: Plan, cx: &mut Context<'_, I>) {
+        let before = self.session.take();
+        let was = before.as_ref().map(Session::signalled);
+        if before.as_ref().is_some_and(|b| b.accepts != plan.agreed.accepts) {
+            self.hearing.restart_playout();
+        }
+        let session = Session::new(cx.now, plan, before);
+        if was != Some(session.signalled()) {
+            self.hearing.restart();
+        }
+        if was.is_none() {
+            self.reports.start(cx.now, cx.rng);
+        }
+        // Released, so that the learning window can see other sources; bound again once nothing is left to learn.
+        cx.io.connect(cx.key, Channel::Rtp, None);
+        self.hearing.heard_at(cx.now);
+        self.session = Some(session);
+    }
+
+    /// One packet period: take what was heard, send what is next, look after time-outs and reports. `late`: the slot
+    /// was so long ago that its packet would only be noise; time passes, nothing is sent.
+    pub(super) fn slot<I: PacketIo>(&mut self, cx: &mut Context<'_, I>, late: bool) {
+        self.hear(cx);
+        self.speak(cx, late);
+        self.watch(cx);
+    }
+
+    /// A packet arrived.
+    pub(super) fn receive<I: PacketIo>(
+        &mut self,
+        cx: &mut Context<'_, I>,
+        channel: Channel,
+        from: std::net::SocketAddr,
+        bytes: &[u8],
+    ) {
+        let Some(session) = &mut self.session else {
+            self.stats.strangers += 1;
+            return;
+        };
+        let shared_port = channel == Channel::Rtp && session.rtcp_mux && crate::rtp::packet::is_rtcp(bytes);
+        if channel == Channel::Rtcp || shared_port {
+            let ssrc = self.sender.ssrc();
+            self.reports.receive(
+                cx.now,
+                cx.clock.ntp(cx.now),
+                session,
+                &mut self.hearing,
+                ssrc,
+                from,
+                bytes,
+                &mut self.stats,
+            );
+            return;
+        }
+        let Some(heard) = self.hearing.packet(cx.now, session, from, bytes, &mut self.stats) else {
+            return;
+        };
+        if heard.moved {
+            session.latched();
+        }
+        for key in heard.keys {
+            self.digit(key, Via::Event);
+        }
+    }
+
+    /// Decoded sound for whoever wants it: recording, key detector, echo.
+    fn hear<I>(&mut self, cx: &mut Context<'_, I>) {
+        if let Some(key) = self.hearing.timeout(cx.now) {
+            self.digit(key, Via::Event);
+        }
+        for _ in 0..self.hearing.periods(self.period_ms()) {
+            let Some(sound) = self.hearing.frame(&mut cx.scratch.pcm) else {
+                return;
+            };
+            if self.tap.as_mut().is_some_and(|tap| !tap.push(&cx.scratch.pcm)) {
+                self.tap = None;
+            }
+            if self.queue.is_echoing() && sound {
+                self.queue.echo(&cx.scratch.pcm);
+            }
+            if let Some(key) = self.hearing.detect(&cx.scratch.pcm) {
+                self.digit(key, Via::Inband);
+            }
+        }
+    }
+
+    fn speak<I: PacketIo>(&mut self, cx: &mut Context<'_, I>, late: bool) {
+        let Some(session) = &self.session else { return };
+        if late {
+            self.sender.pause();
+            self.sender.advance(session.ticks);
+            return;
+        }
+        let Scratch { packet, pcm, .. } = &mut *cx.scratch;
+        packet.clear();
+        packet.resize(Header::LEN, 0);
+        let target = Header::LEN + session.frame_bytes;
+        let events = session.dtmf_payload_type.is_some();
+        let header = match self
+            .keys
+            .slot(self.sender.timestamp(), session.ptime_ms, events, &mut self.notes, pcm)
+        {
+            KeySlot::Packet {
+                marker,
+                timestamp,
+                payload,
+            } => {
+                packet.extend_from_slice(&payload);
+                // Audio comes back with a marker.
+                self.sender.pause();
+                let payload_type = session.dtmf_payload_type.unwrap_or_default();
+                session
+                    .sends
+                    .then(|| self.sender.header(marker, payload_type, timestamp, payload.len()))
+            }
+            KeySlot::Pause => None,
+            KeySlot::Tone => {
+                session.codec.encode(pcm, packet);
+                session
+                    .sends
+                    .then(|| self.sender.audio(session.payload_type, session.frame_bytes))
+            }
+            KeySlot::Idle => {
+                let mut any = self.queue.fill(session, target, packet, pcm, &mut self.notes);
+                let quiet = |last: Instant, every| cx.now.saturating_duration_since(last) >= every;
+                let keepalive = self
+                    .keepalive
+                    .is_some_and(|every| self.last_sent.is_some_and(|last| quiet(last, every)));
+                if (any && self.muted) || (!any && keepalive) {
+                    packet.truncate(Header::LEN);
+                    packet.resize(target, session.silence_byte);
+                    any = true;
+                }
+                (any && session.sends).then(|| self.sender.audio(session.payload_type, session.frame_bytes))
+            }
+        };
+        match (header, session.remote()) {
+            (Some(header), Some(to)) => {
+                if let Some(head) = packet.first_chunk_mut::<{ Header::LEN }>() {
+                    *head = header.bytes();
+                }
+                let sent = cx.io.send(cx.key, Channel::Rtp, to, packet);
+                self.last_sent = Some(cx.now);
+                self.stats.packets_sent += 1;
+                self.stats.bytes_sent += (packet.len() - Header::LEN) as u64;
+                self.stats.send_errors += u64::from(!sent);
+            }
+            (Some(_), None) | (None, _) => self.sender.pause(),
+        }
+        self.sender.advance(session.ticks);
+    }
+
+    fn watch<I: PacketIo>(&mut self, cx: &mut Context<'_, I>) {
+        let Some(session) = &mut self.session else { return };
+        // From its first moment a port counts as having sent, so that the keepalive has something to count from.
+        self.last_sent.get_or_insert(cx.now);
+        if let Some(peer) = session.settled(cx.now) {
+            // Nothing more is learned: the kernel may drop strangers for us, and a connected send is cheaper.
+            cx.io.connect(cx.key, Channel::Rtp, Some(peer));
+        }
+        if self.hearing.silent_too_long(cx.now, session.timeout) && self.notes.len() < self.notes.capacity() {
+            self.notes.push_back(Note::Silent);
+        }
+        if self.reports.is_due(cx.now, cx.rng) {
+            self.report(cx, false);
+        }
+    }
+
+    fn report<I: PacketIo>(&mut self, cx: &mut Context<'_, I>, bye: bool) {
+        let Some(session) = &self.session else { return };
+        let ntp = cx.clock.ntp(cx.now);
+        let rtcp = &mut cx.scratch.rtcp;
+        let Some(len) = self
+            .reports
+            .write(cx.now, ntp, &self.sender, &mut self.hearing, &session.cname, bye, rtcp)
+        else {
+            return;
+        };
+        if let (Some((channel, to)), Some(bytes)) = (session.rtcp_remote(), rtcp.get(..len)) {
+            cx.io.send(cx.key, channel, to, bytes);
+        }
+    }
+
+    fn digit(&mut self, digit: char, via: Via) {
+        self.stats.digits = self.stats.digits.saturating_add(1);
+        // What must end keeps its room; a flood of keys that nobody reads does not.
+        if self.notes.capacity() - self.notes.len() > self.queue.len() + self.keys.len() + 1 {
+            self.notes.push_back(Note::Digit(digit, via));
+        }
+        if self.tap.as_ref().is_some_and(|t| t.finish_on().contains(digit)) {
+            self.end_recording(RecordEnd::Key(digit));
+        }
+    }
+
+    fn end_recording(&mut self, why: RecordEnd) {
+        if let Some(tap) = self.tap.take() {
+            tap.end(why);
+        }
+    }
+
+    /// Says goodbye and ends everything. What it still has to say follows by [`next_event`](Self::next_event).
+    pub(super) fn close<I: PacketIo>(&mut self, cx: &mut Context<'_, I>) -> PortStats {
+        if self.sender.packets() > 0 {
+            self.report(cx, true);
+        }
+        self.queue.cancel(None, &mut self.notes);
+        self.keys.cancel_all(&mut self.notes);
+        self.end_recording(RecordEnd::Closed);
+        let mut stats = self.stats;
+        stats.underruns = self.queue.underruns();
+        self.hearing.fill_in(&mut stats, self.session.as_ref());
+        self.reports.fill_in(&mut stats);
+        stats
+    }
+
+    /// Whether it has something to say.
+    pub(super) fn has_notes(&self) -> bool {
+        !self.notes.is_empty()
+    }
+
+    /// The oldest thing it has to say; it stays until [`forget_note`](Self::forget_note).
+    pub(super) fn next_event(&self) -> Option<MediaEvent> {
+        let port = self.id;
+        self.notes.front().map(|note| match *note {
+            Note::Finished(op, why) => MediaEvent::Finished { port, op, why },
+            Note::Digit(digit, via) => MediaEvent::Digit {
+                port,
+                digit,
+                via,
+                duration_ms: 0,
+            },
+            Note::Silent => MediaEvent::Silent { port },
+        })
+    }
+
+    pub(super) fn forget_note(&mut self) {
+        self.notes.pop_front();
+    }
+}
+
+/// The length of packets until something else is agreed.
+const DEFAULT_PTIME_MS: u8 = 20;
+/// Sources that may wait on one port.
+const QUEUED_SOURCES: usize = 64;
+/// Keys that may wait on one port for the signalling thread, and a time-out.
+const KEPT_NOTES: usize = 33;
+/// NTP's epoch.
+const SECONDS_1900_TO_1970: u64 = 2_208_988_800;

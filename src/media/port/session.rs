@@ -1,0 +1,139 @@
+//! What was agreed with the peer, and where it is.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use crate::audio::Codec;
+use crate::media::command::Plan;
+use crate::media::io::Channel;
+use crate::rtp::Latch;
+use crate::rtp::latch::LatchConfig;
+use crate::sdp::Direction;
+
+/// One plan in force.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) codec: Codec,
+    pub(super) payload_type: u8,
+    pub(super) accepts: SmallVec<[(u8, Codec); 4]>,
+    pub(super) dtmf_payload_type: Option<u8>,
+    pub(super) ptime_ms: u8,
+    pub(super) rtcp_mux: bool,
+    /// Whether we may send: the direction allows it and the peer does not hold us.
+    pub(super) sends: bool,
+    pub(super) timeout: Option<Duration>,
+    pub(super) cname: String,
+    /// Payload bytes in a packet.
+    pub(super) frame_bytes: usize,
+    /// RTP clock ticks in a packet.
+    pub(super) ticks: u32,
+    /// The payload byte that sounds like nothing.
+    pub(super) silence_byte: u8,
+    pub(super) latch: Latch,
+    latching: LatchConfig,
+    signalled_rtcp: SocketAddr,
+    /// Where RTCP of a peer behind a NAT really comes from.
+    learned_rtcp: Option<SocketAddr>,
+    /// Whether the socket was bound to the peer.
+    settled: bool,
+}
+
+impl Session {
+    pub(super) fn new(now: Instant, plan: Plan, before: Option<Session>) -> Self {
+        let agreed = plan.agreed;
+        let ptime_ms = agreed.ptime_ms.clamp(10, 60);
+        let mut silence = Vec::new();
+        agreed.codec.silence(usize::from(ptime_ms), &mut silence);
+        let latching = LatchConfig {
+            signalled: agreed.remote_rtp,
+            signalling_ip: plan.signalling_ip,
+            nat: plan.latch,
+            window: LEARNING_WINDOW,
+        };
+        let moved = before
+            .as_ref()
+            .is_none_or(|b| b.latching.signalled != latching.signalled);
+        let (latch, learned_rtcp) = match before {
+            // A refresh of the same session must not forget where a peer behind a NAT really is.
+            Some(mut before) => {
+                before.latch.renegotiated(now, &before.latching, latching);
+                (before.latch, before.learned_rtcp.filter(|_| !moved))
+            }
+            None => (Latch::new(now, latching), None),
+        };
+        Self {
+            codec: agreed.codec,
+            payload_type: agreed.payload_type,
+            accepts: agreed.accepts,
+            dtmf_payload_type: agreed.dtmf_payload_type,
+            ptime_ms,
+            rtcp_mux: agreed.rtcp_mux,
+            sends: !agreed.held && matches!(agreed.direction, Direction::SendRecv | Direction::SendOnly),
+            timeout: plan.timeout,
+            cname: plan.cname,
+            frame_bytes: silence.len(),
+            ticks: agreed.codec.ticks_per_ms() * u32::from(ptime_ms),
+            silence_byte: silence.first().copied().unwrap_or(0),
+            latch,
+            latching,
+            signalled_rtcp: agreed.remote_rtcp,
+            learned_rtcp,
+            settled: false,
+        }
+    }
+
+    /// Where the peer said it would be.
+    pub(super) fn signalled(&self) -> SocketAddr {
+        self.latching.signalled
+    }
+
+    /// Where RTP goes; `None` while there is no such place.
+    pub(super) fn remote(&self) -> Option<SocketAddr> {
+        Some(self.latch.remote()).filter(is_reachable)
+    }
+
+    /// Where RTCP goes, and from which of our ports.
+    pub(super) fn rtcp_remote(&self) -> Option<(Channel, SocketAddr)> {
+        let rtp = self.remote()?;
+        if self.rtcp_mux {
+            return Some((Channel::Rtp, rtp));
+        }
+        let to = match self.learned_rtcp {
+            Some(learned) => learned,
+            None if rtp == self.latching.signalled => self.signalled_rtcp,
+            // The peer is elsewhere than it said: the neighbour of where its RTP comes from is the best guess.
+            None => SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?),
+        };
+        Some((Channel::Rtcp, to)).filter(|(_, to)| is_reachable(to))
+    }
+
+    /// RTCP came from the host media comes from.
+    pub(super) fn rtcp_from(&mut self, from: SocketAddr) {
+        if !self.rtcp_mux && from != self.signalled_rtcp {
+            self.learned_rtcp = Some(from);
+        }
+    }
+
+    /// Our packets go elsewhere from now on.
+    pub(super) fn latched(&mut self) {
+        self.learned_rtcp = None;
+    }
+
+    /// Once, when no other source can be learned any more: the peer it ended with.
+    pub(super) fn settled(&mut self, now: Instant) -> Option<SocketAddr> {
+        if self.settled || !self.latch.is_locked(now) {
+            return None;
+        }
+        self.settled = true;
+        self.remote()
+    }
+}
+
+fn is_reachable(address: &SocketAddr) -> bool {
+    !address.ip().is_unspecified() && address.port() != 0
+}
+
+/// How long after the answer media may move to where it really comes from (sip.md §11: 500 ms to 3 s).
+const LEARNING_WINDOW: Duration = Duration::from_secs(3);

@@ -1,0 +1,229 @@
+//! A recording's file: opened below one directory, never through a link, `.part` until it is whole.
+
+use std::fs::File;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Component, Path};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+
+use crate::audio::wav;
+use crate::base::id::is_safe_name;
+
+/// The directory of all recordings.
+#[derive(Debug)]
+pub(super) struct Directory(OwnedFd);
+
+impl Directory {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        if path.as_os_str().is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "no recordings directory is configured",
+            ));
+        }
+        Ok(Self(rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty())?))
+    }
+
+    /// Makes `path` (relative) with `.part` behind its name, and the directories above it.
+    pub(super) fn create(&self, path: &Path) -> io::Result<PartFile> {
+        let refused = || {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a safe name below the recordings directory",
+            )
+        };
+        let mut names = Vec::new();
+        for component in path.components() {
+            match component {
+                Component::Normal(name) => names.push(name.to_str().ok_or_else(refused)?),
+                Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => {
+                    return Err(refused());
+                }
+            }
+        }
+        let name = names.pop().ok_or_else(refused)?;
+        let stem = name.strip_suffix(".wav").ok_or_else(refused)?;
+        if names.len() > DEEPEST || !names.iter().chain([&stem]).all(|n| is_safe_name(n)) {
+            return Err(refused());
+        }
+        let mut directory = self.0.try_clone()?;
+        for above in names {
+            match rustix::fs::mkdirat(&directory, above, Mode::RWXU) {
+                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            directory = rustix::fs::openat(&directory, above, DIRECTORY, Mode::empty())?;
+        }
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let part = format!("{name}.part");
+        let file = File::from(rustix::fs::openat(
+            &directory,
+            part.as_str(),
+            flags,
+            Mode::RUSR | Mode::WUSR,
+        )?);
+        let mut file = PartFile {
+            file: Some(file),
+            directory,
+            name: name.to_owned(),
+            buffer: Vec::with_capacity(BUFFER_BYTES + 1024),
+        };
+        file.buffer.extend_from_slice(&wav::header(RATE_HZ, 1, 0));
+        Ok(file)
+    }
+
+    /// What an ordinary user may still write, in bytes.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        rustix::fs::fstatvfs(&self.0)
+            .ok()
+            .map(|s| s.f_bavail.saturating_mul(s.f_frsize))
+    }
+}
+
+/// A WAV file being written. Dropped without [`finish`](Self::finish), it disappears.
+#[derive(Debug)]
+pub(super) struct PartFile {
+    /// `None` once it is finished.
+    file: Option<File>,
+    directory: OwnedFd,
+    name: String,
+    buffer: Vec<u8>,
+}
+
+impl PartFile {
+    pub(super) fn write(&mut self, pcm: &[i16]) -> io::Result<()> {
+        wav::samples(pcm, &mut self.buffer);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Completes the header, makes everything durable and gives the file its name. A full disk costs the samples that
+    /// did not fit, not the recording.
+    pub(super) fn finish(mut self, samples: u64) -> io::Result<()> {
+        let flushed = self.flush();
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let mut data_bytes = samples.saturating_mul(2);
+        if flushed.is_err() {
+            let written = file.metadata()?.len();
+            data_bytes = data_bytes.min(written.saturating_sub(wav::HEADER_LEN as u64)) & !1;
+        }
+        let named = file
+            .write_all_at(&wav::header(RATE_HZ, 1, data_bytes), 0)
+            .and_then(|()| {
+                file.set_len(data_bytes + wav::HEADER_LEN as u64)?;
+                file.sync_all()?;
+                let part = format!("{}.part", self.name);
+                rustix::fs::renameat_with(
+                    &self.directory,
+                    part.as_str(),
+                    &self.directory,
+                    self.name.as_str(),
+                    RenameFlags::NOREPLACE,
+                )?;
+                Ok(rustix::fs::fsync(&self.directory)?)
+            });
+        if named.is_err() {
+            self.file = Some(file);
+        }
+        named
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.seek(SeekFrom::End(0))?;
+        let written = file.write_all(&self.buffer);
+        self.buffer.clear();
+        written
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            rustix::fs::unlinkat(&self.directory, format!("{}.part", self.name), AtFlags::empty()).ok();
+        }
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::RDONLY);
+/// The rate of recordings.
+const RATE_HZ: u32 = 8000;
+/// Written to the file at once.
+const BUFFER_BYTES: usize = 8 << 10;
+/// Directories a name may have above it.
+const DEEPEST: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_appears_under_its_name_only_when_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = Directory::open(dir.path())
+            .unwrap()
+            .create(Path::new("acc/202401/a-b_c.wav"))
+            .unwrap();
+        let (part, whole) = (
+            dir.path().join("acc/202401/a-b_c.wav.part"),
+            dir.path().join("acc/202401/a-b_c.wav"),
+        );
+        file.write(&[1; 8000]).unwrap();
+        assert!(part.exists() && !whole.exists());
+        file.finish(8000).unwrap();
+        assert!(!part.exists());
+        let bytes = std::fs::read(whole).unwrap();
+        assert_eq!(bytes.len(), 44 + 16_000);
+        assert_eq!(bytes[..44], wav::header(8000, 1, 16_000));
+    }
+
+    #[test]
+    fn an_abandoned_file_disappears() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Directory::open(dir.path()).unwrap().create(Path::new("x.wav")).unwrap());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        let outside = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).unwrap();
+        let directory = Directory::open(dir.path()).unwrap();
+        for bad in [
+            "",
+            "x",
+            ".wav",
+            "../x.wav",
+            "/tmp/x.wav",
+            "a/../x.wav",
+            "a\\b.wav",
+            "a b.wav",
+            "é.wav",
+            "a/b/c/d/e/f.wav",
+            "link/x.wav",
+            "x.wav.part",
+            "..wav",
+            "x\0.wav",
+        ] {
+            assert!(directory.create(Path::new(bad)).is_err(), "{bad:?}");
+        }
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_recording_never_replaces_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::open(dir.path()).unwrap();
+        directory.create(Path::new("x.wav")).unwrap().finish(0).unwrap();
+        assert!(directory.create(Path::new("x.wav")).unwrap().finish(0).is_err());
+    }
+}

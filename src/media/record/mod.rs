@@ -1,0 +1,394 @@
+//! Recordings: a tap on a port, a bounded ring, and the recorder thread that writes WAV files.
+//!
+//! - here: the two ends of a recording, and the threads: one writes, another finishes files (fsync may take long).
+//! - `file`: a file below the recordings directory, `.part` until it is complete.
+//!
+//! The length is exact: every 20 ms frame a port hears is 20 ms in the file, silent or not; a frame that found the
+//! ring full becomes silence.
+
+mod file;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use self::file::{Directory, PartFile};
+use super::command::RecordSpec;
+use super::config::MediaConfig;
+use super::event::{MediaEvent, Outside, RecordEnd};
+use crate::audio::level::Vad;
+use crate::base::id::{OpId, PortId};
+use crate::base::keys::Keys;
+use crate::host::{clock, task};
+
+/// The worker's end of a recording.
+#[derive(Debug)]
+pub(super) struct Tap {
+    op: OpId,
+    finish_on: Keys,
+    ring: Producer<i16>,
+    shared: Arc<TapState>,
+}
+
+#[derive(Debug, Default)]
+struct TapState {
+    /// Samples the ring had no room for.
+    missed: AtomicU64,
+    /// Why the worker ended it.
+    why: Mutex<Option<RecordEnd>>,
+}
+
+impl Tap {
+    pub(super) fn op(&self) -> OpId {
+        self.op
+    }
+
+    pub(super) fn finish_on(&self) -> Keys {
+        self.finish_on
+    }
+
+    /// Takes a frame. `false`: the recorder has ended the recording.
+    pub(super) fn push(&mut self, pcm: &[i16]) -> bool {
+        if self.ring.push_entire_slice(pcm).is_err() {
+            self.shared.missed.fetch_add(pcm.len() as u64, Ordering::Relaxed);
+        }
+        !self.ring.is_abandoned()
+    }
+
+    /// Ends it from the port's side.
+    pub(super) fn end(self, why: RecordEnd) {
+        // Nobody else holds this lock until the ring is abandoned, which happens after it.
+        if let Ok(mut place) = self.shared.why.try_lock() {
+            *place = Some(why);
+        }
+    }
+}
+
+/// All recordings.
+pub(super) struct Recorder {
+    directory: PathBuf,
+    min_free: u64,
+    outside: Arc<Outside>,
+    inbox: Mutex<Vec<Recording>>,
+    /// Only the thread that polls; a lock because an inline engine polls through a handle.
+    active: Mutex<Active>,
+    bell: Condvar,
+    stopped: AtomicBool,
+}
+
+#[derive(Default)]
+struct Active {
+    recordings: Vec<Recording>,
+    directory: Option<Directory>,
+    /// Finished recordings go there; without it they are finished on the spot.
+    finisher: Option<SyncSender<Finished>>,
+    space_looked_at: Option<Instant>,
+    disk_full: bool,
+    pcm: Vec<i16>,
+}
+
+/// One recording, at the recorder.
+struct Recording {
+    port: PortId,
+    op: OpId,
+    path: PathBuf,
+    ring: Consumer<i16>,
+    shared: Arc<TapState>,
+    file: Option<PartFile>,
+    samples: u64,
+    missed_written: u64,
+    max_samples: u64,
+    silence: Option<Duration>,
+    vad: Vad,
+    ended: Option<RecordEnd>,
+}
+
+/// A recording whose sound is complete.
+struct Finished {
+    port: PortId,
+    op: OpId,
+    file: Option<PartFile>,
+    samples: u64,
+    why: RecordEnd,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    pub(super) fn new(config: &MediaConfig, outside: Arc<Outside>) -> Self {
+        Self {
+            directory: config.record_dir.clone(),
+            min_free: config.record_min_free,
+            outside,
+            inbox: Mutex::default(),
+            active: Mutex::default(),
+            bell: Condvar::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Starts a recording; the tap goes to the port. A file that cannot be made ends it as failed.
+    pub(super) fn begin(&self, port: PortId, op: OpId, spec: RecordSpec) -> Tap {
+        let (producer, ring) = RingBuffer::new(RING_SAMPLES);
+        let shared = Arc::new(TapState::default());
+        let max_samples = u64::try_from(spec.max.as_micros() / MICROS_PER_SAMPLE).unwrap_or(u64::MAX);
+        let path = spec
+            .path
+            .strip_prefix(&self.directory)
+            .map_or_else(|_| spec.path.clone(), Path::to_path_buf);
+        let recording = Recording {
+            port,
+            op,
+            path,
+            ring,
+            shared: Arc::clone(&shared),
+            file: None,
+            samples: 0,
+            missed_written: 0,
+            max_samples,
+            silence: spec.silence,
+            vad: Vad::new(),
+            ended: None,
+        };
+        lock(&self.inbox).push(recording);
+        self.bell.notify_one();
+        Tap {
+            op,
+            finish_on: spec.finish_on,
+            ring: producer,
+            shared,
+        }
+    }
+
+    /// Starts the writing and the finishing thread.
+    pub(super) fn spawn(this: &Arc<Self>) -> std::io::Result<[JoinHandle<Option<()>>; 2]> {
+        let (finisher, finished) = sync_channel(FINISHING);
+        lock(&this.active).finisher = Some(finisher);
+        let (writing, finishing) = (Arc::clone(this), Arc::clone(this));
+        Ok([
+            task::thread("recorder", move || writing.run())?,
+            task::thread("rec-finish", move || finishing.finish_all(&finished))?,
+        ])
+    }
+
+    /// Ends the threads once every recording is complete. The workers must have ended before.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        drop(lock(&self.inbox));
+        self.bell.notify_one();
+    }
+
+    fn run(&self) {
+        loop {
+            let busy = self.poll(clock::now());
+            let inbox = lock(&self.inbox);
+            if busy {
+                drop(
+                    self.bell
+                        .wait_timeout(inbox, ROUND)
+                        .unwrap_or_else(PoisonError::into_inner),
+                );
+            } else if !inbox.is_empty() {
+                continue;
+            } else if self.stopped.load(Ordering::SeqCst) {
+                // Hangs up on the finisher, which then ends too.
+                lock(&self.active).finisher = None;
+                return;
+            } else {
+                drop(self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner));
+            }
+        }
+    }
+
+    fn finish_all(&self, finished: &Receiver<Finished>) {
+        while let Ok(one) = finished.recv() {
+            self.finish(one);
+        }
+    }
+
+    /// Writes what has come in. `true` while there are recordings.
+    pub(super) fn poll(&self, now: Instant) -> bool {
+        let active = &mut *lock(&self.active);
+        let new = std::mem::take(&mut *lock(&self.inbox));
+        if !new.is_empty() && active.directory.is_none() {
+            active.directory = Directory::open(&self.directory).inspect_err(|error| {
+                tracing::error!(%error, directory = %self.directory.display(), "cannot open the recordings directory");
+            }).ok();
+        }
+        self.look_at_space(now, active);
+        for mut recording in new {
+            recording.open(active.directory.as_ref(), active.disk_full);
+            active.recordings.push(recording);
+        }
+        let Active {
+            recordings,
+            finisher,
+            pcm,
+            disk_full,
+            ..
+        } = active;
+        let mut index = 0;
+        while let Some(recording) = recordings.get_mut(index) {
+            recording.write(pcm, *disk_full);
+            if recording.ended.is_none() {
+                index += 1;
+                continue;
+            }
+            let finished = recordings.swap_remove(index).finished();
+            let Some(finisher) = finisher else {
+                self.finish(finished);
+                continue;
+            };
+            // When the disk is that slow it is finished here; the other recordings' rings have two seconds of patience.
+            if let Err(TrySendError::Full(finished) | TrySendError::Disconnected(finished)) =
+                finisher.try_send(finished)
+            {
+                self.finish(finished);
+            }
+        }
+        !recordings.is_empty()
+    }
+
+    fn look_at_space(&self, now: Instant, active: &mut Active) {
+        let due = active
+            .space_looked_at
+            .is_none_or(|at| now.saturating_duration_since(at) >= SPACE_EVERY);
+        if let (true, Some(directory)) = (due, &active.directory) {
+            active.space_looked_at = Some(now);
+            let full = directory.free_bytes().is_some_and(|free| free < self.min_free);
+            if full && !active.disk_full {
+                tracing::error!(directory = %self.directory.display(), min_free = self.min_free, "disk nearly full: recordings stop, calls go on");
+            }
+            active.disk_full = full;
+        }
+    }
+
+    /// Makes the file durable under its name and reports it.
+    fn finish(&self, finished: Finished) {
+        let Finished {
+            port,
+            op,
+            file,
+            samples,
+            why,
+        } = finished;
+        let done = file.map(|file| file.finish(samples));
+        let (length, why) = match done {
+            Some(Ok(())) => (
+                Duration::from_micros(samples.saturating_mul(MICROS_PER_SAMPLE as u64)),
+                why,
+            ),
+            Some(Err(error)) => {
+                tracing::error!(%error, "cannot finish a recording");
+                (Duration::ZERO, RecordEnd::Failed)
+            }
+            None => (Duration::ZERO, why),
+        };
+        self.outside.push(MediaEvent::Recorded { port, op, length, why });
+    }
+}
+
+impl Recording {
+    fn open(&mut self, directory: Option<&Directory>, disk_full: bool) {
+        if disk_full {
+            self.ended = Some(RecordEnd::DiskFull);
+            return;
+        }
+        match directory.map(|d| d.create(&self.path)) {
+            Some(Ok(file)) => self.file = Some(file),
+            Some(Err(error)) => {
+                tracing::error!(%error, path = %self.path.display(), "cannot make a recording");
+                self.ended = Some(RecordEnd::Failed);
+            }
+            None => self.ended = Some(RecordEnd::Failed),
+        }
+    }
+
+    /// Writes what the ring holds, and decides whether this was the end.
+    fn write(&mut self, pcm: &mut Vec<i16>, disk_full: bool) {
+        if self.ended.is_some() {
+            return;
+        }
+        // Looked at before the ring: what was written before it is then certainly seen.
+        let abandoned = self.ring.is_abandoned();
+        pcm.clear();
+        pcm.resize(self.ring.slots(), 0);
+        let read = self.ring.pop_partial_slice(pcm).0.len();
+        pcm.truncate(read);
+        let missed = self
+            .shared
+            .missed
+            .load(Ordering::Relaxed)
+            .saturating_sub(self.missed_written);
+        self.missed_written += missed;
+        pcm.resize(pcm.len().saturating_add(usize::try_from(missed).unwrap_or(0)), 0);
+        for frame in pcm.chunks(FRAME_SAMPLES) {
+            let room = usize::try_from(self.max_samples - self.samples).unwrap_or(usize::MAX);
+            let frame = frame.get(..room).unwrap_or(frame);
+            if let Some(error) = self.file.as_mut().and_then(|f| f.write(frame).err()) {
+                let full = matches!(
+                    error.kind(),
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+                );
+                tracing::error!(%error, path = %self.path.display(), "cannot write a recording");
+                self.ended = Some(if full { RecordEnd::DiskFull } else { RecordEnd::Failed });
+                return;
+            }
+            self.samples += frame.len() as u64;
+            self.vad.push(frame, 20);
+            if self.samples >= self.max_samples {
+                self.ended = Some(RecordEnd::MaxLength);
+                return;
+            }
+            if self.silence.is_some_and(|most| self.vad.silent_for() >= most) {
+                self.ended = Some(RecordEnd::Silence);
+                return;
+            }
+        }
+        if abandoned {
+            self.ended = Some(lock(&self.shared.why).unwrap_or(RecordEnd::Closed));
+        } else if disk_full {
+            self.ended = Some(RecordEnd::DiskFull);
+        }
+    }
+
+    fn finished(self) -> Finished {
+        let why = self.ended.unwrap_or(RecordEnd::Closed);
+        // Nothing is kept of a file that could not be written.
+        let file = self.file.filter(|_| why != RecordEnd::Failed);
+        Finished {
+            port: self.port,
+            op: self.op,
+            file,
+            samples: self.samples,
+            why,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a ring holds: two seconds for a disk that thinks.
+const RING_SAMPLES: usize = 16_000;
+/// 20 ms.
+const FRAME_SAMPLES: usize = 160;
+const MICROS_PER_SAMPLE: u128 = 125;
+/// How often the recorder empties the rings.
+const ROUND: Duration = Duration::from_millis(60);
+/// How often the recorder looks at the free space.
+const SPACE_EVERY: Duration = Duration::from_secs(1);
+/// Recordings waiting to be made durable.
+const FINISHING: usize = 1024;
