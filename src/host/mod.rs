@@ -1,0 +1,10 @@
+//! The machine for everybody: the clock for drivers, supervised tasks and threads, the HTTP client and its guard.
+//!
+//! - `clock`: the only place that asks what time it is.
+//! - `task`: named tasks and threads whose panics are reported.
+//! - `guard`: which addresses we may be made to fetch from; `http`: the HTTP client behind it.
+
+pub mod clock;
+pub mod guard;
+pub mod http;
+pub mod task;
