@@ -1,0 +1,37 @@
+//! The kinds of configuration documents.
+
+macro_rules! kinds {
+    ($($variant:ident $name:literal $doc:literal;)*) => {
+        /// A kind of configuration document.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Kind {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl Kind {
+            /// Every kind, an account's own document first.
+            pub const ALL: &'static [Kind] = &[$(Kind::$variant),*];
+
+            /// The kind's name in keys, URLs and exported files.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The kind of that name.
+            pub fn named(name: &str) -> Option<Kind> {
+                match name { $($name => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+kinds! {
+    Account "accounts" "The account itself; its id is the account's.";
+    User "users" "A person.";
+    Device "devices" "Something that places or takes calls.";
+    Menu "menus" "A voice menu.";
+    Media "media" "A recording, an upload or a text to be spoken.";
+    List "lists" "A match list; its entries are documents of their own.";
+    ListEntry "list_entries" "One entry of a match list (`list_id` names the list).";
+    Callflow "callflows" "What happens when a number is called.";
+}

@@ -1,0 +1,290 @@
+//! The configuration of every account, in memory: an `Arc` an account, replaced as a whole when something changes.
+//!
+//! - `kind`: the kinds of documents.
+//! - `account`: one account, its devices and users, as a call keeps it.
+//! - `snapshot`: all accounts at one moment, and the indexes over them.
+//! - `numbers`: which callflow a dialled number belongs to.
+//! - `private`: the keys of a stored document that are the server's own (`pvt_…`).
+//!
+//! A write goes to the store first and is shown to readers once it is durable. Deleted documents stay in the store,
+//! marked, and are not loaded.
+
+mod account;
+mod kind;
+pub mod numbers;
+pub mod private;
+mod snapshot;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::base::secret::Secret;
+use crate::host::{clock, task};
+use crate::store::{Batch, Direction, Files, KeyRange, Store, StoreError, Table, keys};
+
+use account::Documents;
+pub use account::{Account, Device, User, network};
+pub use kind::Kind;
+use snapshot::Snapshot;
+
+/// A handle to the configuration. Cheap to clone; readers get snapshots.
+#[derive(Clone)]
+pub struct Directory(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    files: Files,
+    /// What readers see. Held only to copy or replace the pointer.
+    now: RwLock<Arc<Snapshot>>,
+    /// Every live document; one writer at a time.
+    documents: Mutex<BTreeMap<Arc<str>, Documents>>,
+}
+
+/// One change of a group written together.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What kind of document.
+    pub kind: Kind,
+    /// The account it belongs to.
+    pub account: String,
+    /// Its id.
+    pub id: String,
+    /// The whole new document; `None` deletes.
+    pub doc: Option<Value>,
+}
+
+impl Directory {
+    /// Reads every document from the store; media bytes are kept in memory.
+    ///
+    /// # Errors
+    /// When the store fails or holds something unreadable.
+    pub async fn load(store: Store) -> Result<Directory, StoreError> {
+        Self::load_with(store, Files::memory()).await
+    }
+
+    /// Reads every document from the store; media bytes are kept in `files`.
+    ///
+    /// # Errors
+    /// When the store fails or holds something unreadable.
+    pub async fn load_with(store: Store, files: Files) -> Result<Directory, StoreError> {
+        let rows = store.scan(
+            Table::Documents,
+            KeyRange::prefix(keys::prefix(&["doc"])),
+            Direction::Forward,
+            usize::MAX,
+        );
+        let mut documents: BTreeMap<Arc<str>, Documents> = BTreeMap::new();
+        for (key, value) in rows.await? {
+            let parts = keys::parts(&key);
+            let [_, account, kind, id] = parts.as_slice() else {
+                continue;
+            };
+            // A kind of a newer version: left alone.
+            let Some(kind) = Kind::named(kind) else {
+                continue;
+            };
+            let doc: Value = serde_json::from_slice(&value).map_err(|e| StoreError::Corrupt {
+                what: "document",
+                reason: format!("{account}/{}/{id}: {e}", kind.name()),
+            })?;
+            if !private::is_deleted(&doc) {
+                let of_account = documents.entry(account.as_str().into()).or_default();
+                of_account.entry(kind).or_default().insert(id.clone(), Arc::new(doc));
+            }
+        }
+        let all: Vec<Arc<str>> = documents.keys().cloned().collect();
+        let now = Snapshot::default().with(&documents, &all);
+        let now = RwLock::new(Arc::new(now));
+        Ok(Directory(Arc::new(Inner {
+            store,
+            files,
+            now,
+            documents: Mutex::new(documents),
+        })))
+    }
+
+    fn now(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.0.now.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The account with that id.
+    pub fn account(&self, id: &str) -> Option<Arc<Account>> {
+        self.now().accounts.get(id).cloned()
+    }
+
+    /// The account with that realm, case ignored. It may be disabled.
+    pub fn by_realm(&self, realm: &str) -> Option<Arc<Account>> {
+        self.now().by_realm(realm)
+    }
+
+    /// The enabled device with `sip.method` `ip` whose address or network holds `source`; the narrowest wins.
+    pub fn device_by_source(&self, source: IpAddr) -> Option<(Arc<Account>, String)> {
+        self.now().by_source(source)
+    }
+
+    /// The enabled device that authenticates as `username` in `realm` (case ignored in both), and its password.
+    pub fn secret(&self, realm: &str, username: &str) -> Option<(Arc<Account>, Arc<Device>, Secret)> {
+        let (account, device) = self.now().by_credentials(realm, username)?;
+        let secret = device.password.clone();
+        Some((account, device, secret))
+    }
+
+    /// Every account, by id.
+    pub fn accounts(&self) -> Vec<Arc<Account>> {
+        self.now().accounts.values().cloned().collect()
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The uploaded bytes of a media document.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn media_bytes(&self, account: &str, id: &str) -> Result<Option<Bytes>, StoreError> {
+        self.0.files.get(account, id).await
+    }
+
+    /// Where uploaded bytes are kept.
+    pub fn files(&self) -> &Files {
+        &self.0.files
+    }
+
+    /// Keeps the uploaded bytes of a media document.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn put_media_bytes(&self, account: &str, id: &str, bytes: Bytes) -> Result<(), StoreError> {
+        self.0.files.put(account, id, bytes).await
+    }
+
+    /// Removes the uploaded bytes of a media document.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn remove_media_bytes(&self, account: &str, id: &str) -> Result<(), StoreError> {
+        self.0.files.remove(account, id).await
+    }
+
+    /// Stores a whole document, then shows it to readers. Private keys (`pvt_…`) of the stored document that `doc`
+    /// does not set itself are kept; revision and times are set here. Returns the document as stored.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put(&self, kind: Kind, account: &str, id: &str, doc: Value) -> Result<Arc<Value>, StoreError> {
+        let change = Change {
+            kind,
+            account: account.to_owned(),
+            id: id.to_owned(),
+            doc: Some(doc),
+        };
+        let written = self.write(vec![change], Batch::new()).await?;
+        written.into_iter().next().flatten().ok_or(StoreError::Closed)
+    }
+
+    /// Marks a document deleted. `None` when there was none, else the document with the mark. Deleting the account's
+    /// own document hides everything in it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete(&self, kind: Kind, account: &str, id: &str) -> Result<Option<Arc<Value>>, StoreError> {
+        let change = Change {
+            kind,
+            account: account.to_owned(),
+            id: id.to_owned(),
+            doc: None,
+        };
+        Ok(self
+            .write(vec![change], Batch::new())
+            .await?
+            .into_iter()
+            .next()
+            .flatten())
+    }
+
+    /// Makes several changes at once, together with whatever else is in `batch` (an audit record, jobs). Gives each
+    /// document as stored; `None` where a document to be deleted did not exist.
+    ///
+    /// # Errors
+    /// When the store fails; then nothing has changed.
+    pub async fn write(&self, changes: Vec<Change>, batch: Batch) -> Result<Vec<Option<Arc<Value>>>, StoreError> {
+        let own = self.clone();
+        // A caller that stops waiting must not leave memory behind what is durable.
+        let work = task::spawn("directory-write", async move { own.write_whole(changes, batch).await });
+        work.await.ok().flatten().unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn write_whole(&self, changes: Vec<Change>, mut batch: Batch) -> Result<Vec<Option<Arc<Value>>>, StoreError> {
+        let mut documents = self.0.documents.lock().await;
+        let at = clock::unix_now();
+        let mut written = Vec::with_capacity(changes.len());
+        let mut staged: BTreeMap<(Arc<str>, Kind, String), Option<Arc<Value>>> = BTreeMap::new();
+        for change in changes {
+            let account: Arc<str> = change.account.as_str().into();
+            let place = (Arc::clone(&account), change.kind, change.id.clone());
+            let old = match staged.get(&place) {
+                Some(old) => old.clone(),
+                None => documents
+                    .get(&account)
+                    .and_then(|d| d.get(&change.kind)?.get(&change.id))
+                    .cloned(),
+            };
+            let deleting = change.doc.is_none();
+            let new = match (change.doc, old.as_deref()) {
+                (Some(doc), old) => private::stamped(doc, old, change.kind, &account, at),
+                (None, Some(old)) => private::deleted(old, at),
+                (None, None) => {
+                    written.push(None);
+                    continue;
+                }
+            };
+            let bytes = serde_json::to_vec(&new).map_err(|e| StoreError::Corrupt {
+                what: "document",
+                reason: e.to_string(),
+            })?;
+            batch.put(
+                Table::Documents,
+                keys::join(&["doc", &account, change.kind.name(), &change.id]),
+                bytes,
+            );
+            let new = Arc::new(new);
+            staged.insert(place, (!deleting).then(|| Arc::clone(&new)));
+            written.push(Some(new));
+        }
+        self.0.store.write(batch).await?;
+        let mut changed: Vec<Arc<str>> = Vec::new();
+        for ((account, kind, id), doc) in staged {
+            let of_kind = documents
+                .entry(Arc::clone(&account))
+                .or_default()
+                .entry(kind)
+                .or_default();
+            match doc {
+                Some(doc) => drop(of_kind.insert(id, doc)),
+                None => drop(of_kind.remove(&id)),
+            }
+            if changed.last() != Some(&account) {
+                changed.push(account);
+            }
+        }
+        let next = Arc::new(self.now().with(&documents, &changed));
+        *self.0.now.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(written)
+    }
+}
+
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Directory({} accounts)", self.now().accounts.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

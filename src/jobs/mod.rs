@@ -1,0 +1,14 @@
+//! The durable outbox: work that must happen after a call, at least once, also when the process dies in between.
+//!
+//! - `job`: what is stored of a job, and when it is tried again.
+//! - `outbox`: the runner: takes what is due, in order a lane, a few at a time.
+//!
+//! Whoever has work adds a job to the batch that makes its cause durable ([`Outbox::enqueue`]), so that there is
+//! never one without the other. A job's id goes with every attempt, so that a receiver can tell repetitions. Runners are
+//! registered by kind (`cdr_url`, status callbacks, webhooks, mail: later parts).
+
+mod job;
+mod outbox;
+
+pub use job::{Job, NewJob};
+pub use outbox::{Outbox, Outcome, Runner};

@@ -1,0 +1,265 @@
+//! What happens to calls, as typed facts. Subscribers read them; nobody steers a call through them.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::base::time::UnixMicros;
+use crate::sip::flow::Transport;
+
+/// Which way a message went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To us.
+    In,
+    /// From us.
+    Out,
+}
+
+impl Way {
+    /// `in` or `out`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+}
+
+/// One fact about one call.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Fact {
+    /// A SIP message of the call.
+    Sip {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Which way.
+        direction: Way,
+        /// The other end.
+        peer: SocketAddr,
+        /// Our end.
+        local: SocketAddr,
+        /// What carried it.
+        transport: Transport,
+        /// The whole message, secrets masked by the journal.
+        bytes: Bytes,
+    },
+    /// A call was accepted and its script starts.
+    Started {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Account id.
+        account: String,
+        /// Caller's number.
+        from: String,
+        /// What was dialled.
+        dialled: String,
+        /// Callflow id.
+        callflow: String,
+    },
+    /// The call was answered.
+    Answered {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+    },
+    /// A call that never ran a callflow.
+    Refused {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// SIP status sent.
+        status: u16,
+        /// Plain words.
+        why: &'static str,
+    },
+    /// A callflow node is about to run.
+    Node {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Module name.
+        module: String,
+        /// Where in the tree: the branch keys from the root, joined by `.`.
+        path: String,
+    },
+    /// A request to a callflow server, or its answer.
+    Hook {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// `request`, `response` or `failure`.
+        step: &'static str,
+        /// The URL asked.
+        url: String,
+        /// HTTP status, for a response.
+        status: Option<u16>,
+        /// Time since the request, for a response or failure.
+        took_ms: Option<u64>,
+        /// Short text: what failed, or how large the body was.
+        note: String,
+    },
+    /// A key was pressed.
+    Digit {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// The key. Masked where the trace is shown.
+        digit: char,
+        /// `event`, `inband` or `info`.
+        via: &'static str,
+    },
+    /// A collection of keys ended. Says how many, never which.
+    Collected {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// How many.
+        count: usize,
+        /// Why it ended.
+        why: &'static str,
+    },
+    /// A remark in plain words.
+    Note {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// The remark.
+        text: String,
+    },
+    /// A leg's record is durable.
+    Recorded {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Account id.
+        account: String,
+        /// The record's id.
+        id: String,
+    },
+    /// The call ended.
+    Ended {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// KAZOO's cause name.
+        cause: &'static str,
+        /// SIP status.
+        status: u16,
+        /// FreeSWITCH's word for who ended it.
+        disposition: &'static str,
+    },
+}
+
+impl Fact {
+    /// The call it is about.
+    pub fn call_id(&self) -> &str {
+        match self {
+            Self::Sip { call_id, .. }
+            | Self::Started { call_id, .. }
+            | Self::Answered { call_id, .. }
+            | Self::Refused { call_id, .. }
+            | Self::Node { call_id, .. }
+            | Self::Hook { call_id, .. }
+            | Self::Digit { call_id, .. }
+            | Self::Collected { call_id, .. }
+            | Self::Note { call_id, .. }
+            | Self::Recorded { call_id, .. }
+            | Self::Ended { call_id, .. } => call_id,
+        }
+    }
+
+    /// When it happened.
+    pub fn at(&self) -> UnixMicros {
+        match self {
+            Self::Sip { at, .. }
+            | Self::Started { at, .. }
+            | Self::Answered { at, .. }
+            | Self::Refused { at, .. }
+            | Self::Node { at, .. }
+            | Self::Hook { at, .. }
+            | Self::Digit { at, .. }
+            | Self::Collected { at, .. }
+            | Self::Note { at, .. }
+            | Self::Recorded { at, .. }
+            | Self::Ended { at, .. } => *at,
+        }
+    }
+
+    /// The fact as a line of a trace, without the Call-ID.
+    pub fn to_json(&self) -> Value {
+        let (kind, more) = match self {
+            Self::Sip {
+                direction,
+                peer,
+                local,
+                transport,
+                bytes,
+                ..
+            } => (
+                "sip",
+                json!({"direction": direction.word(), "peer": peer.to_string(), "local": local.to_string(),
+                       "transport": transport.uri_name(), "message": String::from_utf8_lossy(bytes)}),
+            ),
+            Self::Started {
+                account,
+                from,
+                dialled,
+                callflow,
+                ..
+            } => (
+                "started",
+                json!({"account": account, "from": from, "dialled": dialled, "callflow": callflow}),
+            ),
+            Self::Answered { .. } => ("answered", json!({})),
+            Self::Refused { status, why, .. } => ("refused", json!({"status": status, "why": why})),
+            Self::Node { module, path, .. } => ("node", json!({"module": module, "path": path})),
+            Self::Hook {
+                step,
+                url,
+                status,
+                took_ms,
+                note,
+                ..
+            } => (
+                "hook",
+                json!({"step": step, "url": url, "status": status, "took_ms": took_ms, "note": note}),
+            ),
+            Self::Digit { via, .. } => ("digit", json!({"digit": "*", "via": via})),
+            Self::Collected { count, why, .. } => ("collected", json!({"count": count, "why": why})),
+            Self::Note { text, .. } => ("note", json!({"text": text})),
+            Self::Recorded { id, .. } => ("recorded", json!({"id": id})),
+            Self::Ended {
+                cause,
+                status,
+                disposition,
+                ..
+            } => (
+                "ended",
+                json!({"cause": cause, "status": status, "disposition": disposition}),
+            ),
+        };
+        let mut line = Map::new();
+        line.insert("at".into(), json!(self.at().0));
+        line.insert("fact".into(), json!(kind));
+        if let Value::Object(more) = more {
+            line.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
+        }
+        Value::Object(line)
+    }
+}

@@ -1,0 +1,219 @@
+//! The only stream of facts: call events, SIP ladders, hook exchanges, call records, the Pivot debug log.
+//!
+//! - `fact`: the typed facts. - `trace`: the facts of each call, kept small, written out when it ended.
+//! - `cdr`: a leg's record and its document. - `records`: writing and reading them, and sweeping after a crash.
+//! - `debug`: documents of the Pivot debug log, written and read.
+//! - `mask`: what never leaves this room: credentials, keys, digits.
+//! - `retention`: how long each kind of log is kept.
+//!
+//! Subscribers read facts; nobody steers calls through them. Nothing here waits for the disk.
+
+mod cdr;
+mod debug;
+mod fact;
+pub mod mask;
+mod records;
+mod retention;
+mod trace;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::{broadcast, oneshot};
+
+use crate::base::time::UnixMicros;
+use crate::store::{Batch, Store, StoreError};
+
+pub use cdr::{Cdr, OpenCall};
+pub use debug::{DebugRow, PivotDebug, PivotDebugKind};
+pub use fact::{Fact, Way};
+pub use records::TimeRange;
+pub use retention::RetentionConfig;
+use trace::Rings;
+
+/// Facts a slow subscriber may be behind before it misses some.
+const BACKLOG: usize = 4096;
+
+/// A handle to the journal. Cheap to clone; nothing here waits.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    /// Server name shown in debug documents and records.
+    node: String,
+    retention: RetentionConfig,
+    facts: broadcast::Sender<Arc<Fact>>,
+    /// Recent facts of each call. Held for a push or a take.
+    rings: Mutex<Rings>,
+    records: records::Clock,
+    debug: debug::Sequence,
+}
+
+impl Journal {
+    /// A journal that writes to `store`, with the usual retention.
+    pub fn new(store: Store) -> Self {
+        Self::with(store, "swivel", RetentionConfig::default())
+    }
+
+    /// A journal that writes to `store` under the server name `node`.
+    pub fn with(store: Store, node: impl Into<String>, retention: RetentionConfig) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            node: node.into(),
+            retention,
+            facts: broadcast::Sender::new(BACKLOG),
+            rings: Mutex::default(),
+            records: records::Clock::default(),
+            debug: debug::Sequence::default(),
+        }))
+    }
+
+    /// The server name.
+    pub fn node(&self) -> &str {
+        &self.0.node
+    }
+
+    /// Tells a fact. Never waits. Credentials and media keys in SIP messages are masked first.
+    pub fn emit(&self, fact: Fact) {
+        let fact = Arc::new(mask::fact(fact));
+        let finished = self.rings().push(&fact);
+        self.keep_traces(finished);
+        // Without a subscriber there is nobody to tell, which is no error.
+        drop(self.0.facts.send(fact));
+    }
+
+    /// Keeps what is known of a call that is up, so that a crash cannot lose its record. The receiver resolves once
+    /// that is durable, or with an error when the store could not do it.
+    pub fn open_call(&self, open: OpenCall) -> oneshot::Receiver<()> {
+        records::open(&self.0, &open)
+    }
+
+    /// Writes a leg's record and forgets its open record, both at once.
+    pub fn close_leg(&self, cdr: Box<Cdr>) {
+        self.close_leg_and(cdr, Batch::new());
+    }
+
+    /// Like [`Journal::close_leg`], together with whatever else must be durable with the record (its jobs).
+    pub fn close_leg_and(&self, cdr: Box<Cdr>, more: Batch) {
+        records::close(&self.0, cdr, more);
+    }
+
+    /// Adds to the Pivot debug log.
+    pub fn pivot_debug(&self, debug: PivotDebug) {
+        debug::write(&self.0, &debug);
+    }
+
+    /// All facts from now on. A slow reader misses the oldest and is told how many.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Fact>> {
+        self.0.facts.subscribe()
+    }
+
+    /// At start-up, before any call: every call that was up when the process died gets its record. Returns how many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sweep(&self) -> Result<usize, StoreError> {
+        records::sweep(&self.0).await
+    }
+
+    /// Everything kept of a call, oldest first: facts as JSON objects with `at` (Unix microseconds) and `fact`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn trace(&self, call_id: &str) -> Result<Vec<Value>, StoreError> {
+        let live = self.rings().lines(call_id);
+        let mut lines = trace::stored(&self.0.store, call_id).await?;
+        lines.extend(live);
+        Ok(lines)
+    }
+
+    /// Records of an account that ended in `range`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cdrs(&self, account: &str, range: TimeRange) -> Result<Vec<records::Stored>, StoreError> {
+        records::list(&self.0.store, account, range).await
+    }
+
+    /// One record by its id (`YYYYMM-<call id>`).
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cdr(&self, account: &str, id: &str) -> Result<Option<Cdr>, StoreError> {
+        records::one(&self.0.store, account, id).await
+    }
+
+    /// All legs of an interaction, in the order they began.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn legs(&self, account: &str, interaction: &str) -> Result<Vec<Cdr>, StoreError> {
+        records::legs(&self.0.store, account, interaction).await
+    }
+
+    /// One row a call of the Pivot debug log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn debug_calls(&self, account: &str, range: TimeRange) -> Result<Vec<DebugRow>, StoreError> {
+        debug::calls(&self.0, account, range).await
+    }
+
+    /// The debug documents of one call, oldest first; with `month` (`YYYYMM`) those of that month only.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn debug_documents(
+        &self,
+        account: &str,
+        call_id: &str,
+        month: Option<&str>,
+    ) -> Result<Vec<Value>, StoreError> {
+        debug::documents(&self.0.store, account, call_id, month).await
+    }
+
+    /// Writes out traces of calls that ended, notes that the process lives, and removes what is older than the
+    /// retention allows. For a task of the server to call now and then; [`Journal::housekeeping`] is that task.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tidy(&self, now: UnixMicros) -> Result<usize, StoreError> {
+        let finished = self.rings().settle(now);
+        self.keep_traces(finished);
+        records::beat(&self.0, now);
+        retention::prune(&self.0.store, &self.0.retention, now).await
+    }
+
+    /// Calls [`Journal::tidy`] for ever.
+    pub async fn housekeeping(self) {
+        loop {
+            tokio::time::sleep(retention::EVERY).await;
+            if let Err(error) = self.tidy(crate::host::clock::unix_now()).await {
+                tracing::warn!(%error, "old log entries could not be removed");
+            }
+        }
+    }
+
+    /// Hands every trace still in memory to the store, whether its call has ended or not.
+    pub fn finish(&self) {
+        let all = self.rings().take_all();
+        self.keep_traces(all);
+    }
+
+    fn rings(&self) -> std::sync::MutexGuard<'_, Rings> {
+        self.0.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_traces(&self, finished: Vec<trace::Finished>) {
+        for trace in finished {
+            trace::write(&self.0.store, &trace);
+        }
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Journal({})", self.0.node)
+    }
+}

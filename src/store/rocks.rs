@@ -1,0 +1,265 @@
+//! The RocksDB backend: one column family a table, bounded memory, write-ahead log always on.
+
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options, ReadOptions,
+    WriteBatch, WriteOptions,
+};
+
+use super::kv::{Batch, Direction, KeyRange, Kv, Op, Pair, StoreError, Table};
+
+/// The format this version writes and the newest it reads.
+pub(super) const FORMAT: u32 = 1;
+/// Where the format number stands, in the default column family.
+const FORMAT_KEY: &[u8] = b"swivel-format";
+
+/// Memory for rows not yet in sorted files, all tables together.
+const WRITE_BUFFERS: usize = 16 << 20;
+/// A single table's share before it is written out.
+const TABLE_BUFFER: usize = 4 << 20;
+/// The write-ahead log is cut when it passes this.
+const LOG_BYTES: u64 = 64 << 20;
+/// Cache of blocks, indexes and filters, all tables together.
+const CACHE: usize = 8 << 20;
+/// Threads for flush and compaction.
+const BACKGROUND_JOBS: i32 = 2;
+/// Sorted files kept open.
+const OPEN_FILES: i32 = 256;
+
+/// An open database.
+pub(super) struct Rocks {
+    path: PathBuf,
+    /// `None` only while, or after a failed attempt at, reopening. Readers and the store thread share it.
+    db: RwLock<Option<DB>>,
+}
+
+impl Rocks {
+    /// Opens or creates the database in `path`, and checks its format.
+    pub(super) fn open(path: &Path) -> Result<Rocks, StoreError> {
+        let db = open(path)?;
+        let found = db.get(FORMAT_KEY).map_err(|e| failed("read the format", e))?;
+        match found {
+            None => {
+                let mut sync = WriteOptions::default();
+                sync.set_sync(true);
+                db.put_opt(FORMAT_KEY, FORMAT.to_string(), &sync)
+                    .map_err(|e| failed("write the format", e))?;
+            }
+            Some(text) => {
+                let number = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok());
+                let found: u32 = number.ok_or_else(|| StoreError::Corrupt {
+                    what: "format number",
+                    reason: String::from_utf8_lossy(&text).into_owned(),
+                })?;
+                if found > FORMAT {
+                    return Err(StoreError::NewerFormat { found, known: FORMAT });
+                }
+            }
+        }
+        Ok(Rocks {
+            path: path.to_owned(),
+            db: RwLock::new(Some(db)),
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let guard = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        work(guard.as_ref().ok_or(StoreError::Closed)?)
+    }
+}
+
+impl Kv for Rocks {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(|db| db.get_cf(family(db, table)?, key).map_err(|e| failed("read", e)))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        range: &KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        if range.to.as_ref().is_some_and(|to| *to <= range.from) {
+            return Ok(Vec::new());
+        }
+        self.with(|db| {
+            let mut options = ReadOptions::default();
+            options.set_iterate_lower_bound(range.from.clone());
+            if let Some(to) = &range.to {
+                options.set_iterate_upper_bound(to.clone());
+            }
+            let mut rows = db.raw_iterator_cf_opt(family(db, table)?, options);
+            match direction {
+                Direction::Forward => rows.seek_to_first(),
+                Direction::Backward => rows.seek_to_last(),
+            }
+            let mut found = Vec::new();
+            while found.len() < limit {
+                let Some((key, value)) = rows.item() else {
+                    break;
+                };
+                found.push((key.to_vec(), value.to_vec()));
+                match direction {
+                    Direction::Forward => rows.next(),
+                    Direction::Backward => rows.prev(),
+                }
+            }
+            rows.status().map_err(|e| failed("scan", e))?;
+            Ok(found)
+        })
+    }
+
+    fn write(&self, batches: &[&Batch], sync: bool) -> Result<(), StoreError> {
+        self.with(|db| {
+            let mut all = WriteBatch::default();
+            for op in batches.iter().flat_map(|batch| &batch.ops) {
+                match op {
+                    Op::Put(table, key, value) => all.put_cf(family(db, *table)?, key, value),
+                    Op::Delete(table, key) => all.delete_cf(family(db, *table)?, key),
+                }
+            }
+            let mut options = WriteOptions::default();
+            options.set_sync(sync);
+            db.write_opt(all, &options).map_err(|e| failed("write", e))
+        })
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.with(|db| db.flush_wal(true).map_err(|e| failed("sync", e)))
+    }
+
+    fn size(&self, table: Table) -> u64 {
+        let size = self.with(|db| {
+            let family = family(db, table)?;
+            let mut total = 0;
+            for name in [
+                rocksdb::properties::ESTIMATE_LIVE_DATA_SIZE,
+                rocksdb::properties::CUR_SIZE_ALL_MEM_TABLES,
+            ] {
+                total += db.property_int_value_cf(family, name).ok().flatten().unwrap_or(0);
+            }
+            Ok(total)
+        });
+        size.unwrap_or(0)
+    }
+
+    fn recover(&self) -> Result<(), StoreError> {
+        let mut guard = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        // Two handles on one directory exclude each other: the old one goes first.
+        drop(guard.take());
+        *guard = Some(open(&self.path)?);
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<DB, StoreError> {
+    let refuse = |reason: String| StoreError::Open {
+        path: path.to_owned(),
+        reason,
+    };
+    std::fs::create_dir_all(path).map_err(|e| refuse(e.to_string()))?;
+    let cache = Cache::new_lru_cache(CACHE);
+    let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(&cache)));
+    DB::open_cf_descriptors(&database_options(), path, families).map_err(|e| refuse(e.into_string()))
+}
+
+fn database_options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_db_write_buffer_size(WRITE_BUFFERS);
+    options.set_max_total_wal_size(LOG_BYTES);
+    options.set_max_background_jobs(BACKGROUND_JOBS);
+    options.set_max_open_files(OPEN_FILES);
+    options.set_keep_log_file_num(2);
+    options.set_skip_stats_update_on_db_open(true);
+    options
+}
+
+fn table_options(cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_bloom_filter(10.0, false);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_write_buffer_size(TABLE_BUFFER);
+    options.set_max_write_buffer_number(2);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options
+}
+
+fn family(db: &DB, table: Table) -> Result<&ColumnFamily, StoreError> {
+    db.cf_handle(table.name()).ok_or(StoreError::Corrupt {
+        what: "table",
+        reason: format!("no `{}`", table.name()),
+    })
+}
+
+fn failed(action: &'static str, error: rocksdb::Error) -> StoreError {
+    StoreError::Backend {
+        action,
+        reason: error.into_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_a_newer_version_is_refused_in_words() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Rocks::open(dir.path()).unwrap());
+        open(dir.path()).unwrap().put(FORMAT_KEY, "2").unwrap();
+        let error = Rocks::open(dir.path()).err().unwrap();
+        assert!(error.to_string().contains("format 2"), "{error}");
+        assert!(matches!(error, StoreError::NewerFormat { found: 2, known: 1 }));
+    }
+
+    #[test]
+    fn a_log_cut_off_at_any_byte_still_opens_without_its_last_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let rocks = Rocks::open(dir.path()).unwrap();
+        for n in 0..20_u8 {
+            let mut batch = Batch::new();
+            batch.put(Table::Cdr, vec![n], vec![n; 100]);
+            rocks.write(&[&batch], true).unwrap();
+        }
+        let log = std::fs::read_dir(dir.path()).unwrap().flatten();
+        let log = log
+            .map(|e| e.path())
+            .find(|p| p.extension().is_some_and(|e| e == "log"))
+            .unwrap();
+        let whole = std::fs::read(&log).unwrap();
+        for cut in (0..whole.len()).rev().step_by(whole.len() / 24) {
+            let copy = tempfile::tempdir().unwrap();
+            for file in std::fs::read_dir(dir.path()).unwrap().flatten() {
+                std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+            }
+            std::fs::write(copy.path().join(log.file_name().unwrap()), &whole[..cut]).unwrap();
+            let opened = Rocks::open(copy.path()).unwrap();
+            let rows = opened
+                .scan(Table::Cdr, &KeyRange::all(), Direction::Forward, 100)
+                .unwrap();
+            assert!(
+                rows.iter().enumerate().all(|(n, (key, _))| *key == vec![n as u8]),
+                "cut {cut}: a prefix survives"
+            );
+        }
+    }
+
+    #[test]
+    fn recovering_reopens_with_everything_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let rocks = Rocks::open(dir.path()).unwrap();
+        let mut batch = Batch::new();
+        batch.put(Table::Jobs, "a", "1");
+        rocks.write(&[&batch], true).unwrap();
+        rocks.recover().unwrap();
+        assert_eq!(rocks.get(Table::Jobs, b"a").unwrap().unwrap(), b"1");
+    }
+}
