@@ -1,0 +1,188 @@
+//! Speech by a program: the text on its standard input, an audio file on its standard output.
+//!
+//! The text never becomes an argument, and no shell is involved. The process is killed when nobody waits any more.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::runtime::Handle;
+
+use super::Provider;
+use crate::speech::{MAX_SPEECH, SpeechError, SpeechProvider, TtsConfig, Utterance, voices};
+
+/// Runs a program for each utterance.
+#[derive(Debug)]
+pub struct Command {
+    program: String,
+    args: Vec<String>,
+    espeak: bool,
+    voices: BTreeMap<String, String>,
+    timeout: Duration,
+}
+
+impl Provider for Command {
+    const NAME: &'static str = "command";
+
+    fn new(config: &TtsConfig, _io: &Handle) -> Result<Self, SpeechError> {
+        let name = Path::new(&config.command)
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or("");
+        let espeak = matches!(name, "espeak-ng" | "espeak");
+        let args = if espeak && config.args.is_empty() {
+            ["--stdin", "--stdout", "-v", "{voice}"].map(str::to_owned).to_vec()
+        } else {
+            config.args.clone()
+        };
+        Ok(Self {
+            program: config.command.clone(),
+            args,
+            espeak,
+            voices: config.voices.clone(),
+            timeout: config.timeout(),
+        })
+    }
+}
+
+impl SpeechProvider for Command {
+    fn fingerprint(&self) -> String {
+        format!("command {} {:?} {:?}", self.program, self.args, self.voices)
+    }
+
+    fn synthesise<'a>(&'a self, utterance: &'a Utterance) -> BoxFuture<'a, Result<Bytes, SpeechError>> {
+        let after = self.timeout;
+        Box::pin(async move {
+            let run = Box::pin(self.run(utterance));
+            tokio::time::timeout(after, run)
+                .await
+                .unwrap_or(Err(SpeechError::Timeout { after }))
+        })
+    }
+}
+
+impl Command {
+    async fn run(&self, utterance: &Utterance) -> Result<Bytes, SpeechError> {
+        let mut child = tokio::process::Command::new(&self.program)
+            .args(self.arguments(utterance))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| SpeechError::Start {
+                program: self.program.clone(),
+                kind: error.kind(),
+            })?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let feed = async {
+            if let Some(mut stdin) = stdin {
+                // A program that does not read its text to the end says so by its exit status.
+                drop(stdin.write_all(utterance.text.as_bytes()).await);
+                drop(stdin.shutdown().await);
+            }
+        };
+        let ((), audio, said) = tokio::join!(feed, read_up_to(stdout, MAX_SPEECH), read_up_to(stderr, MAX_SAID));
+        if audio.len() > MAX_SPEECH {
+            return Err(SpeechError::TooLarge { limit: MAX_SPEECH });
+        }
+        let status = child.wait().await.map_err(|error| SpeechError::Start {
+            program: self.program.clone(),
+            kind: error.kind(),
+        })?;
+        if !status.success() {
+            let said = String::from_utf8_lossy(&said).trim().to_owned();
+            return Err(SpeechError::Program {
+                program: self.program.clone(),
+                status: status.to_string(),
+                said,
+            });
+        }
+        if audio.is_empty() {
+            Err(SpeechError::Silent)
+        } else {
+            Ok(audio.into())
+        }
+    }
+
+    fn arguments(&self, utterance: &Utterance) -> Vec<String> {
+        let voice = self.voice(utterance);
+        let language = if voices::is_argument(&utterance.language) {
+            &utterance.language
+        } else {
+            "en-us"
+        };
+        self.args
+            .iter()
+            .map(|arg| arg.replace("{voice}", &voice).replace("{language}", language))
+            .collect()
+    }
+
+    fn voice(&self, utterance: &Utterance) -> String {
+        let wish = voices::plain(&utterance.voice);
+        match voices::mapped(&self.voices, &wish, &utterance.language) {
+            Some(voice) => voice.to_owned(),
+            None if self.espeak => voices::espeak(&wish, &utterance.language),
+            None if voices::is_argument(&wish) => wish,
+            None => "female".to_owned(),
+        }
+    }
+}
+
+/// Up to one byte more than `limit`, so that the caller sees that there was more.
+async fn read_up_to(source: Option<impl AsyncRead + Unpin>, limit: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(source) = source {
+        // What was read before an error is judged like any other output.
+        drop(source.take(limit as u64 + 1).read_to_end(&mut bytes).await);
+    }
+    bytes
+}
+
+/// How much of a program's complaints is kept, in bytes.
+const MAX_SAID: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(config: &TtsConfig) -> Command {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        Command::new(config, runtime.handle()).unwrap()
+    }
+
+    fn saying(text: &str, voice: &str, language: &str) -> Utterance {
+        Utterance {
+            text: text.to_owned(),
+            voice: voice.to_owned(),
+            language: language.to_owned(),
+        }
+    }
+
+    #[test]
+    fn espeak_gets_its_own_arguments() {
+        let command = provider(&TtsConfig::default());
+        assert_eq!(
+            command.arguments(&saying("--help", "male", "de-de")),
+            ["--stdin", "--stdout", "-v", "de+m3"]
+        );
+    }
+
+    #[test]
+    fn a_wish_cannot_become_an_option() {
+        let config = TtsConfig {
+            command: "say".to_owned(),
+            args: vec!["-v".to_owned(), "{voice}".to_owned(), "{language}".to_owned()],
+            ..TtsConfig::default()
+        };
+        let command = provider(&config);
+        assert_eq!(
+            command.arguments(&saying("x", "--output=/etc/x", "-l")),
+            ["-v", "female", "en-us"]
+        );
+    }
+}
