@@ -1,0 +1,163 @@
+//! The record of the caller's leg: opened durably at answer, closed when the leg ends.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::error::Ended;
+use super::handle::CallHandle;
+use super::state::State;
+use crate::base::time::UnixMicros;
+use crate::journal::{Cdr, Fact, OpenCall};
+use crate::media::PortStats;
+
+impl CallHandle {
+    /// Keeps what is known of a call that has begun; `open_durably` waits for it before the call is answered.
+    pub(super) fn journal_open(&self) {
+        let durable = self.0.core.services().journal.open_call(OpenCall(self.cdr(None, None)));
+        self.0.opening.set(Some(durable));
+    }
+
+    /// Waits until a crash can no longer lose the record of this call. A store that fails or stalls does not keep the
+    /// caller waiting: calls go on, and the journal says what it could not write.
+    pub(super) async fn open_durably(&self) {
+        if let Some(durable) = self.0.opening.take()
+            && tokio::time::timeout(STORE_PATIENCE, durable).await.is_err()
+        {
+            metrics::counter!("swivel_calls_answered_before_durable_total").increment(1);
+            tracing::warn!(call = ?self, "the store is slow, the call is answered before its record is durable");
+        }
+    }
+
+    /// Adds the time of the answer to what is kept.
+    pub(super) fn journal_answer(&self, at: UnixMicros) {
+        self.note(|call_id, _| Fact::Answered { call_id, at });
+        let cdr = self.cdr(None, Some(at));
+        drop(self.0.core.services().journal.open_call(OpenCall(cdr)));
+    }
+
+    /// Writes the final record, once.
+    pub(super) fn write_cdr(&self) {
+        let Some((answered, at)) = self.0.times.take() else {
+            return;
+        };
+        let Some(ended) = self.ended() else { return };
+        let cdr = self.cdr(Some((ended, at)), answered);
+        self.0.core.services().journal.close_leg(Box::new(cdr));
+    }
+
+    fn cdr(&self, end: Option<(Ended, UnixMicros)>, answered: Option<UnixMicros>) -> Cdr {
+        let facts = &self.0.facts;
+        let vars = self.vars();
+        let state = self.state();
+        let at = |user: &str, host: &str| format!("{user}@{host}");
+        let channel_vars = vars
+            .channel_vars
+            .iter()
+            .map(|(name, value)| (name.to_lowercase().replace('-', "_"), value.clone()))
+            .chain([
+                ("account_name".to_owned(), Value::from(facts.account.name.as_str())),
+                ("account_realm".to_owned(), Value::from(&*facts.account.realm)),
+                ("fetch_id".to_owned(), Value::from(facts.fetch_id.as_str())),
+            ])
+            .chain(
+                facts
+                    .inception
+                    .as_deref()
+                    .map(|i| ("inception".to_owned(), Value::from(i))),
+            )
+            .collect();
+        Cdr {
+            account: facts.account.id.to_string(),
+            call_id: facts.call_id.clone(),
+            interaction_id: facts.interaction_id.clone(),
+            direction: facts.direction.to_owned(),
+            created: facts.created,
+            ringing: state.rang_at,
+            answered,
+            ended: end.map(|(_, at)| at),
+            hangup_cause: end.map(|(ended, _)| ended.cause.name.to_owned()).unwrap_or_default(),
+            hangup_code: end.map(|(ended, _)| ended.status).unwrap_or_default(),
+            disposition: end.map(|(ended, _)| ended.disposition.to_owned()).unwrap_or_default(),
+            caller_id_name: vars
+                .caller_id_name
+                .clone()
+                .unwrap_or_else(|| facts.caller_id_name.clone()),
+            caller_id_number: vars
+                .caller_id_number
+                .clone()
+                .unwrap_or_else(|| facts.caller_id_number.clone()),
+            callee_id_number: facts.request_user.clone(),
+            from: at(&facts.from_user, &facts.from_realm),
+            to: at(&facts.to_user, &facts.to_realm),
+            request: at(&facts.request_user, &facts.request_realm),
+            from_uri: facts.from_uri.clone(),
+            to_uri: facts.to_uri.clone(),
+            from_tag: facts.from_tag.clone(),
+            user_agent: facts.user_agent.clone(),
+            owner_id: vars
+                .owner_id
+                .clone()
+                .or_else(|| facts.owner_id.clone())
+                .unwrap_or_default(),
+            authorizing_id: facts.authorizing_id.clone(),
+            authorizing_type: facts.authorizing_type.to_owned(),
+            callflow_id: vars.callflow_id.clone().unwrap_or_default(),
+            custom_channel_vars: channel_vars,
+            custom_application_vars: vars.custom_application_vars.clone(),
+            custom_sip_headers: facts
+                .custom_sip_headers
+                .iter()
+                .map(|(name, value)| (name.to_lowercase().replace('-', "_"), value.clone()))
+                .collect(),
+            local_sdp: state.media.local.as_ref().map(ToString::to_string).unwrap_or_default(),
+            remote_sdp: state.media.offer.as_ref().map(ToString::to_string).unwrap_or_default(),
+            media_server: self.media_server(&state),
+            media_stats: state.stats.as_ref().map(figures).unwrap_or_default(),
+            ..Cdr::default()
+        }
+    }
+
+    fn media_server(&self, state: &State) -> String {
+        state
+            .media
+            .agreed
+            .as_ref()
+            .map(|_| self.0.local.to_string())
+            .unwrap_or_default()
+    }
+}
+
+/// Statistics of the port as figures of the record.
+fn figures(stats: &PortStats) -> Map<String, Value> {
+    let rounded = |value: f32| (f64::from(value) * 100.0).round() / 100.0;
+    let counts = [
+        ("packets_sent", stats.packets_sent),
+        ("packets_received", stats.packets_received),
+        ("packets_lost", stats.packets_lost),
+        ("bytes_sent", stats.bytes_sent),
+        ("bytes_received", stats.bytes_received),
+    ];
+    let measures = [
+        ("jitter_ms", rounded(stats.jitter_ms)),
+        ("remote_loss", rounded(stats.remote_loss)),
+        ("remote_jitter_ms", rounded(stats.remote_jitter_ms)),
+        ("mos", rounded(stats.mos)),
+    ];
+    let round_trip = stats
+        .round_trip
+        .map(|t| ("round_trip_ms".to_owned(), Value::from(t.as_secs_f64() * 1000.0)));
+    counts
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .chain(
+            measures
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), Value::from(value))),
+        )
+        .chain(round_trip)
+        .collect()
+}
+
+/// How long an answer waits for the store.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);

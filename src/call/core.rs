@@ -1,0 +1,266 @@
+//! The signalling core: one SIP endpoint and the calls behind it. Single-threaded; a clone is another handle.
+//!
+//! Events of the endpoint and of the media engine are dispatched synchronously into the state of their call, whose
+//! waiting operations then look again. Scripts run as local tasks and push commands back; nothing here awaits.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::Notify;
+
+use super::handle::CallHandle;
+use super::overload::{Overload, RECOVERY};
+use super::services::Services;
+use crate::base::id::{OpId, PortId};
+use crate::base::rng::Rng;
+use crate::host::clock;
+use crate::journal::{Fact, Way};
+use crate::media::{Media, MediaEvent};
+use crate::net::Signalling;
+use crate::sip::flow::Flow;
+use crate::sip::ua::{Direction, Endpoint, LegId, SipEvent, Trace, Transmit};
+use crate::sip::wire::Malformed;
+
+/// Starts the script of an accepted call. Given at wiring, since scripts live in higher rooms.
+pub type Script = Rc<dyn Fn(CallHandle) -> LocalBoxFuture<'static, ()>>;
+
+/// What the core is told at wiring.
+#[derive(Debug, Clone)]
+pub struct CoreConfig {
+    /// Longest call.
+    pub max_call: Duration,
+    /// Most calls at once.
+    pub max_calls: usize,
+    /// Silence of the caller's RTP that ends an answered call; `None` never.
+    pub rtp_timeout: Option<Duration>,
+    /// The same while the caller holds us.
+    pub held_timeout: Option<Duration>,
+    /// Address to write into session descriptions for peers outside `local_nets`; `None` is the socket's own.
+    pub advertise: Option<std::net::IpAddr>,
+    /// Networks that get our own address.
+    pub local_nets: Vec<ipnet::IpNet>,
+    /// Timer lag past which new calls are refused.
+    pub overload_lag: Duration,
+}
+
+/// The signalling core.
+#[derive(Clone)]
+pub struct Core(pub(super) Rc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) endpoint: RefCell<Endpoint>,
+    pub(super) media: Media,
+    pub(super) services: Rc<Services>,
+    pub(super) config: CoreConfig,
+    pub(super) script: Script,
+    pub(super) rng: RefCell<Rng>,
+    pub(super) calls: RefCell<BTreeMap<LegId, CallHandle>>,
+    /// Calls by their port, until it has closed: an ended call lives here until its record is written.
+    ports: RefCell<BTreeMap<PortId, CallHandle>>,
+    next_op: Cell<u64>,
+    changed: Notify,
+    overload: Overload,
+}
+
+impl Core {
+    /// A core at rest.
+    pub fn new(
+        endpoint: Endpoint,
+        media: Media,
+        services: Services,
+        config: CoreConfig,
+        script: Script,
+        rng: Rng,
+    ) -> Self {
+        Self(Rc::new(Inner {
+            endpoint: RefCell::new(endpoint),
+            media,
+            services: Rc::new(services),
+            overload: Overload::new(config.overload_lag),
+            config,
+            script,
+            rng: RefCell::new(rng),
+            calls: RefCell::default(),
+            ports: RefCell::default(),
+            next_op: Cell::new(0),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// How many calls are up.
+    pub fn calls(&self) -> usize {
+        self.0.calls.borrow().len()
+    }
+
+    /// Refuse new calls from now on; those that are there go on.
+    pub fn drain(&self) {
+        self.0.endpoint.borrow_mut().set_draining(true);
+    }
+
+    /// Ends every call, with a Reason that names the shutdown.
+    pub fn end_all(&self) {
+        let calls: Vec<CallHandle> = self.0.calls.borrow().values().cloned().collect();
+        for call in calls {
+            call.hangup(crate::base::cause::Cause::SYSTEM_SHUTDOWN);
+        }
+    }
+
+    /// What the endpoint holds; all zero at rest.
+    pub fn counts(&self) -> crate::sip::ua::Counts {
+        self.0.endpoint.borrow().counts()
+    }
+
+    /// Dispatches one event of the media engine.
+    pub fn media_event(&self, event: MediaEvent) {
+        let port = match &event {
+            MediaEvent::Finished { port, .. }
+            | MediaEvent::Digit { port, .. }
+            | MediaEvent::Silent { port }
+            | MediaEvent::Recorded { port, .. }
+            | MediaEvent::Closed { port, .. } => *port,
+        };
+        let Some(call) = self.0.ports.borrow().get(&port).cloned() else {
+            return;
+        };
+        call.media_event(event);
+        // A port that closes first ends what it plays; its statistics, and with them the record, come after that. The
+        // recorder may still report after the port has closed.
+        let state = call.state();
+        if state.stats.is_some() && state.recording.is_empty() {
+            self.0.ports.borrow_mut().remove(&port);
+        }
+    }
+
+    pub(super) fn services(&self) -> Rc<Services> {
+        self.0.services.clone()
+    }
+
+    pub(super) fn next_op(&self) -> OpId {
+        self.0.next_op.set(self.0.next_op.get() + 1);
+        OpId(self.0.next_op.get())
+    }
+
+    pub(super) fn know_port(&self, port: PortId, call: &CallHandle) {
+        self.0.ports.borrow_mut().insert(port, call.clone());
+    }
+
+    /// Runs a command on the endpoint, then dispatches what it caused and has the driver send it.
+    pub(super) fn endpoint<T>(&self, command: impl FnOnce(&mut Endpoint, Instant) -> T) -> T {
+        let result = command(&mut self.0.endpoint.borrow_mut(), clock::now());
+        self.dispatch();
+        self.0.changed.notify_one();
+        result
+    }
+
+    /// Dispatches every waiting event of the endpoint.
+    fn dispatch(&self) {
+        loop {
+            let event = self.0.endpoint.borrow_mut().poll_event();
+            let Some(event) = event else { return };
+            let leg = match &event {
+                SipEvent::Invite(_) | SipEvent::Trace(_) => None,
+                SipEvent::Progress { leg, .. }
+                | SipEvent::Answered { leg, .. }
+                | SipEvent::Rejected { leg, .. }
+                | SipEvent::Established { leg, .. }
+                | SipEvent::Answer { leg, .. }
+                | SipEvent::OfferFailed { leg, .. }
+                | SipEvent::Offer { leg, .. }
+                | SipEvent::Info { leg, .. }
+                | SipEvent::Ended { leg, .. } => Some(*leg),
+            };
+            match (event, leg) {
+                (SipEvent::Invite(invite), _) => self.inbound(*invite),
+                (SipEvent::Trace(trace), _) => self.0.services.journal.emit(ladder(*trace)),
+                (event, Some(leg)) => {
+                    let call = self.0.calls.borrow().get(&leg).cloned();
+                    if let Some(call) = call {
+                        call.sip_event(event);
+                    }
+                }
+                (_, None) => {}
+            }
+        }
+    }
+}
+
+impl Signalling for Core {
+    fn receive(&self, now: Instant, flow: Flow, bytes: Bytes) {
+        if self.0.overload.ends(now) {
+            self.0.endpoint.borrow_mut().set_overload(None);
+        }
+        self.0.endpoint.borrow_mut().receive(now, flow, bytes);
+        self.dispatch();
+    }
+
+    fn malformed(&self, now: Instant, flow: Flow, malformed: Malformed) {
+        self.0.endpoint.borrow_mut().receive_malformed(now, flow, &malformed);
+        self.dispatch();
+    }
+
+    fn connected(&self, now: Instant, request: u64, flow: Flow) {
+        self.0.endpoint.borrow_mut().connected(now, request, flow);
+        self.dispatch();
+    }
+
+    fn connect_failed(&self, now: Instant, request: u64) {
+        self.0.endpoint.borrow_mut().connect_failed(now, request);
+        self.dispatch();
+    }
+
+    fn flow_closed(&self, now: Instant, flow: Flow) {
+        self.0.endpoint.borrow_mut().flow_closed(now, flow);
+        self.dispatch();
+    }
+
+    fn send_failed(&self, now: Instant, flow: Flow) {
+        self.0.endpoint.borrow_mut().send_failed(now, flow);
+        self.dispatch();
+    }
+
+    fn timeout(&self, now: Instant) {
+        self.0.endpoint.borrow_mut().handle_timeout(now);
+        self.dispatch();
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.0.endpoint.borrow().poll_timeout()
+    }
+
+    fn poll_transmit(&self) -> Option<Transmit> {
+        self.0.endpoint.borrow_mut().poll_transmit()
+    }
+
+    /// New calls are refused while the thread is late on average, and for a second after it caught up. One late timer
+    /// (a page fault, a busy neighbour) refuses nobody.
+    fn lag(&self, late: Duration) {
+        metrics::histogram!("swivel_signalling_lag_seconds").record(late.as_secs_f64());
+        if let Some(average) = self.0.overload.begins(clock::now(), late) {
+            tracing::warn!(?average, "signalling is late, new calls are refused for now");
+            self.0.endpoint.borrow_mut().set_overload(Some(RECOVERY));
+        }
+    }
+
+    fn changed(&self) -> &Notify {
+        &self.0.changed
+    }
+}
+
+fn ladder(trace: Trace) -> Fact {
+    Fact::Sip {
+        call_id: trace.call_id.into(),
+        at: clock::unix_now(),
+        direction: match trace.direction {
+            Direction::In => Way::In,
+            Direction::Out => Way::Out,
+        },
+        peer: trace.flow.remote,
+        local: trace.flow.local,
+        transport: trace.flow.transport,
+        bytes: trace.bytes,
+    }
+}

@@ -1,0 +1,60 @@
+//! Why an operation did not do its work, and how a call ended.
+
+use crate::base::cause::Cause;
+use crate::clips::ClipError;
+use crate::media::MediaError;
+
+/// Who ended the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The peer hung up or cancelled.
+    Peer,
+    /// We did, as the script or a limit said.
+    Us,
+    /// The transport or a timer did.
+    Network,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Who.
+    pub by: By,
+    /// Why.
+    pub cause: Cause,
+    /// The SIP status that closes the record: the final answer to the INVITE, 200 after a BYE.
+    pub status: u16,
+    /// KAZOO's `disposition`: `recv_bye`, `send_bye`, `recv_cancel`, `send_refuse` …
+    pub disposition: &'static str,
+}
+
+/// Why an operation did not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The call is over; `?` on this is a module's whole clean-up.
+    #[error("the call has ended: {}", .0.cause.name)]
+    Ended(Ended),
+    /// The media engine refused.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// Audio could not be had.
+    #[error(transparent)]
+    Clip(#[from] ClipError),
+    /// The caller offered no media we speak.
+    #[error("no common codec with the caller")]
+    NoCommonCodec,
+    /// The operation needs an answered call.
+    #[error("the call is not answered")]
+    NotAnswered,
+    /// The SIP core refused the command in this state.
+    #[error("the dialog is not in a state for this: {0}")]
+    Dialog(&'static str),
+}
+
+impl CallError {
+    /// Whether the reason is that the call has ended.
+    pub fn is_ended(&self) -> bool {
+        matches!(self, Self::Ended(_))
+    }
+}

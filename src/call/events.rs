@@ -1,0 +1,257 @@
+//! What happens to a call: events of its dialog and of its port, and its end.
+
+use crate::base::cause::Cause;
+use crate::base::keys::Keys;
+use crate::base::time::UnixMicros;
+use crate::host::clock;
+use crate::journal::Fact;
+use crate::media::{Command, MediaEvent, Via};
+use crate::sdp::Session;
+use crate::sdp::negotiate::{self, Direction};
+use crate::sip::ua::{Body, How, Reason, Refusal, Side, SipEvent};
+
+use super::error::{By, Ended};
+use super::handle::CallHandle;
+use super::inbound::AGENT;
+use super::info;
+use super::presses::Way;
+use super::state::Phase;
+
+impl CallHandle {
+    pub(super) fn sip_event(&self, event: SipEvent) {
+        match event {
+            SipEvent::Established { answer: Some(body), .. } | SipEvent::Answer { body: Some(body), .. } => {
+                self.answered_offer(&body);
+            }
+            SipEvent::Established { .. } | SipEvent::Answer { .. } => {}
+            SipEvent::Offer { offer, .. } => self.offered(offer),
+            SipEvent::OfferFailed { status, .. } => {
+                tracing::debug!(call = ?self, status, "our offer was refused, the session stays");
+                self.state_mut().media.pending_offer = None;
+            }
+            SipEvent::Info { body, .. } => {
+                if let Some(key) = info::dtmf(&body) {
+                    self.pressed(key, Way::Info);
+                    // Tones in the audio would only repeat them.
+                    if let Some(port) = &self.state().media.port {
+                        port.command(Command::Inband(false));
+                    }
+                }
+            }
+            SipEvent::Ended { by, how, reason, .. } => self.finish(by, how, reason),
+            SipEvent::Rejected { status, .. } => self.finish(Side::Peer, How::Rejected { status }, None),
+            // Of legs that we call; and what the core has taken for itself.
+            SipEvent::Progress { .. } | SipEvent::Answered { .. } | SipEvent::Invite(_) | SipEvent::Trace(_) => {}
+        }
+    }
+
+    pub(super) fn media_event(&self, event: MediaEvent) {
+        match event {
+            MediaEvent::Finished { op, why, .. } => {
+                let mut state = self.state_mut();
+                state.finished.push((op, why));
+                state.wake();
+            }
+            MediaEvent::Digit { digit, via, .. } => self.pressed(
+                digit,
+                match via {
+                    Via::Event => Way::Event,
+                    Via::Inband => Way::Inband,
+                },
+            ),
+            MediaEvent::Silent { .. } => {
+                tracing::debug!(call = ?self, "no RTP from the caller");
+                self.0.cause.set(Some(Cause::MEDIA_TIMEOUT));
+                let leg = self.0.leg;
+                let reason = Reason {
+                    protocol: "SIP".into(),
+                    cause: 408,
+                    text: Some("RTP timeout".into()),
+                };
+                let sent = self
+                    .0
+                    .core
+                    .endpoint(|endpoint, now| endpoint.bye(now, leg, Some(reason)));
+                if let Err(error) = sent {
+                    tracing::debug!(call = ?self, %error, "the silent call had ended");
+                }
+            }
+            MediaEvent::Recorded { op, length, why, .. } => {
+                let mut state = self.state_mut();
+                state.recording.retain(|begun| *begun != op);
+                state.recorded.push((op, length, why));
+                state.wake();
+            }
+            MediaEvent::Closed { stats, .. } => {
+                self.state_mut().stats = Some(*stats);
+                self.write_cdr();
+            }
+        }
+    }
+
+    fn pressed(&self, key: char, way: Way) {
+        if Keys::is_key(key) && self.state_mut().presses.counts(clock::now(), key, way) {
+            self.note(|call_id, at| Fact::Digit {
+                call_id,
+                at,
+                digit: key,
+                via: way.name(),
+            });
+            self.state_mut().press(key);
+        }
+    }
+
+    /// The answer to an offer of ours has come.
+    fn answered_offer(&self, body: &Body) {
+        let Some(offer) = self.state_mut().media.pending_offer.take() else {
+            return;
+        };
+        let agreed = Session::parse(&body.bytes)
+            .ok()
+            .and_then(|answer| negotiate::accept_answer(&offer, &answer, &self.local().ok()?).ok());
+        match agreed {
+            Some(agreed) => {
+                let mut state = self.state_mut();
+                state.media.local = Some(offer);
+                state.media.agreed = Some(agreed);
+                drop(state);
+                self.start_media();
+            }
+            None => self.hangup(Cause::INCOMPATIBLE_DESTINATION),
+        }
+    }
+
+    /// The caller changes the session: hold, unhold, a new address or codec. A refused offer changes nothing.
+    fn offered(&self, offer: Option<Body>) {
+        let answer = match offer {
+            Some(body) => self.answer_offer(&body),
+            None => self.offer_again(),
+        };
+        let leg = self.0.leg;
+        let sent = self
+            .0
+            .core
+            .endpoint(|endpoint, now| endpoint.respond_offer(now, leg, answer.map(Some)));
+        if let Err(error) = sent {
+            tracing::debug!(call = ?self, %error, "the offer was withdrawn");
+        }
+    }
+
+    fn answer_offer(&self, body: &Body) -> Result<Body, Refusal> {
+        let refuse = |warning: Option<String>| Refusal { status: 488, warning };
+        let offer =
+            Session::parse(&body.bytes).map_err(|_| refuse(Some("399 swivel \"Bad session description\"".into())))?;
+        let mut local = self.local().map_err(|_| refuse(None))?;
+        // The version moves only with the content (RFC 3264 §8).
+        let (mut session, agreed) =
+            negotiate::answer(&offer, &local).map_err(|refused| refuse(Some(refused.warning(AGENT))))?;
+        let unchanged = self.state().media.local.as_ref().is_some_and(|last| *last == session);
+        if !unchanged {
+            local.version += 1;
+            session = negotiate::answer(&offer, &local)
+                .map_err(|refused| refuse(Some(refused.warning(AGENT))))?
+                .0;
+        }
+        let text = Body::sdp(bytes::Bytes::from(session.to_string()));
+        let mut state = self.state_mut();
+        state.media.version = local.version;
+        let same_media = state.media.agreed.as_ref() == Some(&agreed);
+        state.media.offer = Some(offer);
+        state.media.local = Some(session);
+        state.media.agreed = Some(agreed);
+        drop(state);
+        if !same_media {
+            self.start_media();
+        }
+        Ok(text)
+    }
+
+    /// A re-INVITE without a description asks for our offer; all we can do is offered, so that it ends a hold.
+    fn offer_again(&self) -> Result<Body, Refusal> {
+        let mut local = self.local().map_err(|_| Refusal {
+            status: 500,
+            warning: None,
+        })?;
+        local.version += 1;
+        let session = negotiate::offer(&local, Direction::SendRecv);
+        let text = Body::sdp(bytes::Bytes::from(session.to_string()));
+        let mut state = self.state_mut();
+        state.media.version = local.version;
+        state.media.pending_offer = Some(session);
+        Ok(text)
+    }
+
+    /// The call is over: media stops, every waiting operation learns it, the record is closed.
+    fn finish(&self, by: Side, how: How, reason: Option<Reason>) {
+        if self.ended().is_some() {
+            return;
+        }
+        let now = clock::unix_now();
+        let answered_at = match self.state().phase {
+            Phase::Answered { at } => Some(at),
+            Phase::Ringing { .. } | Phase::Ended(_) => None,
+        };
+        let ended = self.how_ended(by, how, reason.as_ref(), answered_at);
+        self.0.times.set(Some((answered_at, now)));
+        let port = {
+            let mut state = self.state_mut();
+            state.phase = Phase::Ended(ended);
+            state.wake();
+            state.media.port.take()
+        };
+        self.0.core.0.calls.borrow_mut().remove(&self.0.leg);
+        self.note(|call_id, at| Fact::Ended {
+            call_id,
+            at,
+            cause: ended.cause.name,
+            status: ended.status,
+            disposition: ended.disposition,
+        });
+        match port {
+            // The port's last event brings its statistics, and with them the record is written.
+            Some(port) => drop(port),
+            None => self.write_cdr(),
+        }
+    }
+
+    fn how_ended(&self, by: Side, how: How, reason: Option<&Reason>, answered: Option<UnixMicros>) -> Ended {
+        let named = self.0.cause.get();
+        let told = reason
+            .filter(|r| r.protocol.eq_ignore_ascii_case("Q.850"))
+            .and_then(|r| Cause::from_q850(r.cause));
+        let ours = by == Side::Us;
+        let (cause, status, disposition) = match how {
+            How::Bye if ours => (named.unwrap_or(Cause::NORMAL_CLEARING), 200, "send_bye"),
+            How::Bye => (told.unwrap_or(Cause::NORMAL_CLEARING), 200, "recv_bye"),
+            How::Cancel => (
+                Cause::ORIGINATOR_CANCEL,
+                487,
+                if ours { "send_cancel" } else { "recv_cancel" },
+            ),
+            How::Rejected { status } => {
+                let disposition = if ours { "send_refuse" } else { "recv_refuse" };
+                (named.unwrap_or_else(|| Cause::from_status(status)), status, disposition)
+            }
+            How::NoAck | How::NoPrack | How::NoAnswer => (Cause::RECOVERY_ON_TIMER_EXPIRE, 408, "send_bye"),
+            How::SessionExpired => (Cause::RECOVERY_ON_TIMER_EXPIRE, 200, "send_bye"),
+            How::InviteExpired => (Cause::NO_ANSWER, 487, "send_refuse"),
+            How::Dead { status } => (Cause::from_status(status), status, "recv_refuse"),
+            How::Unreachable => (
+                Cause::NORMAL_TEMPORARY_FAILURE,
+                if answered.is_some() { 200 } else { 503 },
+                "send_bye",
+            ),
+        };
+        let by = match by {
+            Side::Us => By::Us,
+            Side::Peer => By::Peer,
+            Side::Transport => By::Network,
+        };
+        Ended {
+            by,
+            cause,
+            status,
+            disposition,
+        }
+    }
+}

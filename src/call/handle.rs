@@ -1,0 +1,182 @@
+//! The handle of a call: what its script holds. Cheap to clone, bound to the signalling thread.
+
+use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::fmt;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::core::Core;
+use super::error::{CallError, Ended};
+use super::facts::{CallFacts, CallVars};
+use super::services::Services;
+use super::state::{Phase, State};
+use crate::base::cause::Cause;
+use crate::base::id::OpId;
+use crate::base::time::UnixMicros;
+use crate::host::clock;
+use crate::journal::Fact;
+use crate::media::Command;
+use crate::sip::ua::LegId;
+
+/// A call, as its script sees it.
+#[derive(Clone)]
+pub struct CallHandle(pub(super) Rc<Call>);
+
+pub(super) struct Call {
+    pub(super) core: Core,
+    pub(super) facts: Rc<CallFacts>,
+    pub(super) leg: LegId,
+    pub(super) vars: RefCell<CallVars>,
+    pub(super) state: RefCell<State>,
+    /// Whether the caller's INVITE carried an offer.
+    pub(super) offered: bool,
+    /// Requests the aftermath has made.
+    pub(super) aftermath: Cell<u32>,
+    /// Why we end the call, until its end is dispatched.
+    pub(super) cause: Cell<Option<Cause>>,
+    /// When it was answered and when it ended, from its end until the record is written.
+    pub(super) times: Cell<Option<(Option<UnixMicros>, UnixMicros)>>,
+    /// Resolves when the open record is durable; taken by whoever waits for it.
+    pub(super) opening: Cell<Option<oneshot::Receiver<()>>>,
+    /// The address of ours that the INVITE came to.
+    pub(super) local: IpAddr,
+}
+
+impl CallHandle {
+    /// What the INVITE said and the switch found out.
+    pub fn facts(&self) -> Rc<CallFacts> {
+        self.0.facts.clone()
+    }
+
+    /// What the script may change. Do not hold the guard across an await.
+    pub fn vars(&self) -> RefMut<'_, CallVars> {
+        self.0.vars.borrow_mut()
+    }
+
+    /// The rest of the house: clips, HTTP, journal, store, directory.
+    pub fn services(&self) -> Rc<Services> {
+        self.0.core.services()
+    }
+
+    /// Whether a 200 was sent and the call is up.
+    pub fn answered(&self) -> bool {
+        matches!(self.state().phase, Phase::Answered { .. })
+    }
+
+    /// How the call ended, if it has.
+    pub fn ended(&self) -> Option<Ended> {
+        self.state().ended()
+    }
+
+    /// The language of prompts and speech: the flow's, else the device's, its owner's, the account's, else `en-us`.
+    pub fn language(&self) -> String {
+        if let Some(language) = &self.vars().language {
+            return language.clone();
+        }
+        let facts = &self.0.facts;
+        let account = &facts.account;
+        let device = account.devices.get(&facts.authorizing_id).map(|d| d.doc.clone());
+        let owner = facts
+            .owner_id
+            .as_ref()
+            .and_then(|id| account.users.get(id))
+            .map(|u| u.doc.clone());
+        [device, owner, Some(account.doc.clone())]
+            .into_iter()
+            .flatten()
+            .find_map(|doc| doc.get("language").and_then(|l| l.as_str()).map(str::to_lowercase))
+            .unwrap_or_else(|| "en-us".to_owned())
+    }
+
+    /// Waits. A hang-up ends the wait at once.
+    ///
+    /// # Errors
+    /// When the call ends.
+    pub async fn pause(&self, length: Duration) -> Result<(), CallError> {
+        match tokio::time::timeout(length, self.wait(|_| None::<()>)).await {
+            Ok(ended) => ended,
+            Err(_elapsed) => Ok(()),
+        }
+    }
+
+    /// Waits until the call ends, however long that takes, and says how it did.
+    pub async fn wait_for_hangup(&self) -> CallError {
+        match self.wait(|_| None::<std::convert::Infallible>).await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+
+    /// Counts one HTTP request of the script. After the end of the call only a few are allowed (the aftermath).
+    ///
+    /// # Errors
+    /// [`CallError::Ended`] when the aftermath has used up its requests.
+    pub fn count_request(&self) -> Result<(), CallError> {
+        let Some(ended) = self.ended() else { return Ok(()) };
+        let made = self.0.aftermath.get();
+        if made >= AFTERMATH_REQUESTS {
+            return Err(CallError::Ended(ended));
+        }
+        self.0.aftermath.set(made + 1);
+        Ok(())
+    }
+
+    /// Writes a fact about this call into the journal.
+    pub fn note(&self, fact: impl FnOnce(String, UnixMicros) -> Fact) {
+        self.0
+            .core
+            .services()
+            .journal
+            .emit(fact(self.0.facts.call_id.clone(), clock::unix_now()));
+    }
+
+    pub(super) fn state(&self) -> Ref<'_, State> {
+        self.0.state.borrow()
+    }
+
+    pub(super) fn state_mut(&self) -> RefMut<'_, State> {
+        self.0.state.borrow_mut()
+    }
+
+    /// Waits until `look` yields something, or the call ends.
+    pub(super) async fn wait<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> Result<T, CallError> {
+        poll_fn(|context| self.state_mut().poll(context, &mut look)).await
+    }
+
+    pub(super) fn next_op(&self) -> OpId {
+        self.0.core.next_op()
+    }
+
+    /// Sends a command to the leg's port.
+    pub(super) fn command(&self, command: Command) -> Result<(), CallError> {
+        let state = self.state();
+        match (&state.media.port, state.ended()) {
+            (_, Some(ended)) => Err(CallError::Ended(ended)),
+            (None, None) => Err(CallError::NotAnswered),
+            (Some(port), None) => {
+                port.command(command);
+                Ok(())
+            }
+        }
+    }
+
+    /// Cancels an operation. Cannot fail: a call without a port has nothing left to cancel.
+    pub(super) fn cancel(&self, op: OpId) {
+        if let Some(port) = &self.state().media.port {
+            port.command(Command::Cancel(op));
+        }
+    }
+}
+
+impl fmt::Debug for CallHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({})", self.0.facts.call_id)
+    }
+}
+
+/// Requests a script may make after its call has ended.
+const AFTERMATH_REQUESTS: u32 = 5;

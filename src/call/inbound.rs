@@ -1,0 +1,256 @@
+//! A new INVITE becomes a call: who calls, what was dialled, which callflow; then its script starts.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use serde_json::{Map, Value};
+
+use super::core::Core;
+use super::facts::{CallFacts, CallVars};
+use super::handle::{Call, CallHandle};
+use super::state::State;
+use crate::base::cause::Cause;
+use crate::directory::Account;
+use crate::host::{clock, task};
+use crate::journal::Fact;
+use crate::routing;
+use crate::sdp::Session;
+use crate::sdp::negotiate::{self, Local};
+use crate::sip::msg::{Message, Name, NameAddr, Uri};
+use crate::sip::ua::IncomingInvite;
+
+impl Core {
+    pub(super) fn inbound(&self, invite: IncomingInvite) {
+        if self.calls() >= self.0.config.max_calls {
+            metrics::counter!("swivel_calls_refused_total", "why" => "max_calls").increment(1);
+            return self.refuse(&invite, 503, Some((Name::RetryAfter, "5".into())));
+        }
+        let services = self.services();
+        let Some(account) = services.directory.account(&invite.principal.account) else {
+            metrics::counter!("swivel_calls_refused_total", "why" => "no_account").increment(1);
+            return self.refuse(&invite, 403, None);
+        };
+        let facts = Rc::new(self.facts(&invite, account.clone()));
+        let offer = match self.look_at_offer(&invite) {
+            Ok(offer) => offer,
+            Err(warning) => {
+                metrics::counter!("swivel_calls_refused_total", "why" => "media").increment(1);
+                return self.refuse(&invite, 488, Some((Name::Warning, warning)));
+            }
+        };
+        let Some(route) = routing::route(&account, &facts.request_user, &caller(&facts)) else {
+            metrics::counter!("swivel_calls_refused_total", "why" => "no_callflow").increment(1);
+            services.journal.emit(Fact::Refused {
+                call_id: facts.call_id.clone(),
+                at: facts.created,
+                status: 404,
+                why: "no callflow of the account has this number",
+            });
+            return self.refuse(&invite, 404, None);
+        };
+        let call = self.admit(&invite, facts, offer, &route);
+        metrics::counter!("swivel_calls_total").increment(1);
+        self.start_script(call);
+    }
+
+    fn refuse(&self, invite: &IncomingInvite, status: u16, header: Option<(Name, String)>) {
+        let headers: Vec<(Name, String)> = header.into_iter().collect();
+        let sent = self.endpoint(|endpoint, now| endpoint.reject(now, invite.leg, status, "", &headers));
+        if let Err(error) = sent {
+            tracing::debug!(%error, "the call was gone before it was refused");
+        }
+    }
+
+    /// Parses the offer and tries it, so that a call without a common codec is refused before its script runs.
+    fn look_at_offer(&self, invite: &IncomingInvite) -> Result<Option<Session>, String> {
+        let Some(body) = &invite.offer else { return Ok(None) };
+        let offer = Session::parse(&body.bytes).map_err(|_| "399 swivel \"Bad session description\"".to_owned())?;
+        let probe = Local::new(invite.flow.local.ip(), 9, 1);
+        negotiate::answer(&offer, &probe).map_err(|refused| refused.warning(AGENT))?;
+        Ok(Some(offer))
+    }
+
+    fn admit(
+        &self,
+        invite: &IncomingInvite,
+        facts: Rc<CallFacts>,
+        offer: Option<Session>,
+        route: &routing::Route,
+    ) -> CallHandle {
+        let vars = CallVars {
+            capture_group: route.capture_group.clone(),
+            capture_groups: route.capture_groups.clone(),
+            no_match: route.no_match,
+            callflow_id: Some(route.callflow_id.clone()),
+            flow: Some(route.doc.clone()),
+            ..CallVars::default()
+        };
+        let mut state = State::new();
+        state.media.offer = offer;
+        state.media.session_id = self.0.rng.borrow_mut().u64() >> 2;
+        state.media.version = 1;
+        let call = CallHandle(Rc::new(Call {
+            core: self.clone(),
+            leg: invite.leg,
+            vars: RefCell::new(vars),
+            offered: invite.offer.is_some(),
+            state: RefCell::new(state),
+            aftermath: Cell::new(0),
+            cause: Cell::new(None),
+            times: Cell::new(None),
+            opening: Cell::new(None),
+            local: invite.flow.local.ip(),
+            facts,
+        }));
+        self.0.calls.borrow_mut().insert(invite.leg, call.clone());
+        call.journal_open();
+        call.note(|call_id, at| Fact::Started {
+            call_id,
+            at,
+            account: call.0.facts.account.id.to_string(),
+            from: call.0.facts.caller_id_number.clone(),
+            dialled: call.0.facts.request_user.clone(),
+            callflow: route.callflow_id.clone(),
+        });
+        call
+    }
+
+    fn start_script(&self, call: CallHandle) {
+        let script = (self.0.script)(call.clone());
+        let max_call = self.0.config.max_call;
+        let task = async move {
+            let life = async {
+                // The script ends the call; what it still does afterwards is the aftermath, which has its own limit.
+                match tokio::time::timeout(max_call, AssertUnwindSafe(script).catch_unwind()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(panic)) => {
+                        tracing::error!(?call, panic = task::panic_text(panic.as_ref()), "a script panicked");
+                        metrics::counter!("swivel_script_panics_total").increment(1);
+                    }
+                    Err(_elapsed) => {
+                        tracing::info!(?call, "longest call reached");
+                        call.hangup(Cause::ALLOTTED_TIMEOUT);
+                    }
+                }
+            };
+            let backstop = async {
+                call.wait_for_hangup().await;
+                tokio::time::sleep(AFTERMATH).await;
+                tracing::warn!(?call, "the script did not end after its call");
+            };
+            tokio::select! {
+                biased;
+                () = life => {}
+                () = backstop => {}
+            }
+            call.hangup(Cause::NORMAL_CLEARING);
+        };
+        task::spawn_local("script", task);
+    }
+
+    fn facts(&self, invite: &IncomingInvite, account: Arc<Account>) -> CallFacts {
+        let message = &invite.message;
+        let from = message.from().ok();
+        let to = message.to().ok();
+        let request = message.request_uri().and_then(|uri| Uri::parse(uri).ok());
+        let part = |name: &Option<NameAddr>| name.as_ref().map(|n| user_and_host(&n.uri)).unwrap_or_default();
+        let (from_user, from_realm) = part(&from);
+        let (to_user, to_realm) = part(&to);
+        let (request_user, request_realm) = request.as_ref().map(user_and_host).unwrap_or_default();
+        let device = account.devices.get(&*invite.principal.device).cloned();
+        let created = clock::unix_now();
+        let mut rng = self.0.rng.borrow_mut();
+        CallFacts {
+            call_id: message.call_id().unwrap_or_default().to_owned(),
+            direction: "inbound",
+            caller_id_name: from
+                .as_ref()
+                .and_then(|n| n.display.as_deref())
+                .filter(|name| !name.is_empty())
+                .unwrap_or(&from_user)
+                .to_owned(),
+            caller_id_number: from_user.clone(),
+            from_uri: from.as_ref().map(|n| n.uri.to_string()).unwrap_or_default(),
+            from_tag: from
+                .as_ref()
+                .and_then(|n| n.tag().map(str::to_owned))
+                .unwrap_or_default(),
+            to_uri: to.as_ref().map(|n| n.uri.to_string()).unwrap_or_default(),
+            from_user,
+            from_realm,
+            to_user,
+            to_realm,
+            request_user,
+            request_realm,
+            authorizing_id: invite.principal.device.to_string(),
+            authorizing_type: "device",
+            owner_id: device.and_then(|d| d.owner_id.clone()),
+            inception: None,
+            custom_sip_headers: custom_headers(message),
+            user_agent: message.header(Name::UserAgent).unwrap_or_default().to_owned(),
+            source: invite.flow.remote,
+            transport: invite.flow.transport,
+            interaction_id: format!("{:011}-{}", created.gregorian(), rng.hex(4)),
+            fetch_id: rng.hex(16),
+            created,
+            account,
+        }
+    }
+
+    /// The address to take a media port on: the one the caller's signalling came to, or the route's.
+    pub(super) fn media_address(&self, call: &CallHandle) -> IpAddr {
+        let local = call.0.local;
+        if local.is_unspecified() {
+            crate::net::driver::route_to(call.0.facts.source.ip()).unwrap_or(local)
+        } else {
+            local
+        }
+    }
+
+    /// The address to write into a description for `peer` (decisions 2).
+    pub(super) fn shown_address(&self, peer: IpAddr, own: IpAddr) -> IpAddr {
+        let config = &self.0.config;
+        match config.advertise {
+            Some(advertised) if !config.local_nets.iter().any(|net| net.contains(&peer)) => advertised,
+            Some(_) | None => own,
+        }
+    }
+}
+
+fn caller(facts: &CallFacts) -> routing::Caller<'_> {
+    routing::Caller {
+        authorizing_type: facts.authorizing_type,
+        device_id: &facts.authorizing_id,
+    }
+}
+
+fn user_and_host(uri: &Uri) -> (String, String) {
+    (uri.user.as_deref().unwrap_or_default().to_owned(), uri.host.to_string())
+}
+
+/// The `X-` headers of an INVITE. Values are raw text without line ends (the parser saw to that).
+fn custom_headers(message: &Message) -> Map<String, Value> {
+    message
+        .headers
+        .iter()
+        .filter(|h| {
+            h.wire_name()
+                .get(..2)
+                .is_some_and(|start| start.eq_ignore_ascii_case("x-"))
+        })
+        .filter_map(|h| Some((h.wire_name().to_owned(), Value::from(h.text()?))))
+        .take(CUSTOM_HEADERS)
+        .collect()
+}
+
+/// Who warns in a Warning header.
+pub(super) const AGENT: &str = "swivel";
+/// How long a script may go on after its call.
+const AFTERMATH: Duration = Duration::from_secs(15);
+/// `X-` headers taken from one INVITE.
+const CUSTOM_HEADERS: usize = 64;

@@ -1,0 +1,37 @@
+//! Calls: the actor of each call and what a script can do with it. Signalling thread only.
+//!
+//! - `thread`: starts the signalling thread with its sockets and its core.
+//! - `core`: one endpoint and the calls behind it; dispatches events, hands commands on.
+//! - `inbound`: an INVITE becomes a call with facts, a callflow and a script.
+//! - `handle`: what a script holds; `ops/`: what it can do, one file an operation.
+//! - `state`: what script and events share; `events`: what happens to a call, up to its end.
+//! - `facts`: what is known of a call, and the variables its script changes.
+//! - `cdr`: the record of a leg.
+//! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
+//! - `overload`: when new calls are refused.
+
+mod cdr;
+pub mod core;
+pub mod doorman;
+pub mod error;
+mod events;
+pub mod facts;
+pub mod handle;
+mod inbound;
+mod info;
+pub mod ops;
+mod overload;
+mod presses;
+pub mod services;
+mod state;
+pub mod thread;
+
+pub use crate::base::keys::Keys;
+pub use core::{Core, CoreConfig, Script};
+pub use error::{By, CallError, Ended};
+pub use facts::{CallFacts, CallVars};
+pub use handle::CallHandle;
+pub use ops::collect::{CollectEnd, CollectOptions, Collected};
+pub use ops::play::{PlayEnd, PlayOptions, Played};
+pub use ops::record::{RecordOptions, Recorded};
+pub use services::Services;

@@ -1,0 +1,10 @@
+//! What a script can do with a call, one file an operation. Callflow modules and TwiML verbs share them.
+//!
+//! Dropping an operation's future cancels its work: the drop pushes a cancel for its `OpId`, which cannot fail.
+
+pub mod answer;
+pub mod collect;
+pub mod digits;
+pub mod hangup;
+pub mod play;
+pub mod record;

@@ -1,0 +1,27 @@
+//! The rest of the house, as calls need it. One for the whole process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clips::Clips;
+use crate::directory::Directory;
+use crate::host::http::HttpClient;
+use crate::journal::Journal;
+use crate::store::Store;
+
+/// Cheap handles, cloned at wiring.
+#[derive(Clone)]
+pub struct Services {
+    /// Audio by URL, prompt id or text.
+    pub clips: Clips,
+    /// Guarded HTTP.
+    pub http: HttpClient,
+    /// The stream of facts.
+    pub journal: Journal,
+    /// The durable store.
+    pub store: Store,
+    /// All configuration of tenants.
+    pub directory: Directory,
+    /// The directory recordings are made below (`MediaConfig::record_dir`).
+    pub recordings: Arc<Path>,
+}

@@ -1,0 +1,134 @@
+//! The state of a call that its script and its events share. Signalling thread only; never borrowed across an await.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::error::{CallError, Ended};
+use super::presses::Presses;
+use crate::base::id::OpId;
+use crate::base::time::UnixMicros;
+use crate::media::{Finish, Port, PortStats, RecordEnd};
+use crate::sdp::Session;
+use crate::sdp::negotiate::Agreed;
+
+/// How far the call has come.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// No answer yet; `early` once a provisional response carried our session description.
+    Ringing {
+        /// Whether media flows already.
+        early: bool,
+    },
+    /// 200 sent at this time.
+    Answered {
+        /// When.
+        at: UnixMicros,
+    },
+    /// Over. Nothing of the live call is left.
+    Ended(Ended),
+}
+
+/// Session description of the leg.
+#[derive(Debug, Default)]
+pub(super) struct MediaState {
+    /// The caller's offer; `None` while a delayed offer has not been answered.
+    pub(super) offer: Option<Session>,
+    /// What we last sent.
+    pub(super) local: Option<Session>,
+    /// What both agreed on, once an exchange is complete.
+    pub(super) agreed: Option<Agreed>,
+    /// An offer of ours waits for its answer.
+    pub(super) pending_offer: Option<Session>,
+    /// The leg's port; returned the moment the call ends.
+    pub(super) port: Option<Port>,
+    /// Session id and version of our descriptions.
+    pub(super) session_id: u64,
+    pub(super) version: u64,
+}
+
+/// Everything of a call that changes.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) media: MediaState,
+    /// Keys pressed and not yet taken by an operation, oldest first.
+    pub(super) keys: VecDeque<char>,
+    /// Which presses count.
+    pub(super) presses: Presses,
+    /// Operations of the media engine that have ended and were not yet looked at.
+    pub(super) finished: Vec<(OpId, Finish)>,
+    /// Recordings that have ended and were not yet looked at.
+    pub(super) recorded: Vec<(OpId, Duration, RecordEnd)>,
+    /// Recordings that have begun and not ended.
+    pub(super) recording: Vec<OpId>,
+    /// Statistics of the port, once it has closed.
+    pub(super) stats: Option<PortStats>,
+    /// When the first ringing was sent.
+    pub(super) rang_at: Option<UnixMicros>,
+    wakers: Vec<Waker>,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Ringing { early: false },
+            media: MediaState::default(),
+            keys: VecDeque::new(),
+            presses: Presses::default(),
+            finished: Vec::new(),
+            recorded: Vec::new(),
+            recording: Vec::new(),
+            stats: None,
+            rang_at: None,
+            wakers: Vec::new(),
+        }
+    }
+
+    pub(super) fn ended(&self) -> Option<Ended> {
+        match &self.phase {
+            Phase::Ended(ended) => Some(*ended),
+            Phase::Ringing { .. } | Phase::Answered { .. } => None,
+        }
+    }
+
+    /// Notes a key press; the oldest is forgotten when nobody takes them.
+    pub(super) fn press(&mut self, key: char) {
+        if self.keys.len() == KEYS_KEPT {
+            self.keys.pop_front();
+        }
+        self.keys.push_back(key);
+        self.wake();
+    }
+
+    /// Polls `look` until it yields; an ended call yields its end instead, after what had already happened.
+    pub(super) fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        look: &mut impl FnMut(&mut State) -> Option<T>,
+    ) -> Poll<Result<T, CallError>> {
+        if let Some(value) = look(self) {
+            return Poll::Ready(Ok(value));
+        }
+        if let Some(ended) = self.ended() {
+            return Poll::Ready(Err(CallError::Ended(ended)));
+        }
+        self.wait_after_end(context.waker());
+        Poll::Pending
+    }
+
+    /// Registers a waker without looking at whether the call has ended.
+    pub(super) fn wait_after_end(&mut self, waker: &Waker) {
+        if !self.wakers.iter().any(|known| known.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
+    }
+
+    /// Lets every waiting operation look again.
+    pub(super) fn wake(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+/// Keys kept for an operation that has not begun yet.
+const KEYS_KEPT: usize = 64;

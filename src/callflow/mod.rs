@@ -1,0 +1,28 @@
+//! Callflows: trees of nodes, each one module with its data, and the executor that walks them.
+//!
+//! - `exec`: the loop that runs a call's flow, and how a flow ends.
+//! - `cursor`: where a call is in its tree; the rules of continue, branch and stop. Pure.
+//! - `ctx`: what a module works with. `error`: why a module failed, and where the flow goes then.
+//! - `modules/`: one KAZOO module a file; its struct is its schema.
+//! - `schema`, `validate`, `document`: draft-04 schemas from those structs, and the check of trees and documents.
+//! - `data`, `say`: shapes and words several modules share.
+
+mod ctx;
+mod cursor;
+mod data;
+mod document;
+mod error;
+mod exec;
+mod greeting;
+mod menu_document;
+mod modules;
+mod say;
+mod schema;
+mod validate;
+
+pub use error::FlowError;
+pub use exec::{run, script};
+pub use schema::{draft04, ids as schema_ids, served as schema};
+pub use validate::{
+    Checked, DocumentSchema, MAX_DEPTH, MAX_TREE_NODES, UrlGuard, conflicts, validate, validate_document,
+};

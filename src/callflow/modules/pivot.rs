@@ -1,0 +1,138 @@
+//! `pivot`: asks a web server what to do. Its callflow JSON replaces the rest of this flow; any failure takes `_`.
+//!
+//! | key | meaning | default |
+//! | --- | --- | --- |
+//! | `voice_url` | the server, http or https | required, unless `serverless` |
+//! | `method` | `get` or `post` | `get` |
+//! | `req_format` | parameter names: `kazoo` or `twiml` | `kazoo` |
+//! | `req_body_format` | body of a post: `form` or `json` | `form` |
+//! | `req_timeout_ms` | for the whole request, 5000 at most | the configured one |
+//! | `debug` | keep the exchange in the debug log | false |
+//! | `cdr_url` | told of the call's end (TwiML) | none |
+//! | `custom_request_headers` | `X-` headers of each request (KAZOO 5) | none |
+//! | `serverless` | a document to run instead of a request (KAZOO 5) | none |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Module;
+use crate::base::finding::Finding;
+use crate::callflow::ctx::FlowCtx;
+use crate::callflow::cursor::{Next, Tree};
+use crate::callflow::data::Whole;
+use crate::callflow::error::FlowError;
+use crate::callflow::validate::validate;
+use crate::pivot;
+
+/// Asks a web server what to do with the call
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("oneOf" = [{"required": ["voice_url"]}, {"required": ["serverless"]}]))]
+pub(super) struct Pivot {
+    /// URL of the server
+    #[schemars(length(min = 7), regex(pattern = "^https?://"), extend("kazoo-validation" = true))]
+    voice_url: Option<String>,
+    /// Verb of the request
+    method: Method,
+    /// Names of the request's parameters
+    req_format: Format,
+    /// Encoding of the body of a post
+    req_body_format: Body,
+    /// Limit for the whole request, in milliseconds
+    #[schemars(range(max = 5000))]
+    req_timeout_ms: Option<Whole>,
+    /// Whether to keep the exchange in the debug log
+    debug: bool,
+    /// URL told of the end of the call
+    #[schemars(length(min = 7), regex(pattern = "^https?://"))]
+    cdr_url: Option<String>,
+    /// Headers of each request; names begin with `X-`
+    #[schemars(schema_with = "headers")]
+    custom_request_headers: Option<BTreeMap<String, Value>>,
+    /// A document to run instead of asking a server
+    serverless: Option<Serverless>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+enum Method {
+    #[default]
+    #[serde(rename = "get")]
+    LowerGet,
+    #[serde(rename = "post")]
+    LowerPost,
+    #[serde(rename = "GET")]
+    Get,
+    #[serde(rename = "POST")]
+    Post,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Kazoo,
+    Twiml,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Body {
+    #[default]
+    Form,
+    Json,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Serverless {
+    /// The document: text, or callflow JSON
+    #[schemars(schema_with = "flow_doc")]
+    flow_doc: Value,
+    /// Its content type
+    flow_type: FlowType,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+enum FlowType {
+    #[serde(rename = "application/json")]
+    Json,
+    #[serde(rename = "application/xml")]
+    Xml,
+    #[serde(rename = "text/xml")]
+    TextXml,
+}
+
+fn headers(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        // As KAZOO writes it: the bar stands inside the class.
+        "patternProperties": {"^[x|X]-": {"type": "string"}}
+    })
+}
+
+fn flow_doc(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"oneOf": [{"type": "string", "minLength": 1}, {"type": "object"}]})
+}
+
+impl Module for Pivot {
+    const NAME: &'static str = "pivot";
+
+    async fn run(self, ctx: &mut FlowCtx) -> Result<Next, FlowError> {
+        let settings: pivot::Settings = serde_json::from_value(serde_json::to_value(&self)?)?;
+        let reply = pivot::ask(&ctx.call, &settings, 1, &check).await?;
+        // Keys pressed while the server was thinking were meant for nothing.
+        ctx.call.flush_keys();
+        match reply {
+            pivot::Reply::Flow(flow) => Ok(Next::Replace(Tree::Node(Arc::new(flow)))),
+            pivot::Reply::Twiml(_) => Err(FlowError::Twiml),
+        }
+    }
+}
+
+/// How a server's callflow JSON is judged.
+fn check(node: &Value, guard: &dyn Fn(&str) -> Result<(), String>) -> Result<(Value, Vec<Finding>), Vec<Finding>> {
+    validate(node, guard).map(|checked| (checked.document, checked.warnings))
+}

@@ -1,0 +1,406 @@
+//! One request of a Pivot session: limits, parameters, HTTP, what the answer is, and the debug log of all that.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::encode;
+use super::error::PivotError;
+use super::json;
+use super::params::{Subject, params};
+use super::reply::{Check, Reply};
+use super::settings::{BodyFormat, RequestMethod, Settings};
+use super::sniff::{self, Kind};
+use crate::base::finding::Finding;
+use crate::call::{CallHandle, CallVars};
+use crate::host::clock;
+use crate::host::http::{HttpClient, HttpRequest, HttpResponse, USER_AGENT};
+use crate::journal::{Fact, PivotDebug, PivotDebugKind};
+
+/// Asks the server of a `pivot` node what the call does next. `iteration` is 1 for the node itself and one more for
+/// each follow-up of its session; `check` judges callflow JSON.
+///
+/// # Errors
+/// Whatever keeps the answer from being run; the node then takes its failure path.
+pub async fn ask(
+    call: &CallHandle,
+    settings: &Settings,
+    iteration: u32,
+    check: Check<'_>,
+) -> Result<Reply, PivotError> {
+    let (facts, services) = (call.facts(), call.services());
+    let debug = |kind: PivotDebugKind| {
+        if settings.debug {
+            services.journal.pivot_debug(PivotDebug {
+                account: facts.account.id.to_string(),
+                call_id: facts.call_id.clone(),
+                iteration,
+                at: clock::unix_now(),
+                kind,
+            });
+        }
+    };
+    let hook = |hook: Hook| {
+        call.note(|call_id, at| Fact::Hook {
+            call_id,
+            at,
+            step: hook.step,
+            url: hook.url,
+            status: hook.status,
+            took_ms: hook
+                .took
+                .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            note: hook.note,
+        });
+    };
+    let logs = Logs {
+        debug: &debug,
+        hook: &hook,
+    };
+    let params = {
+        let language = call.language();
+        let mut vars = call.vars();
+        logged(&logs, count(&mut vars))?;
+        params(&subject(&facts, &vars, &language), settings.req_format)
+    };
+    logged(&logs, call.count_request().map_err(|_| PivotError::Ended))?;
+    let asked = Box::pin(conduct(&services.http, settings, params, check, &logs)).await;
+    logged(&logs, asked)
+}
+
+/// Where a session writes what happens.
+struct Logs<'a> {
+    debug: &'a dyn Fn(PivotDebugKind),
+    hook: &'a dyn Fn(Hook),
+}
+
+/// One step of an exchange, for the call's trace.
+#[derive(Debug)]
+struct Hook {
+    step: &'static str,
+    url: String,
+    status: Option<u16>,
+    took: Option<Duration>,
+    note: String,
+}
+
+/// The same result; an error that no document of the debug log tells yet gets a remark there.
+fn logged<T>(logs: &Logs<'_>, result: Result<T, PivotError>) -> Result<T, PivotError> {
+    if let Err(error) = &result {
+        tracing::debug!(%error, "pivot failed");
+        let told = matches!(
+            error,
+            PivotError::Json { .. } | PivotError::Schema { .. } | PivotError::Status { .. }
+        );
+        if !told {
+            (logs.debug)(PivotDebugKind::Note {
+                text: error.to_string(),
+            });
+        }
+    }
+    result
+}
+
+/// Counts a request against the limits of the call (decision 11).
+fn count(vars: &mut CallVars) -> Result<(), PivotError> {
+    if vars.pivots >= MAX_PIVOTS {
+        return Err(PivotError::TooMany { limit: MAX_PIVOTS });
+    }
+    let now = clock::now();
+    vars.recent_pivots
+        .retain(|at| now.saturating_duration_since(*at) < IN_A_ROW_WITHIN);
+    if vars.recent_pivots.len() >= MAX_IN_A_ROW {
+        return Err(PivotError::Loop {
+            limit: MAX_IN_A_ROW as u32,
+            within: IN_A_ROW_WITHIN,
+        });
+    }
+    vars.pivots += 1;
+    vars.recent_pivots.push(now);
+    Ok(())
+}
+
+fn subject<'a>(facts: &'a crate::call::CallFacts, vars: &'a CallVars, language: &'a str) -> Subject<'a> {
+    Subject {
+        account_id: &facts.account.id,
+        call_id: &facts.call_id,
+        call_status: vars.call_status.as_deref(),
+        caller_id_name: vars.caller_id_name.as_deref().unwrap_or(&facts.caller_id_name),
+        caller_id_number: vars.caller_id_number.as_deref().unwrap_or(&facts.caller_id_number),
+        direction: facts.direction,
+        from: &facts.from_user,
+        from_realm: &facts.from_realm,
+        to: &facts.to_user,
+        to_realm: &facts.to_realm,
+        request: &facts.request_user,
+        request_realm: &facts.request_realm,
+        language,
+        owner_id: vars.owner_id.as_deref().or(facts.owner_id.as_deref()),
+        custom_application_vars: vars.custom_application_vars.clone(),
+        custom_sip_headers: facts.custom_sip_headers.clone(),
+        collections: vars.collections.clone(),
+    }
+}
+
+async fn conduct(
+    http: &HttpClient,
+    settings: &Settings,
+    params: Map<String, Value>,
+    check: Check<'_>,
+    logs: &Logs<'_>,
+) -> Result<Reply, PivotError> {
+    let guard = |url: &str| http.guard().check_text(url).map_err(|refused| refused.to_string());
+    if let (None, Some(serverless)) = (&settings.voice_url, &settings.serverless) {
+        let body = match &serverless.flow_doc {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        (logs.debug)(PivotDebugKind::Response {
+            status: 0,
+            headers: Vec::new(),
+            body: body.clone(),
+        });
+        return read(Some(&serverless.flow_type), &body, check, &guard, logs);
+    }
+    let url = settings.voice_url.as_deref().ok_or(PivotError::NoUrl)?;
+    let url = Url::parse(url).map_err(|_| PivotError::Url { url: url.to_owned() })?;
+    let response = fetch(http, settings, &url, &params, logs).await?;
+    let body = String::from_utf8_lossy(&response.body);
+    read(response.header("content-type"), &body, check, &guard, logs)
+}
+
+async fn fetch(
+    http: &HttpClient,
+    settings: &Settings,
+    url: &Url,
+    params: &Map<String, Value>,
+    logs: &Logs<'_>,
+) -> Result<HttpResponse, PivotError> {
+    let request = request(settings, url, params);
+    let shown = shown(&request.url);
+    (logs.debug)(debug_request(settings, &request, &shown));
+    let hook = |step, status, took, note| {
+        (logs.hook)(Hook {
+            step,
+            url: shown.clone(),
+            status,
+            took,
+            note,
+        })
+    };
+    hook("request", None, None, format!("{} bytes", request.body.len()));
+    let started = clock::now();
+    let answered = http.send(request).await;
+    let took = Some(clock::now().saturating_duration_since(started));
+    let response = answered.map_err(|error| {
+        hook("failure", None, took, error.to_string());
+        PivotError::Http { url: plain(url), error }
+    })?;
+    let redirects = if response.redirects > 0 {
+        format!(", {} redirects", response.redirects)
+    } else {
+        String::new()
+    };
+    hook(
+        "response",
+        Some(response.status),
+        took,
+        format!("{} bytes{redirects}", response.body.len()),
+    );
+    let accepted = matches!(response.status, 200 | 206);
+    (logs.debug)(PivotDebugKind::Response {
+        status: if accepted { 200 } else { response.status },
+        headers: response.headers.clone(),
+        body: String::from_utf8_lossy(&response.body).into_owned(),
+    });
+    if !accepted {
+        return Err(PivotError::Status {
+            url: plain(&response.url),
+            status: response.status,
+        });
+    }
+    Ok(response)
+}
+
+fn request(settings: &Settings, url: &Url, params: &Map<String, Value>) -> HttpRequest {
+    let mut request = match (settings.method, settings.req_body_format) {
+        (RequestMethod::Get, _) => HttpRequest::get(encode::with_query(url, params)),
+        (RequestMethod::Post, BodyFormat::Form) => {
+            HttpRequest::post(url.clone(), "application/x-www-form-urlencoded", encode::form(params))
+        }
+        (RequestMethod::Post, BodyFormat::Json) => HttpRequest::post(
+            url.clone(),
+            "application/json",
+            Value::Object(params.clone()).to_string(),
+        ),
+    };
+    request.timeout = settings.timeout();
+    request.max_body = MAX_REPLY;
+    let custom = settings.headers().into_iter();
+    request
+        .headers
+        .extend(custom.filter(|(name, _)| !OURS.iter().any(|own| name.eq_ignore_ascii_case(own))));
+    request
+}
+
+fn debug_request(settings: &Settings, request: &HttpRequest, shown: &str) -> PivotDebugKind {
+    let mut headers = request.headers.clone();
+    headers.push(("User-Agent".to_owned(), USER_AGENT.to_owned()));
+    PivotDebugKind::Request {
+        uri: shown.to_owned(),
+        method: match settings.method {
+            RequestMethod::Get => "get".to_owned(),
+            RequestMethod::Post => "post".to_owned(),
+        },
+        headers,
+        body: String::from_utf8_lossy(&request.body).into_owned(),
+    }
+}
+
+/// What an accepted body says.
+fn read(
+    content_type: Option<&str>,
+    body: &str,
+    check: Check<'_>,
+    guard: &dyn Fn(&str) -> Result<(), String>,
+    logs: &Logs<'_>,
+) -> Result<Reply, PivotError> {
+    if body.trim_start_matches('\u{feff}').trim().is_empty() {
+        return Err(PivotError::Empty);
+    }
+    match sniff::kind(content_type, body) {
+        Kind::Json => read_flow(body, check, guard, logs),
+        Kind::Xml if sniff::is_twiml(body) => Err(PivotError::Twiml),
+        Kind::Xml => Err(PivotError::NotTwiml),
+        Kind::Unknown => Err(PivotError::Unknown {
+            content_type: content_type.unwrap_or("no content type").to_owned(),
+        }),
+    }
+}
+
+fn read_flow(
+    body: &str,
+    check: Check<'_>,
+    guard: &dyn Fn(&str) -> Result<(), String>,
+    logs: &Logs<'_>,
+) -> Result<Reply, PivotError> {
+    let document = json::parse(body).map_err(|mistake| {
+        (logs.debug)(PivotDebugKind::JsonErrors {
+            before: mistake.before,
+            after: mistake.after,
+            message: mistake.message.clone(),
+            body: body.to_owned(),
+        });
+        PivotError::Json {
+            message: mistake.message,
+            at: mistake.at,
+        }
+    })?;
+    let (node, wrapped) = unwrap_flow(document);
+    let checked = match &node {
+        Value::Object(_) => check(&node, guard),
+        other => Err(vec![
+            Finding::new("", "type", "a callflow is an object with module and data")
+                .with_value(Value::String(kind_of(other).to_owned()))
+                .with_target("object"),
+        ]),
+    };
+    match checked {
+        Ok((flow, warnings)) => {
+            for warning in warnings {
+                let text = format!("{}: {}", warning.path, warning.message);
+                (logs.debug)(PivotDebugKind::Note { text });
+            }
+            Ok(Reply::Flow(flow))
+        }
+        Err(findings) => Err(schema_error(findings, wrapped, body, logs)),
+    }
+}
+
+fn schema_error(mut findings: Vec<Finding>, wrapped: bool, body: &str, logs: &Logs<'_>) -> PivotError {
+    if wrapped {
+        for finding in &mut findings {
+            finding.path = if finding.path.is_empty() {
+                "flow".to_owned()
+            } else {
+                format!("flow.{}", finding.path)
+            };
+        }
+    }
+    let errors = findings
+        .iter()
+        .map(|finding| Finding::to_data(std::slice::from_ref(finding)))
+        .collect();
+    (logs.debug)(PivotDebugKind::SchemaErrors {
+        errors: Value::Array(errors),
+        body: body.to_owned(),
+    });
+    let first = findings.first();
+    PivotError::Schema {
+        count: findings.len(),
+        path: first.map(|f| f.path.clone()).unwrap_or_default(),
+        message: first.map(|f| f.message.clone()).unwrap_or_default(),
+    }
+}
+
+/// The node of a document that is wrapped as `{"flow": node}`, as stored callflows are.
+fn unwrap_flow(document: Value) -> (Value, bool) {
+    match document {
+        Value::Object(mut map) if !map.contains_key("module") && map.get("flow").is_some_and(Value::is_object) => {
+            (map.remove("flow").unwrap_or(Value::Null), true)
+        }
+        other => (other, false),
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// A URL as the logs show it: without user information.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Fails only for URLs without a host, which are refused before anything is sent.
+    let stripped = url.set_username("").and_then(|()| url.set_password(None));
+    if stripped.is_err() {
+        url.scheme().to_owned()
+    } else {
+        url.into()
+    }
+}
+
+/// A URL as errors name it: also without the query, which holds the caller's data.
+fn plain(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    shown(&url)
+}
+
+/// Most Pivot requests of one call.
+const MAX_PIVOTS: u32 = 50;
+/// Most Pivot requests within [`IN_A_ROW_WITHIN`].
+const MAX_IN_A_ROW: usize = 10;
+const IN_A_ROW_WITHIN: Duration = Duration::from_secs(1);
+/// Longest reply, in bytes.
+const MAX_REPLY: usize = 256 * 1024;
+/// Headers a node cannot set: they belong to the connection.
+const OURS: [&str; 6] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "te",
+    "upgrade",
+];
+
+#[cfg(test)]
+mod tests;
