@@ -1,0 +1,145 @@
+//! The Crossbar-shaped HTTP API under `/v2`, with `/metrics` and `/healthz` beside it.
+//!
+//! - `server`: takes a request apart, finds its resource, checks token and rate. `call`: the request, taken apart.
+//! - `envelope`: from an answer or an error to HTTP. `answer`, `error`, `verb`: what is said.
+//! - `resources/`: one endpoint a file. `documents`: what endpoints of documents have in common.
+//! - `schemas/`: the schemas of documents, from structs; checking against them.
+//! - `list`, `csv`: filters, order, pages; tables.
+//! - `token`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
+//! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
+//! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
+
+mod answer;
+mod apply;
+mod audit;
+mod body;
+mod call;
+mod config;
+mod csv;
+mod documents;
+mod envelope;
+mod error;
+mod list;
+mod login;
+mod rate;
+mod resources;
+mod schemas;
+mod server;
+mod start;
+pub mod strict;
+mod token;
+mod verb;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::MutexGuard;
+
+use crate::base::rng::Rng;
+use crate::directory::Directory;
+use crate::journal::Journal;
+use crate::store::StoreError;
+
+pub use apply::{ApplyError, KEPT};
+pub use call::TREE;
+pub use config::{HttpConfig, RateConfig};
+pub use documents::Saved;
+pub use error::ApiError;
+pub use start::FirstStart;
+pub use verb::Verb;
+
+/// Says whether the server may be made to fetch a URL; the error is the reason it may not.
+pub type UrlGuard = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+/// Gives text.
+pub type Text = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the API works with.
+pub struct Parts {
+    /// Every account.
+    pub directory: Directory,
+    /// Call records, debug log.
+    pub journal: Journal,
+    /// `[http]`.
+    pub config: HttpConfig,
+    /// Checks URLs in documents.
+    pub guard: UrlGuard,
+    /// Metrics in Prometheus's text format.
+    pub metrics: Text,
+    /// Ids, tokens, passwords.
+    pub rng: Rng,
+}
+
+/// The API. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    directory: Directory,
+    journal: Journal,
+    config: HttpConfig,
+    guard: UrlGuard,
+    metrics: Text,
+    /// Ids of documents and requests; held to fork it.
+    rng: Mutex<Rng>,
+    tokens: token::Tokens,
+    buckets: rate::Buckets,
+    /// Checking and writing a document are one step.
+    saving: tokio::sync::Mutex<()>,
+}
+
+impl Api {
+    /// Reads, or makes, the key of tokens.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn new(mut parts: Parts) -> Result<Api, StoreError> {
+        let tokens = token::Tokens::load(parts.directory.store(), &mut parts.rng).await?;
+        Ok(Api(Arc::new(Inner {
+            directory: parts.directory,
+            journal: parts.journal,
+            config: parts.config,
+            guard: parts.guard,
+            metrics: parts.metrics,
+            rng: Mutex::new(parts.rng),
+            tokens,
+            buckets: rate::Buckets::default(),
+            saving: tokio::sync::Mutex::new(()),
+        })))
+    }
+
+    fn directory(&self) -> &Directory {
+        &self.0.directory
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    fn config(&self) -> &HttpConfig {
+        &self.0.config
+    }
+
+    fn guard(&self) -> &(dyn Fn(&str) -> Result<(), String> + Send + Sync) {
+        &*self.0.guard
+    }
+
+    fn tokens(&self) -> &token::Tokens {
+        &self.0.tokens
+    }
+
+    fn rng(&self) -> Rng {
+        self.0.rng.lock().unwrap_or_else(PoisonError::into_inner).fork()
+    }
+
+    async fn saving(&self) -> MutexGuard<'_, ()> {
+        self.0.saving.lock().await
+    }
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Api")
+    }
+}
+
+#[cfg(test)]
+mod tests;

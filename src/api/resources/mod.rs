@@ -1,0 +1,98 @@
+//! The endpoints, one a file. A new one is a file with a `RESOURCE` and one word in the list below.
+
+use futures_util::future::BoxFuture;
+
+use super::answer::Answer;
+use super::call::Call;
+use super::error::ApiError;
+use super::verb::Verb;
+
+/// An endpoint: a noun of the path and what follows it.
+pub(super) struct Resource {
+    /// The noun.
+    pub(super) name: &'static str,
+    /// Verbs by what follows the noun; none: there is no such path.
+    pub(super) verbs: fn(&[&str]) -> &'static [Verb],
+    /// Which of them need no token.
+    pub(super) open: fn(Verb, &[&str]) -> bool,
+    /// It stands below an account.
+    pub(super) of_account: bool,
+    /// Everything after it belongs to it, also what looks like a noun.
+    pub(super) greedy: bool,
+    /// Its PUT counts as a login.
+    pub(super) costly: bool,
+    /// It takes files.
+    pub(super) takes_files: bool,
+    /// The answer to a request whose path and verb are right.
+    pub(super) answer: for<'a> fn(&'a Call) -> BoxFuture<'a, Result<Answer, ApiError>>,
+}
+
+impl Resource {
+    /// An endpoint below an account, with a token.
+    pub(super) const fn new(
+        name: &'static str,
+        verbs: fn(&[&str]) -> &'static [Verb],
+        answer: for<'a> fn(&'a Call) -> BoxFuture<'a, Result<Answer, ApiError>>,
+    ) -> Self {
+        Self {
+            name,
+            verbs,
+            open: |_, _| false,
+            of_account: true,
+            greedy: false,
+            costly: false,
+            takes_files: false,
+            answer,
+        }
+    }
+}
+
+/// Verbs of `…/<noun>` for documents.
+pub(super) const COLLECTION: &[Verb] = &[Verb::Get, Verb::Put];
+/// Verbs of `…/<noun>/{id}` for documents.
+pub(super) const ITEM: &[Verb] = &[Verb::Get, Verb::Post, Verb::Patch, Verb::Delete];
+/// Reading only.
+pub(super) const READ: &[Verb] = &[Verb::Get];
+/// No such path.
+pub(super) const NONE: &[Verb] = &[];
+
+/// Verbs of a kind of document with nothing special.
+pub(super) fn document_verbs(args: &[&str]) -> &'static [Verb] {
+    match args {
+        [] => COLLECTION,
+        [_] => ITEM,
+        _ => NONE,
+    }
+}
+
+macro_rules! resources {
+    ($($name:ident::$item:ident),* $(,)?) => {
+        $(pub(super) mod $name;)*
+
+        /// Every endpoint.
+        pub(super) const ALL: &[&Resource] = &[$(&$name::$item),*];
+    };
+}
+
+resources! {
+    about::RESOURCE,
+    account::RESOURCE,
+    accounts::RESOURCE,
+    audit::RESOURCE,
+    callflows::RESOURCE,
+    cdrs::RESOURCE,
+    devices::RESOURCE,
+    lists::RESOURCE,
+    media::RESOURCE,
+    menus::RESOURCE,
+    pivot::RESOURCE,
+    schemas::RESOURCE,
+    token_auth::RESOURCE,
+    user_auth::RESOURCE,
+    users::RESOURCE,
+}
+
+/// The endpoint of that name.
+pub(super) fn named(name: &str) -> Option<&'static Resource> {
+    ALL.iter().copied().find(|resource| resource.name == name)
+}

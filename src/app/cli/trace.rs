@@ -1,0 +1,200 @@
+//! `swivel trace`: the ladder and the web requests of a call, from the journal.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::super::control::Request;
+use super::super::ladder::{Pcap, Rung, Way, printable};
+use super::{ConfigArgs, ask, fail};
+use crate::sip::flow::Transport;
+
+/// What `swivel trace` takes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct TraceArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The Call-ID of a call that is up or was.
+    #[arg(required_unless_present = "follow")]
+    call_id: Option<String>,
+    /// Show calls as they happen, until interrupted.
+    #[arg(long)]
+    follow: bool,
+    /// Also write the SIP messages to a file that Wireshark reads.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+}
+
+/// Prints the trace.
+pub(super) fn run(args: &TraceArgs) -> ExitCode {
+    let pcap = match args
+        .pcap
+        .as_ref()
+        .map(|path| File::create(path).and_then(|f| Pcap::start(BufWriter::new(f))))
+    {
+        None => None,
+        Some(Ok(pcap)) => Some(pcap),
+        Some(Err(error)) => return fail(&error),
+    };
+    let mut printer = Printer {
+        start: None,
+        pcap,
+        shown: 0,
+        several: args.follow && args.call_id.is_none(),
+    };
+    let request = match (&args.call_id, args.follow) {
+        (Some(call_id), false) => Request::Trace {
+            call_id: call_id.clone(),
+        },
+        (call_id, _) => Request::Follow {
+            call_id: call_id.clone(),
+        },
+    };
+    match ask(&args.config, request, |fact| printer.fact(&fact)) {
+        Ok(_) if printer.shown == 0 => {
+            eprintln!(
+                "swivel: nothing is known about this call; its Call-ID may be mistyped, or its trace has expired"
+            );
+            ExitCode::FAILURE
+        }
+        Ok(_) => ExitCode::SUCCESS,
+        Err(code) => code,
+    }
+}
+
+struct Printer {
+    start: Option<u64>,
+    pcap: Option<Pcap<BufWriter<File>>>,
+    shown: usize,
+    several: bool,
+}
+
+impl Printer {
+    fn fact(&mut self, fact: &Value) {
+        let at = fact["at"].as_u64().unwrap_or(0);
+        let since = at.saturating_sub(*self.start.get_or_insert(at));
+        let call = if self.several {
+            short(fact["call_id"].as_str().unwrap_or("?"))
+        } else {
+            String::new()
+        };
+        let rung = rung(since, fact);
+        println!("{call}{rung}");
+        self.shown += 1;
+        if fact["fact"] == "sip"
+            && let Some(pcap) = &mut self.pcap
+            && let Err(error) = write(pcap, at, fact)
+        {
+            eprintln!("swivel: the pcap file cannot be written: {error}");
+            self.pcap = None;
+        }
+    }
+}
+
+/// Enough of a Call-ID to tell calls apart.
+fn short(call_id: &str) -> String {
+    format!("{:<12} ", printable(call_id, 12))
+}
+
+fn rung(at_us: u64, fact: &Value) -> Rung {
+    let text = |key: &str| printable(fact[key].as_str().unwrap_or(""), 200);
+    let number = |key: &str| fact[key].as_u64().map(|n| n.to_string()).unwrap_or_default();
+    let remark = match fact["fact"].as_str().unwrap_or("") {
+        "sip" => {
+            let way = if fact["direction"] == "in" { Way::In } else { Way::Out };
+            return Rung::of_message(at_us, way, fact["message"].as_str().unwrap_or("").as_bytes());
+        }
+        "started" => format!(
+            "call from {} to {} runs callflow {}",
+            text("from"),
+            text("dialled"),
+            text("callflow")
+        ),
+        "answered" => "answered".to_owned(),
+        "refused" => format!("refused with {}: {}", number("status"), text("why")),
+        "node" => format!(
+            "module {} at {}",
+            text("module"),
+            if text("path").is_empty() {
+                "the root".into()
+            } else {
+                text("path")
+            }
+        ),
+        "hook" => {
+            let took = fact["took_ms"]
+                .as_u64()
+                .map(|ms| format!(" after {ms} ms"))
+                .unwrap_or_default();
+            let status = fact["status"].as_u64().map(|s| format!(" {s}")).unwrap_or_default();
+            format!("web {}{status}{took}: {} {}", text("step"), text("url"), text("note"))
+        }
+        "digit" => format!("a key ({})", text("via")),
+        "collected" => format!("{} keys collected ({})", number("count"), text("why")),
+        "note" => text("text"),
+        "ended" => format!(
+            "ended: {} ({}, {})",
+            text("cause"),
+            number("status"),
+            text("disposition")
+        ),
+        other => format!("{other} {}", printable(&fact.to_string(), 200)),
+    };
+    Rung::remark(at_us, remark.trim())
+}
+
+fn write(pcap: &mut Pcap<BufWriter<File>>, at: u64, fact: &Value) -> std::io::Result<()> {
+    let address = |key: &str| fact[key].as_str().and_then(|a| a.parse::<SocketAddr>().ok());
+    let (Some(local), Some(peer)) = (address("local"), address("peer")) else {
+        return Ok(());
+    };
+    let (from, to) = if fact["direction"] == "in" {
+        (peer, local)
+    } else {
+        (local, peer)
+    };
+    let transport = if fact["transport"] == "udp" {
+        Transport::Udp
+    } else {
+        Transport::Tcp
+    };
+    pcap.message(
+        at,
+        transport,
+        from,
+        to,
+        fact["message"].as_str().unwrap_or("").as_bytes(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn facts_read_as_sentences() {
+        let said = |fact: Value| rung(0, &fact).text;
+        assert_eq!(
+            said(
+                json!({"fact": "hook", "step": "response", "url": "http://h/", "status": 200, "took_ms": 12, "note": "88 bytes"})
+            ),
+            "web response 200 after 12 ms: http://h/ 88 bytes"
+        );
+        assert_eq!(
+            said(json!({"fact": "node", "module": "tts", "path": ""})),
+            "module tts at the root"
+        );
+        assert_eq!(
+            said(json!({"fact": "refused", "status": 404, "why": "no callflow"})),
+            "refused with 404: no callflow"
+        );
+        assert_eq!(said(json!({"fact": "note", "text": "a\u{1b}b"})), "a?b");
+    }
+}

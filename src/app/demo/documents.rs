@@ -1,0 +1,104 @@
+//! The demo's account: one user, one phone, three numbers.
+
+use serde_json::{Map, Value, json};
+
+use super::super::bundle::{AccountBundle, Bundle, Item};
+use crate::base::id::document_id;
+use crate::base::rng::Rng;
+use crate::directory::Kind;
+
+/// Name and realm of the demo's account.
+pub const ACCOUNT: &str = "demo";
+/// The realm; a phone may also use the server's address.
+pub const REALM: &str = "demo.test";
+/// The number Pivot answers.
+pub const PIVOT: &str = "2030";
+/// The number that echoes.
+pub const ECHO: &str = "100";
+/// The number with a menu.
+pub const MENU: &str = "200";
+
+/// Who may sign in and who may call.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// User of the API.
+    pub user: &'static str,
+    /// Its password.
+    pub user_password: String,
+    /// SIP user name of the phone.
+    pub phone: &'static str,
+    /// Its password.
+    pub phone_password: String,
+}
+
+impl Credentials {
+    /// Fresh passwords.
+    pub fn random(rng: &mut Rng) -> Self {
+        Self {
+            user: "admin",
+            user_password: rng.hex(6),
+            phone: "phone",
+            phone_password: rng.hex(6),
+        }
+    }
+}
+
+/// The documents; `voice_url` is what 2030 asks.
+pub fn bundle(credentials: &Credentials, voice_url: &str, rng: &mut Rng) -> Bundle {
+    let menu = document_id(rng);
+    let say = |text: &str| json!({"module": "tts", "data": {"text": text}, "children": {}});
+    let documents = [
+        (
+            Kind::User,
+            json!({"username": credentials.user, "first_name": "Demo", "last_name": "Admin",
+            "password": credentials.user_password, "priv_level": "admin"}),
+        ),
+        (
+            Kind::Device,
+            json!({"name": "Demo phone", "sip": {"method": "password", "username": credentials.phone,
+            "password": credentials.phone_password}}),
+        ),
+        (
+            Kind::Menu,
+            json!({"id": menu, "name": "Demo menu", "retries": 3, "timeout": 5000, "max_extension_length": 1}),
+        ),
+        (
+            Kind::Callflow,
+            json!({"name": "Pivot", "numbers": [PIVOT], "flow": {"module": "pivot",
+            "data": {"voice_url": voice_url, "method": "get", "req_format": "kazoo", "debug": true},
+            "children": {"_": say("The web application did not answer.")}}}),
+        ),
+        // What runs for this number is the echo of `serve::Options::echo`; the flow is what a plain server would do.
+        (
+            Kind::Callflow,
+            json!({"name": "Echo", "numbers": [ECHO], "flow": {"module": "answer", "data": {}, "children":
+            {"_": {"module": "wait_for_hangup", "data": {}, "children": {}}}}}),
+        ),
+        (
+            Kind::Callflow,
+            json!({"name": "Menu", "numbers": [MENU], "flow": {"module": "tts",
+            "data": {"text": "Press 1 for the sentence, or 2 for the time of day in no particular place."},
+            "children": {"_": {"module": "menu", "data": {"id": menu}, "children": {
+                "1": say(super::web::SENTENCE),
+                "2": say("It is later than you think."),
+                "timeout": say("No key was pressed. Goodbye."),
+            }}}}}),
+        ),
+    ];
+    let object = |value: Value| match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    };
+    let documents = documents.into_iter().map(|(kind, document)| Item {
+        kind: kind.name().to_owned(),
+        document: object(document),
+        audio: None,
+    });
+    let account = object(json!({"name": ACCOUNT, "realm": REALM}));
+    Bundle {
+        accounts: vec![AccountBundle {
+            account,
+            documents: documents.collect(),
+        }],
+    }
+}

@@ -1,0 +1,48 @@
+//! The demo's web application: what a customer's own server would be. Answers a Pivot request with a sentence to say.
+
+use std::net::SocketAddr;
+
+use axum::extract::{RawQuery, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::host::task;
+
+/// What 2030 says.
+pub const SENTENCE: &str = "Pivot is pretty awesome. Have a great day.";
+
+/// A running web application.
+#[derive(Debug)]
+pub struct WebApp {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The query of each request, as it came; bounded, further ones are not kept.
+    pub requests: mpsc::Receiver<String>,
+}
+
+/// Starts it on a free port of loopback. It ends with the runtime.
+///
+/// # Errors
+/// When no port can be bound.
+pub async fn start() -> std::io::Result<WebApp> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let (seen, requests) = mpsc::channel(64);
+    let router = Router::new().route("/pivot", get(pivot).post(pivot)).with_state(seen);
+    task::spawn("demo-web", async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the demo's web application ended");
+        }
+    });
+    Ok(WebApp { address, requests })
+}
+
+async fn pivot(State(seen): State<mpsc::Sender<String>>, RawQuery(query): RawQuery) -> Json<Value> {
+    if seen.try_send(query.unwrap_or_default()).is_err() {
+        tracing::debug!("nobody reads the demo's requests");
+    }
+    Json(json!({"module": "tts", "data": {"text": SENTENCE}, "children": {}}))
+}

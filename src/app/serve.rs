@@ -1,0 +1,474 @@
+//! Puts the rooms together in the order they need each other, and takes them apart again.
+//!
+//! Start: data directory, store, sweep of what a crash left, directory, guard, voice, clips, media, SIP and HTTP sockets,
+//! signalling thread, API, control socket. A socket is bound before anything runs, so a port in use is the first error.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinHandle};
+
+use super::config::Config;
+use super::control;
+use super::office::{self, Office};
+use crate::api::FirstStart;
+use crate::base::rng::Rng;
+use crate::call::core::{CoreConfig, Script};
+use crate::call::services::Services;
+use crate::call::thread::{Parts, SignallingThread};
+use crate::callflow;
+use crate::clips::{Clips, ClipsConfig, ClipsParts};
+use crate::directory::Directory;
+use crate::host::guard::Guard;
+use crate::host::http::HttpClient;
+use crate::host::task;
+use crate::jobs::Outbox;
+use crate::journal::Journal;
+use crate::media::Media;
+use crate::net::listen;
+use crate::speech::{self, Utterance};
+use crate::store::{Files, Store};
+
+/// Anything that can go wrong while starting; said in words.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What only some servers do.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The number that echoes instead of running its callflow.
+    pub echo: Option<String>,
+    /// Whether an empty store stays empty: no first account is made.
+    pub empty: bool,
+}
+
+/// A running server.
+pub struct Server {
+    signalling: SignallingThread,
+    office: Arc<Office>,
+    guard: Arc<Guard>,
+    sip: Vec<SocketAddr>,
+    http: SocketAddr,
+    voice: String,
+    config: Mutex<Config>,
+    first_start: Option<FirstStart>,
+    end_http: oneshot::Sender<()>,
+    serving: JoinHandle<Option<std::io::Result<()>>>,
+    background: Vec<AbortHandle>,
+    store: Store,
+    _control: control::server::Listening,
+}
+
+/// The runtime everything but calls and media runs on.
+///
+/// # Errors
+/// When the machine refuses threads.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("io")
+        .enable_all()
+        .build()
+}
+
+impl Server {
+    /// Starts everything. Must be called inside [`runtime`].
+    ///
+    /// # Errors
+    /// When something cannot start; nothing keeps running then.
+    pub async fn start(config: Config, options: Options) -> Result<Self, StartError> {
+        let io = Handle::current();
+        let mut rng = fresh_rng()?;
+        config.make_data_dir()?;
+        let sip = config
+            .sip
+            .listen
+            .iter()
+            .map(|url| listen::bind(*url, config.sip.dscp))
+            .collect::<Result<Vec<_>, _>>()?;
+        let http = bind_http(config.http.listen)?;
+        let http_address = http.local_addr()?;
+        let sip_addresses: Vec<SocketAddr> = sip.iter().map(|bound| bound.local).collect();
+
+        let store = Store::open(&config.store_dir())?;
+        let journal = Journal::with(store.clone(), node_name(), config.retention.clone());
+        let swept = journal.sweep().await?;
+        if swept > 0 {
+            tracing::warn!(
+                calls = swept,
+                "calls that were up when the last process ended are now recorded as ended"
+            );
+        }
+        let parts = sweep_parts(&config.record_dir());
+        if parts > 0 {
+            tracing::warn!(files = parts, "recordings that were never completed are removed");
+        }
+        let housekeeping = task::spawn("housekeeping", journal.clone().housekeeping());
+        // No kind of job has a runner yet; what is stored waits for the version that has it, or expires.
+        let jobs = task::spawn("jobs", Outbox::new(store.clone(), rng.fork()).run(BTreeMap::new()));
+        let files = Files::at(config.media_dir());
+        let directory = Directory::load_with(store.clone(), files.clone()).await?;
+
+        let guard = Arc::new(Guard::new(config.pivot.clone()));
+        office::load_blocks(&store, &guard).await?;
+        guard.set_listeners(sip_addresses.iter().copied().chain([http_address]).collect());
+        let client = HttpClient::new(io.clone(), Arc::clone(&guard));
+
+        let speech = speech::provider(&config.tts, &io)?;
+        let voice = voice_name(&config);
+        let clips = Clips::new(ClipsParts {
+            io: io.clone(),
+            http: client.clone(),
+            speech,
+            files,
+            config: ClipsConfig {
+                cache_dir: Some(config.data_dir.join("cache")),
+                parallel_speech: config.tts.parallel,
+                ..ClipsConfig::default()
+            },
+        });
+
+        let mut rtp = config.rtp.clone();
+        rtp.record_dir = config.record_dir();
+        std::fs::create_dir_all(&rtp.record_dir)?;
+        let addresses = media_addresses(&sip_addresses);
+        let (media, media_events) = Media::start(&rtp, &addresses)?;
+
+        let metrics = metrics_text();
+        let api = office::api(&config, &directory, &journal, &guard, metrics, rng.fork()).await?;
+        let first_start = if options.empty {
+            None
+        } else {
+            api.first_start(journal.node()).await?
+        };
+        let office = Arc::new(Office::new(
+            api.clone(),
+            directory.clone(),
+            journal.clone(),
+            Arc::clone(&guard),
+        ));
+
+        let services = Services {
+            clips,
+            http: client,
+            journal,
+            store: store.clone(),
+            directory,
+            recordings: rtp.record_dir.as_path().into(),
+        };
+        let signalling = SignallingThread::start(Parts {
+            listeners: sip,
+            core: core_config(&config),
+            sip: config.sip.clone(),
+            media,
+            media_events,
+            services,
+            script: Box::new(move || script(options.echo)),
+            rng: rng.fork(),
+        })?;
+        let http = tokio::net::TcpListener::from_std(http)?;
+        let (end_http, ended) = oneshot::channel::<()>();
+        let serving = task::spawn("http", api.serve(http, ended.map(drop)));
+        let control = control::server::listen(&config.control_socket(), Arc::clone(&office))?;
+        tracing::info!(sip = ?sip_addresses, http = %http_address, data = %config.data_dir.display(), "ready");
+        Ok(Self {
+            signalling,
+            office,
+            guard,
+            sip: sip_addresses,
+            http: http_address,
+            voice,
+            config: Mutex::new(config),
+            first_start,
+            end_http,
+            serving,
+            background: vec![housekeeping.abort_handle(), jobs.abort_handle()],
+            store,
+            _control: control,
+        })
+    }
+
+    /// What the control commands work on.
+    pub fn office(&self) -> &Office {
+        &self.office
+    }
+
+    /// The first SIP listener's address.
+    pub fn sip_address(&self) -> SocketAddr {
+        self.sip
+            .first()
+            .copied()
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 5060)))
+    }
+
+    /// Where the API listens.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Who speaks.
+    pub fn voice(&self) -> &str {
+        &self.voice
+    }
+
+    /// Who may sign in, when the store was empty. Shown once.
+    pub fn first_start(&self) -> Option<&FirstStart> {
+        self.first_start.as_ref()
+    }
+
+    /// How long a drain may take.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.config.lock().unwrap_or_else(PoisonError::into_inner).drain_seconds)
+    }
+
+    /// Refuses new calls and waits for the present ones, at most `limit`; then hangs up what is left.
+    pub async fn drain(&self, limit: Duration) {
+        let left = self.signalling.calls().await;
+        if left > 0 {
+            tracing::info!(calls = left, seconds = limit.as_secs(), "waiting for calls to end");
+        }
+        let cut = self.signalling.drain(limit).await;
+        if cut > 0 {
+            tracing::warn!(calls = cut, "calls were hung up");
+        }
+    }
+
+    /// Ends every thread and makes everything durable.
+    pub async fn stop(self) {
+        self.signalling.stop().await;
+        // Requests under way are answered, as long as that does not take long.
+        drop(self.end_http);
+        if tokio::time::timeout(HTTP_GRACE, self.serving).await.is_err() {
+            tracing::debug!("HTTP connections were cut");
+        }
+        self.office.journal().finish();
+        self.background.iter().for_each(AbortHandle::abort);
+        drop(self.store);
+        tracing::info!("stopped");
+    }
+
+    /// Takes over what can change in a running server, and says what cannot.
+    fn reload(&self, file: Option<&Path>) {
+        let new = match Config::load(file) {
+            Ok(new) => new,
+            Err(error) => {
+                tracing::error!(%error, "the configuration was not reread");
+                return;
+            }
+        };
+        self.guard.configure(new.pivot.clone());
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in config.needs_restart(&new) {
+            tracing::warn!(key, "this change waits for the next start");
+        }
+        config.pivot = new.pivot;
+        config.drain_seconds = new.drain_seconds;
+        tracing::info!("configuration reread");
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then drains until done or told again; SIGHUP rereads `file`.
+pub async fn until_told(server: &Server, file: Option<&Path>) {
+    let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::hangup()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("signals cannot be received; stopping");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => server.reload(file),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tokio::select! {
+        () = server.drain(server.patience()) => {}
+        _ = terminate.recv() => tracing::warn!("told again: stopping now"),
+        _ = interrupt.recv() => tracing::warn!("told again: stopping now"),
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn terminated() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Lets the configured voice say a word.
+///
+/// # Errors
+/// Why it did not, in words.
+pub async fn try_voice(config: &Config) -> Result<String, String> {
+    let provider = speech::provider(&config.tts, &Handle::current()).map_err(|e| e.to_string())?;
+    let utterance = Utterance {
+        text: "Hello.".to_owned(),
+        voice: String::new(),
+        language: "en-us".to_owned(),
+    };
+    let audio = provider.synthesise(&utterance).await.map_err(|e| e.to_string())?;
+    Ok(format!(
+        "{} speaks ({} bytes of audio)",
+        voice_name(config),
+        audio.len()
+    ))
+}
+
+/// What runs for a call: its callflow, or the demo's echo.
+fn script(echo: Option<String>) -> Script {
+    Rc::new(move |call| {
+        let echo = echo.clone();
+        async move {
+            if echo.as_deref() == Some(call.facts().request_user.as_str()) {
+                if call.answer().await.is_ok() {
+                    call.echo().await;
+                }
+                return;
+            }
+            let document = call.vars().flow.clone();
+            if let Some(document) = document {
+                callflow::run(call, document).await;
+            }
+        }
+        .boxed_local()
+    })
+}
+
+fn core_config(config: &Config) -> CoreConfig {
+    CoreConfig {
+        max_call: Duration::from_secs(u64::from(config.sip.max_call_seconds)),
+        max_calls: config.sip.max_calls,
+        rtp_timeout: config.rtp.timeout(),
+        held_timeout: config.rtp.held_timeout(),
+        advertise: config.rtp.advertise.parse().ok(),
+        local_nets: config.sip.local_nets.clone(),
+        overload_lag: Duration::from_millis(50),
+    }
+}
+
+/// Collects metrics for the whole process; the text is what `/metrics` shows.
+fn metrics_text() -> crate::api::Text {
+    match metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder() {
+        Ok(handle) => {
+            let upkeep = handle.clone();
+            task::spawn("metrics", async move {
+                loop {
+                    tokio::time::sleep(UPKEEP).await;
+                    upkeep.run_upkeep();
+                }
+            });
+            Arc::new(move || handle.render())
+        }
+        Err(error) => {
+            tracing::warn!(%error, "metrics are not collected");
+            Arc::new(String::new)
+        }
+    }
+}
+
+/// How long HTTP requests may go on once the server stops.
+const HTTP_GRACE: Duration = Duration::from_secs(2);
+/// How often old samples of histograms are thrown away.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Removes what recordings left behind that a crash cut off; returns how many files that were.
+fn sweep_parts(folder: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| {
+            let path = entry.path();
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let is_part = path.extension().is_some_and(|extension| extension == "part");
+            match (is_folder, is_part) {
+                (true, _) => sweep_parts(&path),
+                (false, true) => usize::from(std::fs::remove_file(&path).is_ok()),
+                (false, false) => 0,
+            }
+        })
+        .sum()
+}
+
+fn fresh_rng() -> Result<Rng, StartError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|e| format!("the machine has no randomness: {e}"))?;
+    Ok(Rng::from_bytes(seed))
+}
+
+fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let listener = std::net::TcpListener::bind(address).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!("http.listen {address}: TCP port {} is in use", address.port()),
+        _ => format!("http.listen {address}: {error}"),
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The addresses media ports are bound on before the first call: those SIP listens on, where they are particular ones.
+fn media_addresses(sip: &[SocketAddr]) -> Vec<std::net::IpAddr> {
+    let mut addresses: Vec<_> = sip
+        .iter()
+        .map(SocketAddr::ip)
+        .filter(|ip| !ip.is_unspecified())
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
+
+/// The machine's name, as records and the default realm have it.
+fn node_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}
+
+fn voice_name(config: &Config) -> String {
+    match config.tts.provider.as_str() {
+        "http" => format!("{} ({:?})", config.tts.url, config.tts.dialect).to_lowercase(),
+        _ => config.tts.command.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_recordings_that_were_never_completed_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("account/202401");
+        std::fs::create_dir_all(&inner).unwrap();
+        for name in ["a.wav", "b.wav.part", "c.wav.part"] {
+            std::fs::write(inner.join(name), b"x").unwrap();
+        }
+        assert_eq!(sweep_parts(dir.path()), 2);
+        assert!(inner.join("a.wav").exists());
+        assert_eq!(sweep_parts(&dir.path().join("not-there")), 0);
+    }
+
+    #[test]
+    fn media_is_prepared_on_particular_addresses_only() {
+        let sip = ["0.0.0.0:5060", "127.0.0.1:5060", "127.0.0.1:5070", "[::]:5060"].map(|a| a.parse().unwrap());
+        assert_eq!(
+            media_addresses(&sip),
+            ["127.0.0.1".parse::<std::net::IpAddr>().unwrap()]
+        );
+    }
+}
