@@ -1,0 +1,24 @@
+//! Deterministic tests: no sockets, no sleeping.
+
+#![allow(unreachable_pub, reason = "a test crate has no outside")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::too_many_arguments,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod api;
+mod call;
+mod dropped;
+mod flow;
+mod fuzz;
+mod fuzz_flow;
+mod fuzz_media;
+mod rules;
+mod schemas;
+mod sip_answers;
+mod torture;
+mod world;

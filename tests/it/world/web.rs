@@ -1,0 +1,86 @@
+//! The web, simulated below the HTTP client: what callflow servers answer, and what they were asked.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use swivel::host::http::{Answer, Exchange, HttpError, Transport};
+
+/// Answers in the order they were given, the last one for ever.
+#[derive(Clone, Default)]
+pub struct Web(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    replies: VecDeque<Reply>,
+    asked: Vec<Exchange>,
+}
+
+/// One answer.
+#[derive(Clone)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Content-Type; empty for none.
+    pub content_type: String,
+    /// Body.
+    pub body: String,
+    /// Time until it comes.
+    pub after: Duration,
+}
+
+impl Web {
+    /// The next answer is that JSON.
+    pub fn json(&self, body: &serde_json::Value) {
+        self.reply(Reply {
+            status: 200,
+            content_type: "application/json".into(),
+            body: body.to_string(),
+            after: Duration::ZERO,
+        });
+    }
+
+    /// The next answer.
+    pub fn reply(&self, reply: Reply) {
+        self.0.lock().unwrap().replies.push_back(reply);
+    }
+
+    /// What was asked, in order.
+    pub fn asked(&self) -> Vec<Exchange> {
+        self.0.lock().unwrap().asked.clone()
+    }
+}
+
+impl Transport for Web {
+    fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Answer, HttpError>> {
+        let reply = {
+            let mut inner = self.0.lock().unwrap();
+            inner.asked.push(exchange);
+            if inner.replies.len() > 1 {
+                inner.replies.pop_front()
+            } else {
+                inner.replies.front().cloned()
+            }
+        };
+        async move {
+            let Some(reply) = reply else {
+                return Err(HttpError::Timeout { after: Duration::ZERO });
+            };
+            tokio::time::sleep(reply.after).await;
+            let mut headers = Vec::new();
+            if !reply.content_type.is_empty() {
+                headers.push(("content-type".to_owned(), reply.content_type.clone()));
+            }
+            let body = stream::iter([Ok(Bytes::from(reply.body))]).boxed();
+            Ok(Answer {
+                status: reply.status,
+                headers,
+                body,
+            })
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,89 @@
+//! What was heard: reading WAV files, loudness, likeness, and words.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::tools::{printed, python, root, run};
+
+/// Sound of 8 kHz.
+pub(crate) struct Sound(pub(crate) Vec<i16>);
+
+impl Sound {
+    /// Reads a 16-bit mono WAV file of 8 kHz, also one whose header was never completed.
+    pub(crate) fn read(path: &Path) -> Self {
+        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(&bytes[..4], b"RIFF", "{}", path.display());
+        assert_eq!(bytes[22..24], [1, 0], "mono");
+        assert_eq!(bytes[24..28], 8000u32.to_le_bytes(), "8 kHz");
+        Self(
+            bytes[44..]
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|pair| i16::from_le_bytes(*pair))
+                .collect(),
+        )
+    }
+
+    /// A tune of tones without repetition, so that a likeness has one place.
+    pub(crate) fn tune(seconds: usize) -> Self {
+        let mut phase = 0.0_f64;
+        let samples = (0..8000 * seconds).map(|n| {
+            let hz = 300.0 + 250.0 * ((n / 1600) % 7) as f64 + 40.0 * ((n / 800) % 11) as f64;
+            phase += std::f64::consts::TAU * hz / 8000.0;
+            (9000.0 * phase.sin()) as i16
+        });
+        Self(samples.collect())
+    }
+
+    /// Writes it as a WAV file.
+    pub(crate) fn write(&self, path: &Path) {
+        let mut bytes = swivel::audio::wav::header(8000, 1, 2 * self.0.len() as u64).to_vec();
+        swivel::audio::wav::samples(&self.0, &mut bytes);
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    /// How many seconds are louder than silence.
+    pub(crate) fn audible_seconds(&self) -> f64 {
+        self.0.chunks(800).filter(|block| rms(block) > 100.0).count() as f64 / 10.0
+    }
+
+    /// The best normalised correlation of `original` with a stretch of this sound.
+    pub(crate) fn likeness(&self, original: &Sound) -> f64 {
+        let wanted = original.0.len();
+        if self.0.len() < wanted {
+            return 0.0;
+        }
+        let norm = |samples: &[i16]| samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>().sqrt();
+        let own = norm(&original.0);
+        (0..=self.0.len() - wanted)
+            .map(|at| {
+                let stretch = &self.0[at..at + wanted];
+                let product: f64 = stretch
+                    .iter()
+                    .zip(&original.0)
+                    .map(|(a, b)| f64::from(*a) * f64::from(*b))
+                    .sum();
+                product / (own * norm(stretch)).max(1.0)
+            })
+            .fold(0.0, f64::max)
+    }
+}
+
+fn rms(samples: &[i16]) -> f64 {
+    (samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len().max(1) as f64).sqrt()
+}
+
+/// The words pocketsphinx finds in a file; `None` when `make` has not installed it.
+pub(crate) fn words(path: &Path) -> Option<Vec<String>> {
+    let output = run(Command::new(python("test")?)
+        .arg(root().join("tests/live/words.py"))
+        .arg(path));
+    assert!(output.status.success(), "{}", printed(&output));
+    Some(
+        String::from_utf8_lossy(&output.stdout)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
+    )
+}

@@ -1,0 +1,188 @@
+//! TCP as it really comes: in pieces, several messages at once, with pings, without lengths, and never finished
+//! (RFC 3261 §18.3, RFC 5626 §3.5.1, slow senders).
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::peer::{KNOWN, Line, Peer, known, status, stranger};
+use super::server::Server;
+use super::tools::now;
+
+fn server(message_seconds: &str) -> Server {
+    let documents = json!({"devices": [{"name": "known", "sip": {"method": "ip", "ip": KNOWN}}]});
+    Server::for_sip(&[("SWIVEL_SIP__MESSAGE_SECONDS", message_seconds)], documents)
+}
+
+const SHORT: Duration = Duration::from_secs(3);
+
+fn answers(text: &str) -> usize {
+    text.matches("SIP/2.0 200 ").count()
+}
+
+#[test]
+fn messages_come_in_pieces_and_several_at_once() {
+    let server = server("30");
+    let mut line = Line::from(known(1), server.sip);
+    let together: String = (0..20)
+        .map(|_| line.request("OPTIONS", "sip:a@127.0.0.1", "", ""))
+        .collect();
+    assert!(line.send(together.as_bytes()));
+    assert_eq!(
+        answers(&line.read_until(SHORT, |text| answers(text) == 20).0),
+        20,
+        "twenty in one write"
+    );
+
+    let split = line.request(
+        "OPTIONS",
+        "sip:a@127.0.0.1",
+        "Content-Type: text/plain\r\n",
+        "a body in pieces",
+    );
+    for byte in split.as_bytes() {
+        assert!(line.send(std::slice::from_ref(byte)));
+    }
+    assert_eq!(
+        answers(&line.read_until(SHORT, |text| answers(text) == 1).0),
+        1,
+        "one byte a write"
+    );
+
+    let pair = line.request("OPTIONS", "sip:a@127.0.0.1", "", "") + &line.request("OPTIONS", "sip:a@127.0.0.1", "", "");
+    let (first, second) = pair.as_bytes().split_at(pair.len() - 30);
+    assert!(line.send(first));
+    assert_eq!(
+        answers(&line.read_until(SHORT, |text| answers(text) == 1).0),
+        1,
+        "the first does not wait"
+    );
+    assert!(line.send(second));
+    assert_eq!(
+        answers(&line.read_until(SHORT, |text| answers(text) == 1).0),
+        1,
+        "the second comes when it is whole"
+    );
+}
+
+#[test]
+fn a_ping_gets_its_pong() {
+    let server = server("30");
+    let mut line = Line::from(stranger(2), server.sip);
+    for _ in 0..3 {
+        assert!(line.send(b"\r\n\r\n"));
+        assert_eq!(line.read_until(SHORT, |text| text.len() >= 2).0, "\r\n");
+    }
+    let request = line.request("OPTIONS", "sip:a@127.0.0.1", "", "");
+    assert!(line.send(request.as_bytes()));
+    let (text, closed) = line.read_until(SHORT, |text| answers(text) == 1);
+    assert!(text.starts_with("SIP/2.0 200 ") && !closed, "{text}");
+}
+
+#[test]
+fn a_message_without_its_length_gets_400_and_the_connection_closes() {
+    let server = server("30");
+    for (lines, wanted) in [
+        ("", 400),
+        ("Content-Length: -1\r\n", 400),
+        ("Content-Length: 70000\r\n", 413),
+        ("Content-Length: 4294967296\r\n", 400),
+    ] {
+        let mut line = Line::from(known(3), server.sip);
+        let request = line
+            .request("OPTIONS", "sip:a@127.0.0.1", "", "")
+            .replace("Content-Length: 0\r\n", lines);
+        assert!(line.send(request.as_bytes()));
+        let (text, closed) = line.read_until(SHORT, |_| false);
+        assert_eq!(status(&text), Some(wanted), "{lines}{text}");
+        assert!(closed, "{lines}: the connection stays open");
+        assert_eq!(text.matches("SIP/2.0 ").count(), 1, "{text}");
+    }
+}
+
+/// Row 11 in short: a message is due in a time that a byte now and then does not prolong.
+#[test]
+fn two_hundred_dripping_connections_are_closed_while_others_are_served() {
+    let mut server = server("3");
+    let begin = now();
+    let mut slow: Vec<Line> = (0..200)
+        .map(|n| Line::from(stranger(100 + n / 50), server.sip))
+        .collect();
+    let text = slow[0].request("OPTIONS", "sip:a@127.0.0.1", "", "").into_bytes();
+    let before = server.resident();
+    let mut served = Duration::ZERO;
+    let mut gone = None;
+    for byte in text {
+        let mut open = 0;
+        for line in &mut slow {
+            open += usize::from(line.send(&[byte]) && !line.read_until(Duration::from_micros(1), |_| false).1);
+        }
+        if open == 0 {
+            gone = Some(begin.elapsed());
+            break;
+        }
+        let asked = now();
+        let mut good = Line::from(known(4), server.sip);
+        let request = good.request("OPTIONS", "sip:a@127.0.0.1", "", "");
+        assert!(good.send(request.as_bytes()));
+        assert_eq!(
+            answers(&good.read_until(SHORT, |text| answers(text) == 1).0),
+            1,
+            "a good connection is served"
+        );
+        served = served.max(asked.elapsed());
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let gone = gone.expect("all slow connections are closed");
+    println!("200 dripping connections closed after {gone:?}; slowest new connection served in {served:?}");
+    assert!(gone < Duration::from_secs(7), "{gone:?}");
+    assert!(served < Duration::from_secs(1), "{served:?}");
+    assert!(server.resident() < before + (20 << 20));
+    server.assert_running();
+}
+
+/// Row 11: a request, then a reset.
+#[test]
+fn connections_reset_after_their_invite_leave_nothing_behind() {
+    let mut server = server("3");
+    let count = if super::peer::soak() { 10_000 } else { 200 };
+    let files = server.files();
+    for n in 0..count {
+        let mut line = Line::from(known(200 + n / 50), server.sip);
+        let invite = line.request("INVITE", "sip:nobody@127.0.0.1", "", "");
+        assert!(line.send(invite.as_bytes()));
+        socket2::SockRef::from(&line.stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+    server.assert_running();
+    Peer::at(known(5)).options(server.sip).expect("the server answers");
+    let mut waited = 0;
+    while server.files() > files + 8 {
+        waited += 1;
+        assert!(waited < 50, "{} files are still open", server.files());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn one_address_cannot_take_all_connections() {
+    let server = server("30");
+    let mut many: Vec<Line> = (0..130).map(|_| Line::from(stranger(7), server.sip)).collect();
+    let open = many.iter_mut().filter_map(|line| {
+        let request = line.request("OPTIONS", "sip:a@127.0.0.1", "", "");
+        (line.send(request.as_bytes())
+            && answers(&line.read_until(Duration::from_millis(500), |t| answers(t) == 1).0) == 1)
+            .then_some(())
+    });
+    let open = open.count();
+    assert!(open <= 100, "{open} connections of one address were served");
+    let mut other = Line::from(stranger(8), server.sip);
+    let request = other.request("OPTIONS", "sip:a@127.0.0.1", "", "");
+    assert!(other.send(request.as_bytes()));
+    assert_eq!(
+        answers(&other.read_until(SHORT, |text| answers(text) == 1).0),
+        1,
+        "another address is served"
+    );
+}
