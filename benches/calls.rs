@@ -9,7 +9,10 @@
     clippy::print_stdout,
     reason = "a program for people at a terminal"
 )]
-#![expect(clippy::disallowed_methods, reason = "it measures real time on threads of its own")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it measures real time on threads of its own"
+)]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
@@ -21,7 +24,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
     let scenario = arguments.first().filter(|a| !a.starts_with("--")).cloned();
     let number = |name: &str| {
         let at = arguments.iter().position(|a| a == name)?;
@@ -29,7 +35,11 @@ fn main() {
     };
     let scenarios = match scenario.as_deref() {
         Some(one) => vec![one.to_owned()],
-        None => vec!["signalling".to_owned(), "pivot".to_owned(), "play".to_owned()],
+        None => vec![
+            "signalling".to_owned(),
+            "pivot".to_owned(),
+            "play".to_owned(),
+        ],
     };
     let seconds = number("--seconds").unwrap_or(10.0);
     for scenario in scenarios {
@@ -109,7 +119,9 @@ impl Server {
 
     fn wait_until_it_answers(&mut self, begun: Instant) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .unwrap();
         let mut buffer = [0; 4096];
         while begun.elapsed() < Duration::from_secs(30) {
             let me = socket.local_addr().unwrap();
@@ -125,13 +137,19 @@ impl Server {
                 return;
             }
         }
-        let log = std::fs::read_to_string(self.directory.path().join("err.log")).unwrap_or_default();
+        let log =
+            std::fs::read_to_string(self.directory.path().join("err.log")).unwrap_or_default();
         panic_with(&format!("the server does not answer: {log}"));
     }
 
     fn usage(&self) -> Usage {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let fields: Vec<&str> = stat
+            .rsplit_once(')')
+            .unwrap()
+            .1
+            .split_whitespace()
+            .collect();
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
         let mut switches = 0;
         for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))
@@ -150,11 +168,18 @@ impl Server {
                 .unwrap_or(0);
         }
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let rss = status.lines().find(|l| l.starts_with("VmRSS")).unwrap_or_default();
+        let rss = status
+            .lines()
+            .find(|l| l.starts_with("VmRSS"))
+            .unwrap_or_default();
         Usage {
             cpu: Duration::from_millis(ticks * 10),
             switches,
-            rss_kib: rss.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0),
+            rss_kib: rss
+                .split_whitespace()
+                .nth(1)
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(0),
             fsyncs: self.metric("swivel_store_fsyncs_total"),
             cdrs: self.metric("swivel_cdrs_durable_total"),
         }
@@ -175,7 +200,9 @@ impl Server {
         if stream.read_to_string(&mut text).is_err() {
             return 0;
         }
-        let lines = text.lines().filter(|l| l.split(['{', ' ']).next() == Some(name));
+        let lines = text
+            .lines()
+            .filter(|l| l.split(['{', ' ']).next() == Some(name));
         lines
             .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
             .sum::<f64>() as u64
@@ -234,7 +261,13 @@ fn run(server: &Server, scenario: &str, rate: f64, calls: usize) {
             own_cpu_limit = true;
         }
         while placed < due.min(placed + 64) {
-            send_invite(&sockets[placed % sockets.len()], server.sip, number, placed, rtp);
+            send_invite(
+                &sockets[placed % sockets.len()],
+                server.sip,
+                number,
+                placed,
+                rtp,
+            );
             table.insert(
                 placed,
                 Call {
@@ -342,7 +375,12 @@ fn send_invite(socket: &UdpSocket, to: SocketAddr, number: &str, call: usize, rt
     socket.send_to(invite.as_bytes(), to).ok();
 }
 
-fn answer(socket: &UdpSocket, server: SocketAddr, text: &str, table: &mut HashMap<usize, Call>) -> Outcome {
+fn answer(
+    socket: &UdpSocket,
+    server: SocketAddr,
+    text: &str,
+    table: &mut HashMap<usize, Call>,
+) -> Outcome {
     let call_id = header(text, "Call-ID");
     let Some(call) = call_id
         .strip_prefix("call-")
@@ -366,7 +404,11 @@ fn answer(socket: &UdpSocket, server: SocketAddr, text: &str, table: &mut HashMa
             Outcome::Nothing
         };
     }
-    let status: u16 = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    let status: u16 = text
+        .split(' ')
+        .nth(1)
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(0);
     if !header(text, "CSeq").ends_with("INVITE") || status < 200 {
         if status >= 100
             && let Some(state) = table.get_mut(&call)
@@ -421,7 +463,9 @@ fn resend(
     let mut count = 0;
     for (call, state) in table.iter_mut() {
         let waited = state.invited.map(|t| t.elapsed()).unwrap_or_default();
-        if state.answered.is_none() && state.resent < 6 && waited > Duration::from_millis(500) * 2u32.pow(state.resent)
+        if state.answered.is_none()
+            && state.resent < 6
+            && waited > Duration::from_millis(500) * 2u32.pow(state.resent)
         {
             state.resent += 1;
             count += 1;
@@ -514,11 +558,17 @@ fn program() -> PathBuf {
 }
 
 fn free_udp_port() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 fn free_tcp_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 #[expect(clippy::panic, reason = "a program for people at a terminal")]

@@ -2,7 +2,11 @@
 //!
 //! The figures are medians of rounds on one core; a round is as many steps as take about 5 ms.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a command-line tool")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a command-line tool"
+)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -66,17 +70,20 @@ fn main() {
     let mut reception = Reception::new(8000);
     let mut playout = Playout::new(&[(0, Codec::Pcmu)], JitterConfig::default());
     let mut at = begin;
-    bench("received: latch, counts, buffer, decoded 20 ms", &mut || {
-        at += Duration::from_millis(20);
-        let header = sender.audio(0, encoded.len());
-        sender.advance(160);
-        let length = header.write(&encoded, &mut wire).unwrap();
-        let packet = Packet::parse(&wire[..length]).unwrap();
-        black_box(latch.receive(at, signalled, &packet));
-        reception.receive(at, &packet);
-        black_box(playout.push(at, &packet));
-        black_box(playout.frame(&mut frame));
-    });
+    bench(
+        "received: latch, counts, buffer, decoded 20 ms",
+        &mut || {
+            at += Duration::from_millis(20);
+            let header = sender.audio(0, encoded.len());
+            sender.advance(160);
+            let length = header.write(&encoded, &mut wire).unwrap();
+            let packet = Packet::parse(&wire[..length]).unwrap();
+            black_box(latch.receive(at, signalled, &packet));
+            reception.receive(at, &packet);
+            black_box(playout.push(at, &packet));
+            black_box(playout.frame(&mut frame));
+        },
+    );
 
     let mut detector = DtmfDetector::new();
     bench("in-band keypad detector, 20 ms of tone", &mut || {

@@ -17,7 +17,10 @@
     unsafe_code,
     reason = "a program for people at a terminal; the kernel's time stamps need recvmsg's control data"
 )]
-#![expect(clippy::disallowed_methods, reason = "it measures real time on threads of its own")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it measures real time on threads of its own"
+)]
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -44,7 +47,10 @@ const PERIOD: Duration = Duration::from_millis(20);
 const PACKET: usize = 172;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
     let value = |name: &str| {
         let at = arguments.iter().position(|a| a == name)?;
         arguments.get(at + 1).cloned()
@@ -52,10 +58,15 @@ fn main() {
     let streams: Vec<usize> = value("--streams")
         .unwrap_or_else(|| "100,300,500,1000".to_owned())
         .split(',')
-        .map(|n| n.parse().expect("--streams takes numbers with commas between them"))
+        .map(|n| {
+            n.parse()
+                .expect("--streams takes numbers with commas between them")
+        })
         .collect();
-    let seconds: u64 = value("--seconds").map_or(10, |s| s.parse().expect("--seconds takes a number"));
-    let rounds: usize = value("--rounds").map_or(3, |s| s.parse().expect("--rounds takes a number"));
+    let seconds: u64 =
+        value("--seconds").map_or(10, |s| s.parse().expect("--seconds takes a number"));
+    let rounds: usize =
+        value("--rounds").map_or(3, |s| s.parse().expect("--rounds takes a number"));
     println!(
         "load of the machine before: {}",
         std::fs::read_to_string("/proc/loadavg").unwrap().trim()
@@ -97,7 +108,9 @@ fn main() {
             of(&|r| r.2),
         );
         if both_ways {
-            let two: Vec<Outcome> = (0..rounds).map(|_| self::engine(&sinks, length, true).0).collect();
+            let two: Vec<Outcome> = (0..rounds)
+                .map(|_| self::engine(&sinks, length, true).0)
+                .collect();
             println!(
                 "        | both ways: {:.2} µs a packet sent and one received, p99 {:.2} ms off the grid",
                 median(two.iter().map(|o| o.micros)),
@@ -135,10 +148,18 @@ fn bare_send(packets: u32) -> f64 {
 fn bare_receive(packets: usize) -> f64 {
     const SOCKETS: usize = 100;
     let set = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-    let sockets: Vec<UdpSocket> = (0..SOCKETS).map(|_| UdpSocket::bind((LOCAL, 0)).unwrap()).collect();
+    let sockets: Vec<UdpSocket> = (0..SOCKETS)
+        .map(|_| UdpSocket::bind((LOCAL, 0)).unwrap())
+        .collect();
     for (index, socket) in sockets.iter().enumerate() {
         socket.set_nonblocking(true).unwrap();
-        epoll::add(&set, socket, EventData::new_u64(index as u64), EventFlags::IN).unwrap();
+        epoll::add(
+            &set,
+            socket,
+            EventData::new_u64(index as u64),
+            EventFlags::IN,
+        )
+        .unwrap();
     }
     let from = UdpSocket::bind((LOCAL, 0)).unwrap();
     let mut events = [Event {
@@ -148,13 +169,25 @@ fn bare_receive(packets: usize) -> f64 {
     let (mut spent, mut received) = (Duration::ZERO, 0);
     while received < packets {
         for socket in &sockets {
-            from.send_to(&[0x55; PACKET], socket.local_addr().unwrap()).unwrap();
+            from.send_to(&[0x55; PACKET], socket.local_addr().unwrap())
+                .unwrap();
         }
         let before = thread_cpu();
-        let ready = epoll::wait(&set, &mut events, Some(&Timespec { tv_sec: 1, tv_nsec: 0 })).unwrap();
+        let ready = epoll::wait(
+            &set,
+            &mut events,
+            Some(&Timespec {
+                tv_sec: 1,
+                tv_nsec: 0,
+            }),
+        )
+        .unwrap();
         for event in &events[..ready] {
             let mut buffer = [0; 2048];
-            if sockets[event.data.u64() as usize].recv_from(&mut buffer).is_ok() {
+            if sockets[event.data.u64() as usize]
+                .recv_from(&mut buffer)
+                .is_ok()
+            {
                 received += 1;
             }
         }
@@ -187,14 +220,17 @@ fn paced_floor(sinks: &Sinks, length: Duration) -> Outcome {
     );
     let (stopped, counted, spent) = (Arc::clone(&stop), Arc::clone(&sent), Arc::clone(&cpu));
     let sender = std::thread::spawn(move || {
-        let sockets: Vec<UdpSocket> = (0..count).map(|_| UdpSocket::bind((LOCAL, 0)).unwrap()).collect();
+        let sockets: Vec<UdpSocket> = (0..count)
+            .map(|_| UdpSocket::bind((LOCAL, 0)).unwrap())
+            .collect();
         let mut packets = vec![[0x55u8; PACKET]; count];
         go_first();
         let mut slot = 0usize;
         let mut next = clock_gettime(ClockId::Monotonic);
         while !stopped.load(Ordering::Relaxed) {
             next = after(next, 5_000_000);
-            rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &next).ok();
+            rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &next)
+                .ok();
             for index in (slot % 4..count).step_by(4) {
                 let packet = &mut packets[index];
                 let number = u16::from_be_bytes([packet[2], packet[3]]).wrapping_add(1);
@@ -299,17 +335,28 @@ struct Sinks {
 impl Sinks {
     fn start(count: usize) -> Self {
         raise_descriptor_limit();
-        let sockets: Vec<UdpSocket> = (0..count).map(|_| UdpSocket::bind((LOCAL, 0)).unwrap()).collect();
+        let sockets: Vec<UdpSocket> = (0..count)
+            .map(|_| UdpSocket::bind((LOCAL, 0)).unwrap())
+            .collect();
         let addresses = sockets.iter().map(|s| s.local_addr().unwrap()).collect();
         let set = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
         for (index, socket) in sockets.iter().enumerate() {
             socket.set_nonblocking(true).unwrap();
             stamp(socket);
-            epoll::add(&set, socket, EventData::new_u64(index as u64), EventFlags::IN).unwrap();
+            epoll::add(
+                &set,
+                socket,
+                EventData::new_u64(index as u64),
+                EventFlags::IN,
+            )
+            .unwrap();
         }
         let sockets = Arc::new(sockets);
         let arrivals = Arc::new(std::sync::Mutex::new(vec![Vec::new(); count]));
-        let (drained, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (drained, stop) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (own, seen, empty, off) = (
             Arc::clone(&sockets),
             Arc::clone(&arrivals),
@@ -327,7 +374,15 @@ impl Sinks {
                 // Few wakes: the kernel's stamps do not care when they are read.
                 std::thread::sleep(Duration::from_millis(10));
                 loop {
-                    let ready = epoll::wait(&set, &mut events, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap_or(0);
+                    let ready = epoll::wait(
+                        &set,
+                        &mut events,
+                        Some(&Timespec {
+                            tv_sec: 0,
+                            tv_nsec: 0,
+                        }),
+                    )
+                    .unwrap_or(0);
                     let mut seen = seen.lock().unwrap();
                     for event in &events[..ready] {
                         let index = event.data.u64() as usize;
@@ -360,7 +415,11 @@ impl Sinks {
     /// Counts and times arrivals for `length`; `cpu` reads what the senders have used so far.
     fn measure(&self, length: Duration, cpu: impl Fn() -> Duration) -> Outcome {
         std::thread::sleep(Duration::from_secs(1));
-        self.arrivals.lock().unwrap().iter_mut().for_each(Vec::clear);
+        self.arrivals
+            .lock()
+            .unwrap()
+            .iter_mut()
+            .for_each(Vec::clear);
         let (from, spent) = (wall_nanos(), cpu());
         std::thread::sleep(length);
         let (until, spent) = (wall_nanos(), cpu() - spent);
@@ -372,7 +431,12 @@ impl Sinks {
         let arrivals = self.arrivals.lock().unwrap();
         let within: Vec<Vec<u64>> = arrivals
             .iter()
-            .map(|all| all.iter().copied().filter(|t| (from..until).contains(t)).collect())
+            .map(|all| {
+                all.iter()
+                    .copied()
+                    .filter(|t| (from..until).contains(t))
+                    .collect()
+            })
             .collect();
         let packets: usize = within.iter().map(Vec::len).sum();
         let expected = (until - from) as f64 / PERIOD.as_nanos() as f64 * within.len() as f64;
@@ -405,7 +469,8 @@ impl Sinks {
             let mut slot = 0usize;
             while !stopped.load(Ordering::Relaxed) {
                 next = after(next, 5_000_000);
-                rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &next).ok();
+                rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &next)
+                    .ok();
                 let number = (slot / 4) as u16;
                 packet[2..4].copy_from_slice(&number.to_be_bytes());
                 packet[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
@@ -430,7 +495,13 @@ impl Drain {
             while !stopped.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(5));
                 for socket in &sockets {
-                    while rustix::net::recv(socket, &mut [0u8; 2048], rustix::net::RecvFlags::DONTWAIT).is_ok() {}
+                    while rustix::net::recv(
+                        socket,
+                        &mut [0u8; 2048],
+                        rustix::net::RecvFlags::DONTWAIT,
+                    )
+                    .is_ok()
+                    {}
                 }
             }
         });
@@ -445,7 +516,9 @@ impl Drain {
 
 /// How far each arrival is from the grid of 20 ms that fits its stream best, in ms.
 fn off_grid(times: &[u64]) -> Vec<f64> {
-    let Some(first) = times.first() else { return Vec::new() };
+    let Some(first) = times.first() else {
+        return Vec::new();
+    };
     let period = PERIOD.as_nanos() as f64;
     let elapsed: Vec<f64> = times.iter().map(|t| (t - first) as f64).collect();
     // Where each stands beside the nearest line of a grid laid through the first, and then through their median.
@@ -453,7 +526,10 @@ fn off_grid(times: &[u64]) -> Vec<f64> {
     let mut offsets: Vec<f64> = elapsed.iter().map(|t| beside(*t, 0.0)).collect();
     offsets.sort_by(f64::total_cmp);
     let origin = offsets[offsets.len() / 2];
-    elapsed.iter().map(|t| beside(*t, origin).abs() / 1e6).collect()
+    elapsed
+        .iter()
+        .map(|t| beside(*t, origin).abs() / 1e6)
+        .collect()
 }
 
 fn thread_cpu() -> Duration {
@@ -479,9 +555,16 @@ fn media_cpu() -> Duration {
     let mut total = 0;
     for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        if ["media-", "recorder", "rec-finish"].iter().any(|n| name.starts_with(n)) {
+        if ["media-", "recorder", "rec-finish"]
+            .iter()
+            .any(|n| name.starts_with(n))
+        {
             let line = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            total += line.split(' ').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+            total += line
+                .split(' ')
+                .next()
+                .and_then(|n| n.parse::<u64>().ok())
+                .unwrap_or(0);
         }
     }
     Duration::from_nanos(total)
@@ -491,7 +574,10 @@ fn resident_kib() -> f64 {
     let status: BTreeMap<String, String> = std::fs::read_to_string("/proc/self/status")
         .unwrap()
         .lines()
-        .filter_map(|l| l.split_once(':').map(|(k, v)| (k.to_owned(), v.trim().to_owned())))
+        .filter_map(|l| {
+            l.split_once(':')
+                .map(|(k, v)| (k.to_owned(), v.trim().to_owned()))
+        })
         .collect();
     status["VmRSS"]
         .split(' ')
@@ -565,6 +651,10 @@ fn receive(socket: &UdpSocket) -> Option<u64> {
         (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS)
     );
     // SAFETY: the kernel put a timespec behind this header.
-    let at = unsafe { libc::CMSG_DATA(header).cast::<libc::timespec>().read_unaligned() };
+    let at = unsafe {
+        libc::CMSG_DATA(header)
+            .cast::<libc::timespec>()
+            .read_unaligned()
+    };
     Some(at.tv_sec as u64 * 1_000_000_000 + at.tv_nsec as u64)
 }

@@ -13,8 +13,8 @@ use swivel::base::keys::Keys;
 use swivel::base::rng::Rng;
 use swivel::host::clock;
 use swivel::media::{
-    Command, Finish, Media, MediaConfig, MediaError, MediaEvent, MediaEvents, Plan, PoolCounts, PortStats, RecordEnd,
-    RecordSpec, Source,
+    Command, Finish, Media, MediaConfig, MediaError, MediaEvent, MediaEvents, Plan, PoolCounts,
+    PortStats, RecordEnd, RecordSpec, Source,
 };
 use swivel::rtp::event::{Event, EventSlot};
 use swivel::rtp::{EventSender, Packet, RtpSender};
@@ -56,7 +56,9 @@ fn config(ports: &str) -> MediaConfig {
 
 fn peer() -> UdpSocket {
     let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
     socket
 }
 
@@ -160,14 +162,18 @@ fn keys_arrive_and_a_recording_is_on_disk_when_it_is_reported() {
                 .header(marker, 101, timestamp, 4)
                 .write(&payload, &mut bytes)
                 .unwrap(),
-            EventSlot::Pause | EventSlot::Audio => sender.audio(8, 160).write(&[0x2A; 160], &mut bytes).unwrap(),
+            EventSlot::Pause | EventSlot::Audio => sender
+                .audio(8, 160)
+                .write(&[0x2A; 160], &mut bytes)
+                .unwrap(),
         };
         sender.advance(160);
         peer.send_to(&bytes[..len], port.rtp_addr()).unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }
     let seen = until(&mut events, |seen| {
-        seen.iter().any(|e| matches!(e, MediaEvent::Recorded { .. }))
+        seen.iter()
+            .any(|e| matches!(e, MediaEvent::Recorded { .. }))
     });
     let digits: String = seen
         .iter()
@@ -180,7 +186,9 @@ fn keys_arrive_and_a_recording_is_on_disk_when_it_is_reported() {
         })
         .collect();
     assert_eq!(digits, "4#");
-    let Some(MediaEvent::Recorded { length, why, .. }) = seen.iter().find(|e| matches!(e, MediaEvent::Recorded { .. }))
+    let Some(MediaEvent::Recorded { length, why, .. }) = seen
+        .iter()
+        .find(|e| matches!(e, MediaEvent::Recorded { .. }))
     else {
         panic!("recorded")
     };

@@ -18,7 +18,8 @@ use swivel::base::keys::Keys;
 use swivel::base::rng::Rng;
 use swivel::host::clock;
 use swivel::media::{
-    Channel, Command, Media, MediaConfig, PacketIo, Pair, Plan, Port, PortKey, Received, RecordSpec, Source, stream,
+    Channel, Command, Media, MediaConfig, PacketIo, Pair, Plan, Port, PortKey, Received,
+    RecordSpec, Source, stream,
 };
 use swivel::rtp::event::{Event, EventSlot};
 use swivel::rtp::{EventSender, RtpSender};
@@ -79,7 +80,8 @@ impl PacketIo for Wire {
         for digit in "0123456789*#".chars().cycle().take(12) {
             keys.push(Event::from_digit(digit).unwrap(), 100, 500);
         }
-        self.peers.push((key, RtpSender::new(&mut Rng::seeded(seed)), keys));
+        self.peers
+            .push((key, RtpSender::new(&mut Rng::seeded(seed)), keys));
     }
 
     fn detach(&mut self, key: PortKey) -> Option<Pair> {
@@ -235,7 +237,11 @@ fn a_tick_allocates_nothing() {
     ON.store(true, Ordering::SeqCst);
     (0..3000).for_each(|tick| step(&mut wire, &mut worker, tick));
     ON.store(false, Ordering::SeqCst);
-    assert!(wire.sent > 15_000, "{} packets in fifteen seconds", wire.sent);
+    assert!(
+        wire.sent > 15_000,
+        "{} packets in fifteen seconds",
+        wire.sent
+    );
     assert!(
         seen[0] >= 100 && seen[1] >= 200,
         "{seen:?}: sources ended and keys came meanwhile"

@@ -1,8 +1,15 @@
 //! What runs once a packet allocates nothing once a call is running. A test binary of its own, because it counts the
 //! allocations of the whole process.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
-#![expect(unsafe_code, reason = "a global allocator that counts cannot be written without it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+#![expect(
+    unsafe_code,
+    reason = "a global allocator that counts cannot be written without it"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -75,7 +82,10 @@ struct Call {
 impl Call {
     fn new() -> Self {
         let mut rng = Rng::seeded(1);
-        #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an Instant can only be had from the clock"
+        )]
         let begin = Instant::now();
         let signalled = ([198, 51, 100, 7], 4000).into();
         let config = LatchConfig {
@@ -95,7 +105,10 @@ impl Call {
             latch: Latch::new(begin, config),
             reception: Reception::new(8000),
             events: EventReceiver::new(8000),
-            playout: Playout::new(&[(0, Codec::Pcmu), (8, Codec::Pcma)], JitterConfig::default()),
+            playout: Playout::new(
+                &[(0, Codec::Pcmu), (8, Codec::Pcma)],
+                JitterConfig::default(),
+            ),
             detector: DtmfDetector::new(),
             vad: Vad::new(),
             encoded: Vec::new(),
@@ -142,7 +155,9 @@ impl Call {
         self.peer.advance(160);
         if length >= Header::LEN && self.rng.below(20) != 0 {
             let packet = Packet::parse(&self.wire[..length]).unwrap();
-            let _verdict = self.latch.receive(now, ([198, 51, 100, 7], 4000).into(), &packet);
+            let _verdict = self
+                .latch
+                .receive(now, ([198, 51, 100, 7], 4000).into(), &packet);
             self.reception.receive(now, &packet);
             if packet.payload_type == 101 {
                 self.keys += self.events.receive(now, &packet).len() as u32;

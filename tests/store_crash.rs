@@ -50,7 +50,9 @@ fn leg(call_id: String, answered: UnixMicros) -> Cdr {
 /// Not a test of its own: what the child does until it is killed.
 #[test]
 fn writer() {
-    let Ok(dir) = std::env::var(CHILD) else { return };
+    let Ok(dir) = std::env::var(CHILD) else {
+        return;
+    };
     let (dir, round) = dir.rsplit_once('@').unwrap();
     let say = |line: String| {
         let mut out = std::io::stdout().lock();
@@ -116,7 +118,12 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         let store = Store::open(dir.path()).unwrap();
         let directory = Directory::load(store).await.unwrap();
         directory
-            .put(Kind::Account, ACCOUNT, ACCOUNT, json!({"name": "a", "realm": "a.test"}))
+            .put(
+                Kind::Account,
+                ACCOUNT,
+                ACCOUNT,
+                json!({"name": "a", "realm": "a.test"}),
+            )
             .await
             .unwrap();
     });
@@ -149,7 +156,10 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
             let directory = Directory::load(store).await.unwrap();
             let account = directory.account(ACCOUNT).unwrap();
             for id in &documents {
-                assert!(account.menus.contains_key(id), "round {round}: document {id} is gone");
+                assert!(
+                    account.menus.contains_key(id),
+                    "round {round}: document {id} is gone"
+                );
             }
             for id in &cdrs {
                 assert!(
@@ -157,9 +167,16 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
                     "round {round}: record {id} is gone"
                 );
             }
-            let all = journal.cdrs(ACCOUNT, TimeRange::newest(usize::MAX)).await.unwrap();
+            let all = journal
+                .cdrs(ACCOUNT, TimeRange::newest(usize::MAX))
+                .await
+                .unwrap();
             let ids: BTreeSet<_> = all.iter().map(|row| row.cdr.call_id.clone()).collect();
-            assert_eq!(ids.len(), all.len(), "round {round}: a call has two records");
+            assert_eq!(
+                ids.len(),
+                all.len(),
+                "round {round}: a call has two records"
+            );
             for call_id in &open {
                 assert!(
                     ids.contains(call_id),

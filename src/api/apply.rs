@@ -46,14 +46,22 @@ impl Api {
     ///
     /// # Errors
     /// When it breaks rules, or the store fails.
-    pub async fn apply(&self, kind: Kind, account: &str, document: Map<String, Value>) -> Result<Saved, ApplyError> {
+    pub async fn apply(
+        &self,
+        kind: Kind,
+        account: &str,
+        document: Map<String, Value>,
+    ) -> Result<Saved, ApplyError> {
         let docs = documents_of(kind);
         let mut private: Map<String, Value> = document
             .iter()
             .filter(|(key, _)| KEPT.contains(&key.as_str()))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
-        let named = document.get("id").and_then(Value::as_str).map(str::to_owned);
+        let named = document
+            .get("id")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         if let Some(id) = &named
             && !is_safe_name(id)
             && kind != Kind::Media
@@ -64,7 +72,11 @@ impl Api {
         fields.retain(|key, _| !private::is_private(key) && key != "id");
         let existing = named.clone().or_else(|| self.meant(kind, account, &fields));
         let id = existing.unwrap_or_else(|| new_id(kind, &fields, || document_id(&mut self.rng())));
-        let owner = if kind == Kind::Account { id.as_str() } else { account };
+        let owner = if kind == Kind::Account {
+            id.as_str()
+        } else {
+            account
+        };
         let known = self.directory().account(owner);
         if kind == Kind::Account && known.is_none() && !private.contains_key(TREE) {
             // The first account is the root; others stand below it.
@@ -75,7 +87,11 @@ impl Api {
                 .find(|a| a.doc.get(SUPERDUPER).is_some());
             private.insert(
                 TREE.into(),
-                json!(root.iter().map(|root| root.id.to_string()).collect::<Vec<_>>()),
+                json!(
+                    root.iter()
+                        .map(|root| root.id.to_string())
+                        .collect::<Vec<_>>()
+                ),
             );
             if root.is_none() {
                 private.insert(SUPERDUPER.into(), json!(true));
@@ -100,10 +116,12 @@ impl Api {
             if_match: None,
             skip_same: true,
         };
-        documents::save(self, docs, write).await.map_err(|error| match error {
-            ApiError::Invalid(findings) => ApplyError::Invalid(findings),
-            other => ApplyError::Other(other),
-        })
+        documents::save(self, docs, write)
+            .await
+            .map_err(|error| match error {
+                ApiError::Invalid(findings) => ApplyError::Invalid(findings),
+                other => ApplyError::Other(other),
+            })
     }
 
     /// The document a file means that gives no id.
@@ -125,16 +143,21 @@ impl Api {
         let account = self.directory().account(account)?;
         let same = |doc: &Value, key: &str| {
             let text = text(key);
-            text.is_some() && doc.get(key).and_then(Value::as_str).map(str::to_lowercase) == text.map(str::to_lowercase)
+            text.is_some()
+                && doc.get(key).and_then(Value::as_str).map(str::to_lowercase)
+                    == text.map(str::to_lowercase)
         };
-        let found = account.documents(kind).into_iter().find(|(_, doc)| match kind {
-            Kind::User => same(doc, "username"),
-            Kind::Callflow => shares_number(doc, fields),
-            Kind::ListEntry => ["list_id", "number", "pattern"]
-                .iter()
-                .all(|key| doc.get(*key) == fields.get(*key)),
-            _ => same(doc, "name"),
-        });
+        let found = account
+            .documents(kind)
+            .into_iter()
+            .find(|(_, doc)| match kind {
+                Kind::User => same(doc, "username"),
+                Kind::Callflow => shares_number(doc, fields),
+                Kind::ListEntry => ["list_id", "number", "pattern"]
+                    .iter()
+                    .all(|key| doc.get(*key) == fields.get(*key)),
+                _ => same(doc, "name"),
+            });
         found.map(|(id, _)| id.to_owned())
     }
 }
@@ -143,7 +166,11 @@ fn shares_number(doc: &Value, fields: &Map<String, Value>) -> bool {
     ["numbers", "patterns"].iter().any(|key| {
         let first = fields.get(*key).and_then(|list| list.get(0));
         let mine = first.and_then(Value::as_str).map(crate::routing::to_e164);
-        let theirs = doc.get(*key).and_then(Value::as_array).into_iter().flatten();
+        let theirs = doc
+            .get(*key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         first.is_some()
             && theirs
                 .into_iter()
@@ -174,7 +201,10 @@ fn keep_password(account: Option<&Account>, id: &str, fields: &mut Map<String, V
 fn new_id(kind: Kind, fields: &Map<String, Value>, fresh: impl FnOnce() -> String) -> String {
     let text = |key: &str| fields.get(key).and_then(Value::as_str);
     match (kind, text("prompt_id")) {
-        (Kind::Media, Some(prompt)) => format!("{}/{prompt}", text("language").unwrap_or("en-us").to_lowercase()),
+        (Kind::Media, Some(prompt)) => format!(
+            "{}/{prompt}",
+            text("language").unwrap_or("en-us").to_lowercase()
+        ),
         _ => fresh(),
     }
 }

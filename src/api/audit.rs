@@ -24,7 +24,10 @@ pub(super) struct Entry<'a> {
 pub(super) fn record(batch: &mut Batch, entry: &Entry<'_>) {
     let at = clock::unix_now();
     let mut doc = Map::new();
-    doc.insert("id".into(), json!(format!("{}-{}-{}", at.month(), at.0, entry.id)));
+    doc.insert(
+        "id".into(),
+        json!(format!("{}-{}-{}", at.month(), at.0, entry.id)),
+    );
     doc.insert("created".into(), json!(at.gregorian()));
     doc.insert("verb".into(), json!(entry.verb.name().to_lowercase()));
     doc.insert("resource".into(), json!(entry.kind.name()));
@@ -37,14 +40,21 @@ pub(super) fn record(batch: &mut Batch, entry: &Entry<'_>) {
     }
     doc.insert("method".into(), json!(entry.who.how));
     doc.insert("client_ip".into(), json!(entry.who.client));
-    let key = keys::join(&["audit", entry.account, &keys::time(at), entry.kind.name(), entry.id]);
+    let key = keys::join(&[
+        "audit",
+        entry.account,
+        &keys::time(at),
+        entry.kind.name(),
+        entry.id,
+    ]);
     batch.put(Table::Log, key, Value::Object(doc).to_string());
 }
 
 /// Names of the public fields, and the kinds of private ones, that differ.
 fn changed(old: Option<&Value>, new: Option<&Value>) -> Vec<String> {
     let empty = Map::new();
-    let fields = |doc: Option<&'_ Value>| doc.and_then(Value::as_object).cloned().unwrap_or_default();
+    let fields =
+        |doc: Option<&'_ Value>| doc.and_then(Value::as_object).cloned().unwrap_or_default();
     let (old, new) = (fields(old), if new.is_some() { fields(new) } else { empty });
     let mut names: Vec<String> = old.keys().chain(new.keys()).cloned().collect();
     names.sort();

@@ -39,8 +39,16 @@ pub(super) async fn read(
     config: &HttpConfig,
     takes_files: bool,
 ) -> Result<Content, ApiError> {
-    let header = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let named = header.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    let header = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let named = header.map(|text| {
+        text.split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+    });
     let named = named.filter(|name| !name.is_empty());
     let kind = named.as_deref().unwrap_or("application/json");
     let is_json = matches!(kind, "application/json" | "application/x-json");
@@ -66,7 +74,9 @@ pub(super) async fn read(
     } else {
         limit
     };
-    let bytes = to_bytes(body, read_limit).await.map_err(|_| too_large(limit))?;
+    let bytes = to_bytes(body, read_limit)
+        .await
+        .map_err(|_| too_large(limit))?;
     let untyped = named.is_none() && !bytes.is_empty();
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Content {
@@ -148,8 +158,14 @@ fn form(bytes: &[u8]) -> Result<Content, ApiError> {
     from_fields(fields)
 }
 
-async fn multipart(content_type: &str, body: Body, config: &HttpConfig) -> Result<Content, ApiError> {
-    let broken = |error: &dyn std::fmt::Display| ApiError::Json(format!("the multipart body cannot be read: {error}"));
+async fn multipart(
+    content_type: &str,
+    body: Body,
+    config: &HttpConfig,
+) -> Result<Content, ApiError> {
+    let broken = |error: &dyn std::fmt::Display| {
+        ApiError::Json(format!("the multipart body cannot be read: {error}"))
+    };
     let bytes = to_bytes(body, config.max_upload.saturating_add(config.max_json)).await;
     let bytes = bytes.map_err(|_| too_large(config.max_upload))?;
     // The reader underneath knows one multipart type; the parts of both look alike.
@@ -205,15 +221,28 @@ fn base64_file(text: &[u8], limit: usize) -> Result<Upload, ApiError> {
     let text = std::str::from_utf8(text)
         .map_err(|error| broken(error.to_string()))?
         .trim();
-    let (content_type, encoded) = match text.strip_prefix("data:").and_then(|rest| rest.split_once(',')) {
+    let (content_type, encoded) = match text
+        .strip_prefix("data:")
+        .and_then(|rest| rest.split_once(','))
+    {
         Some((head, encoded)) => {
-            let kind = head.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            let kind = head
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase();
             (kind, encoded)
         }
         None => (String::new(), text),
     };
-    let packed: String = encoded.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    let bytes = BASE64.decode(packed).map_err(|error| broken(error.to_string()))?;
+    let packed: String = encoded
+        .chars()
+        .filter(|c| !c.is_ascii_whitespace())
+        .collect();
+    let bytes = BASE64
+        .decode(packed)
+        .map_err(|error| broken(error.to_string()))?;
     if bytes.len() > limit {
         return Err(too_large(limit));
     }
@@ -258,7 +287,9 @@ mod tests {
             Some("application/json; charset=utf-8"),
             Some("application/x-www-form-urlencoded"),
         ] {
-            let content = content(kind, r#" {"data":{"a":1},"Auth-Token":"t"}"#).await.unwrap();
+            let content = content(kind, r#" {"data":{"a":1},"Auth-Token":"t"}"#)
+                .await
+                .unwrap();
             assert_eq!(content.data, json!({"a": 1}), "{kind:?}");
             assert_eq!(content.envelope["auth_token"], "t");
             assert_eq!(content.untyped, kind.is_none());
@@ -269,7 +300,10 @@ mod tests {
         )
         .await
         .unwrap();
-        assert_eq!((form.data, &form.envelope["verb"]), (json!({"a": 1}), &json!("PUT")));
+        assert_eq!(
+            (form.data, &form.envelope["verb"]),
+            (json!({"a": 1}), &json!("PUT"))
+        );
         assert_eq!(content(None, "").await.unwrap().data, Value::Null);
     }
 
@@ -277,11 +311,20 @@ mod tests {
     async fn what_is_no_envelope_says_why() {
         assert!(matches!(content(None, "{").await, Err(ApiError::Json(_))));
         assert!(matches!(content(None, "[]").await, Err(ApiError::Json(_))));
-        assert!(matches!(content(None, "{\"a\":1}").await, Err(ApiError::NoData)));
-        assert!(matches!(content(Some("text/html"), "x").await, Err(ApiError::Type(_))));
+        assert!(matches!(
+            content(None, "{\"a\":1}").await,
+            Err(ApiError::NoData)
+        ));
+        assert!(matches!(
+            content(Some("text/html"), "x").await,
+            Err(ApiError::Type(_))
+        ));
         assert!(matches!(
             content(None, &" ".repeat(1001)).await,
-            Err(ApiError::File { rule: "maxSize", .. })
+            Err(ApiError::File {
+                rule: "maxSize",
+                ..
+            })
         ));
         assert!(matches!(
             content(Some("audio/wav"), &"x".repeat(2001)).await,
@@ -306,13 +349,22 @@ mod tests {
         }
         assert!(matches!(
             content(Some("application/base64"), "!!").await,
-            Err(ApiError::File { rule: "encoding", .. })
+            Err(ApiError::File {
+                rule: "encoding",
+                ..
+            })
         ));
         let parts = "--B\r\nContent-Disposition: form-data; name=\"m\"\r\nContent-Type: application/json\r\n\r\n{\"data\":{\"n\":1}}\r\n\
                      --B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\nRIFF\r\n--B--\r\n";
-        for kind in ["multipart/form-data; boundary=B", "multipart/mixed; boundary=B"] {
+        for kind in [
+            "multipart/form-data; boundary=B",
+            "multipart/mixed; boundary=B",
+        ] {
             let both = content(Some(kind), parts).await.unwrap();
-            assert_eq!((both.data, &*both.files[0].bytes), (json!({"n": 1}), &b"RIFF"[..]));
+            assert_eq!(
+                (both.data, &*both.files[0].bytes),
+                (json!({"n": 1}), &b"RIFF"[..])
+            );
         }
         assert!(
             content(Some("multipart/form-data"), parts).await.is_err(),

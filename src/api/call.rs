@@ -48,7 +48,9 @@ impl Principal {
 
     /// Whether the token reaches `account`: its own, one below it, or any for the first account.
     pub(super) fn reaches(&self, account: &Account) -> bool {
-        self.account.id == account.id || self.is_superduper() || tree(account).contains(&&*self.account.id)
+        self.account.id == account.id
+            || self.is_superduper()
+            || tree(account).contains(&&*self.account.id)
     }
 
     /// Whether the user administers its account. Tokens without a user do.
@@ -64,7 +66,12 @@ pub const TREE: &str = "pvt_tree";
 
 /// The ids of the accounts above `account`.
 pub(super) fn tree(account: &Account) -> Vec<&str> {
-    let ids = account.doc.get(TREE).and_then(Value::as_array).into_iter().flatten();
+    let ids = account
+        .doc
+        .get(TREE)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     ids.filter_map(Value::as_str).collect()
 }
 
@@ -90,9 +97,9 @@ pub(super) struct Call {
 impl Call {
     /// What follows the last noun.
     pub(super) fn args(&self) -> Vec<&str> {
-        self.nouns
-            .last()
-            .map_or_else(Vec::new, |noun| noun.args.iter().map(String::as_str).collect())
+        self.nouns.last().map_or_else(Vec::new, |noun| {
+            noun.args.iter().map(String::as_str).collect()
+        })
     }
 
     /// The account of the path.
@@ -113,9 +120,16 @@ impl Call {
 
     /// A request parameter: of `data`, else of the query, else of the envelope.
     pub(super) fn value(&self, name: &str) -> Option<Value> {
-        let in_data = self.data.as_object().and_then(|data| data.get(name)).cloned();
+        let in_data = self
+            .data
+            .as_object()
+            .and_then(|data| data.get(name))
+            .cloned();
         in_data
-            .or_else(|| self.query_text(name).map(|text| Value::String(text.to_owned())))
+            .or_else(|| {
+                self.query_text(name)
+                    .map(|text| Value::String(text.to_owned()))
+            })
             .or_else(|| self.envelope.get(name).cloned())
     }
 
@@ -140,10 +154,14 @@ impl Call {
 
     /// A whole number of the query, data or envelope.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
         match text.parse() {
             Ok(number) => Ok(Some(number)),
-            Err(_) => Err(ApiError::Faulty(format!("{name} must be a whole number, not {text}"))),
+            Err(_) => Err(ApiError::Faulty(format!(
+                "{name} must be a whole number, not {text}"
+            ))),
         }
     }
 
@@ -167,7 +185,9 @@ impl Call {
                 let own = fields
                     .iter()
                     .filter(|(key, _)| !private::is_private(key) && *key != "id");
-                Ok(own.map(|(key, value)| (key.clone(), value.clone())).collect())
+                Ok(own
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect())
             }
             Value::Null => Ok(Map::new()),
             _ => Err(ApiError::field("data", "type", "data must be an object")),

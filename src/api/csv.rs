@@ -18,7 +18,9 @@ pub(super) fn table(data: &Value, columns: Option<&[&str]>) -> String {
         None => {
             let mut seen = BTreeSet::new();
             let keys = rows.iter().flat_map(Map::keys);
-            keys.filter(|key| seen.insert((*key).clone())).cloned().collect()
+            keys.filter(|key| seen.insert((*key).clone()))
+                .cloned()
+                .collect()
         }
     };
     let mut out = line(names.iter().map(String::as_str));
@@ -54,7 +56,11 @@ fn flat(value: &Value) -> Map<String, Value> {
         }
     }
     let mut out = Map::new();
-    walk(if value.is_object() { "" } else { "value" }, value, &mut out);
+    walk(
+        if value.is_object() { "" } else { "value" },
+        value,
+        &mut out,
+    );
     out
 }
 
@@ -64,7 +70,10 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) if items.iter().all(|i| !i.is_object() && !i.is_array()) => items
             .iter()
-            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+            .map(|item| {
+                item.as_str()
+                    .map_or_else(|| item.to_string(), str::to_owned)
+            })
             .collect::<Vec<_>>()
             .join(" "),
         other => other.to_string(),
@@ -75,7 +84,11 @@ fn cell(value: &Value) -> String {
         .get(1..)
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
     let harmless = text.starts_with(['+', '-']) && signed;
-    if formula && !harmless { format!("'{text}") } else { text }
+    if formula && !harmless {
+        format!("'{text}")
+    } else {
+        text
+    }
 }
 
 fn quote(text: &str) -> String {
@@ -95,7 +108,10 @@ mod tests {
     #[test]
     fn nested_keys_become_columns() {
         let rows = json!([{"id": "1", "sip": {"user": "a"}}, {"id": "2", "flags": ["x", "y"]}]);
-        assert_eq!(table(&rows, None), "id,sip.user,flags\r\n1,a,\r\n2,,x y\r\n");
+        assert_eq!(
+            table(&rows, None),
+            "id,sip.user,flags\r\n1,a,\r\n2,,x y\r\n"
+        );
         assert_eq!(table(&json!([]), Some(&["a"])), "");
     }
 

@@ -90,10 +90,19 @@ impl Draft<'_> {
             .split('.')
             .filter(|key| !key.is_empty())
             .try_fold(value, |value, key| value.get(key))?;
-        found.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+        found
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
     }
 
-    pub(super) fn find(&mut self, path: &str, rule: &str, message: impl Into<String>, value: impl Into<Value>) {
+    pub(super) fn find(
+        &mut self,
+        path: &str,
+        rule: &str,
+        message: impl Into<String>,
+        value: impl Into<Value>,
+    ) {
         self.findings
             .push(Finding::new(path, rule, message).with_value(value.into()));
     }
@@ -109,7 +118,8 @@ impl Draft<'_> {
             self.findings
                 .push(Finding::new(path, "minLength", message).with_target(self.min_secret));
         } else if length < GOOD_SECRET || secret.eq_ignore_ascii_case(name) {
-            let message = format!("is weak: use at least {GOOD_SECRET} characters, not the name itself");
+            let message =
+                format!("is weak: use at least {GOOD_SECRET} characters, not the name itself");
             self.warnings.push(Finding::new(path, "weak", message));
         }
     }
@@ -291,7 +301,10 @@ pub(super) async fn delete(
         what: docs.noun,
         id: id.to_owned(),
     };
-    let old = account.document(docs.kind, id).cloned().ok_or_else(missing)?;
+    let old = account
+        .document(docs.kind, id)
+        .cloned()
+        .ok_or_else(missing)?;
     if if_match.is_some_and(|wanted| wanted != private::revision(&old)) {
         return Err(ApiError::Changed);
     }
@@ -353,7 +366,15 @@ pub(super) async fn answer(docs: &Documents, call: &Call) -> Result<Answer, ApiE
                 }
                 Verb::Delete => {
                     let if_match = if_match(call);
-                    let gone = delete(&call.api, docs, account, id, &who(call), if_match.as_deref()).await?;
+                    let gone = delete(
+                        &call.api,
+                        docs,
+                        account,
+                        id,
+                        &who(call),
+                        if_match.as_deref(),
+                    )
+                    .await?;
                     let mut answer = shown(docs, call, id, &gone, 200);
                     if let Some(data) = answer.data.as_object_mut() {
                         data.insert("_read_only".into(), json!({"deleted": true}));
@@ -368,9 +389,16 @@ pub(super) async fn answer(docs: &Documents, call: &Call) -> Result<Answer, ApiE
 }
 
 /// The list of a kind, as far as `wanted` says yes to the whole document.
-pub(super) fn list(docs: &Documents, call: &Call, wanted: impl Fn(&Value) -> bool) -> Result<Answer, ApiError> {
+pub(super) fn list(
+    docs: &Documents,
+    call: &Call,
+    wanted: impl Fn(&Value) -> bool,
+) -> Result<Answer, ApiError> {
     let account = call.account()?;
-    let documents = account.documents(docs.kind).into_iter().filter(|(_, doc)| wanted(doc));
+    let documents = account
+        .documents(docs.kind)
+        .into_iter()
+        .filter(|(_, doc)| wanted(doc));
     let rows = documents.map(|(id, doc)| {
         let key = format!("{}\0{id}", (docs.sort)(id, doc)).into_bytes();
         let mut whole = (**doc).clone();
@@ -397,7 +425,11 @@ pub(super) fn shown(docs: &Documents, call: &Call, id: &str, doc: &Value, status
 }
 
 /// A write as the request says it.
-pub(super) fn write<'a>(call: &'a Call, id: Option<&'a str>, mode: Mode) -> Result<Write<'a>, ApiError> {
+pub(super) fn write<'a>(
+    call: &'a Call,
+    id: Option<&'a str>,
+    mode: Mode,
+) -> Result<Write<'a>, ApiError> {
     Ok(Write {
         account: &call.account()?.id,
         id,
@@ -444,9 +476,13 @@ pub(super) fn audited(
 pub(super) fn who(call: &Call) -> Who {
     let claims = call.principal.as_ref().map(|principal| &principal.claims);
     Who {
-        account: claims.map(|claims| claims.account_id.clone()).unwrap_or_default(),
+        account: claims
+            .map(|claims| claims.account_id.clone())
+            .unwrap_or_default(),
         owner: claims.and_then(|claims| claims.owner_id.clone()),
-        how: claims.map(|claims| claims.method.clone()).unwrap_or_default(),
+        how: claims
+            .map(|claims| claims.method.clone())
+            .unwrap_or_default(),
         client: call.client.to_string(),
     }
 }
@@ -518,7 +554,8 @@ mod tests {
 
     #[test]
     fn only_what_a_client_sets_decides_whether_it_is_the_same() {
-        let old = json!({"name": "a", "pvt_revision": "1-x", "pvt_md5_auth": "h", "pvt_created": 1});
+        let old =
+            json!({"name": "a", "pvt_revision": "1-x", "pvt_md5_auth": "h", "pvt_created": 1});
         assert!(is_same(&old, &json!({"name": "a"})));
         assert!(is_same(&old, &json!({"name": "a", "pvt_md5_auth": "h"})));
         assert!(!is_same(&old, &json!({"name": "b"})));

@@ -51,15 +51,27 @@ impl Accept {
     /// From `?accept=`, or the header.
     pub(super) fn of(tunnelled: Option<&str>, header: Option<&str>) -> Accept {
         let kind = |text: &str| {
-            let text = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            let text = text
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase();
             match text.as_str() {
-                "csv" | "text/csv" | "text/comma-separated-values" | "application/octet-stream" => Some(Accept::Csv),
+                "csv" | "text/csv" | "text/comma-separated-values" | "application/octet-stream" => {
+                    Some(Accept::Csv)
+                }
                 "json" | "application/json" | "application/x-json" | "*/*" => Some(Accept::Json),
-                other if other.starts_with("audio/") || other.starts_with("video/") => Some(Accept::File),
+                other if other.starts_with("audio/") || other.starts_with("video/") => {
+                    Some(Accept::File)
+                }
                 _ => None,
             }
         };
-        let listed = header.into_iter().flat_map(|text| text.split(',')).find_map(kind);
+        let listed = header
+            .into_iter()
+            .flat_map(|text| text.split(','))
+            .find_map(kind);
         tunnelled.and_then(kind).or(listed).unwrap_or(Accept::Json)
     }
 }
@@ -69,7 +81,10 @@ pub(super) fn success(about: &About, answer: Answer) -> Response<Body> {
     if let Some(file) = &answer.file {
         return download(about, file);
     }
-    if about.accept == Accept::Csv && answer.status == 200 && (answer.data.is_array() || answer.data.is_object()) {
+    if about.accept == Accept::Csv
+        && answer.status == 200
+        && (answer.data.is_array() || answer.data.is_object())
+    {
         return sheet(about, &answer);
     }
     let revision = answer
@@ -135,7 +150,11 @@ pub(super) fn failure(about: &About, error: &ApiError) -> Response<Body> {
     match error {
         ApiError::Method(verbs) => set(&mut headers, header::ALLOW, &names_of(verbs)),
         ApiError::TooMany => set(&mut headers, header::RETRY_AFTER, "1"),
-        ApiError::Range(length) => set(&mut headers, header::CONTENT_RANGE, &format!("bytes */{length}")),
+        ApiError::Range(length) => set(
+            &mut headers,
+            header::CONTENT_RANGE,
+            &format!("bytes */{length}"),
+        ),
         _ => {}
     }
     json_response(about, status, headers, Value::Object(body))
@@ -156,17 +175,29 @@ fn finish(about: &About, body: &mut Map<String, Value>, fresh: Option<&String>) 
         body.insert("auth_token".into(), json!(token));
     }
     body.insert("node".into(), json!(about.node));
-    let timestamp = about.now.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let timestamp = about
+        .now
+        .timestamp()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string();
     body.insert("timestamp".into(), json!(timestamp));
     if token.is_some() {
         body.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     }
     if let Some((consumed, remaining)) = about.tokens {
-        body.insert("tokens".into(), json!({"consumed": consumed, "remaining": remaining}));
+        body.insert(
+            "tokens".into(),
+            json!({"consumed": consumed, "remaining": remaining}),
+        );
     }
 }
 
-fn json_response(about: &About, status: u16, mut headers: HeaderMap, body: Value) -> Response<Body> {
+fn json_response(
+    about: &About,
+    status: u16,
+    mut headers: HeaderMap,
+    body: Value,
+) -> Response<Body> {
     let text = if about.pretty {
         serde_json::to_string_pretty(&body).unwrap_or_default()
     } else {
@@ -176,7 +207,9 @@ fn json_response(about: &About, status: u16, mut headers: HeaderMap, body: Value
         Some(function) => {
             set(&mut headers, header::CONTENT_TYPE, "application/javascript");
             // U+2028 and U+2029 end a line in scripts, not in JSON.
-            let text = text.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+            let text = text
+                .replace('\u{2028}', "\\u2028")
+                .replace('\u{2029}', "\\u2029");
             format!("{function}({text});")
         }
         None => {
@@ -190,11 +223,23 @@ fn json_response(about: &About, status: u16, mut headers: HeaderMap, body: Value
 fn sheet(about: &About, answer: &Answer) -> Response<Body> {
     let text = csv::table(&answer.data, answer.columns);
     let mut headers = common_headers(about);
-    set(&mut headers, header::CONTENT_TYPE, "text/csv; charset=utf-8");
+    set(
+        &mut headers,
+        header::CONTENT_TYPE,
+        "text/csv; charset=utf-8",
+    );
     let name = about.file_name.as_deref().unwrap_or("result.csv");
     set(&mut headers, header::CONTENT_DISPOSITION, &attachment(name));
-    if let Some(next) = answer.paging.as_ref().and_then(|paging| paging.next_start_key.as_ref()) {
-        set(&mut headers, HeaderName::from_static("x-next-start-key"), next);
+    if let Some(next) = answer
+        .paging
+        .as_ref()
+        .and_then(|paging| paging.next_start_key.as_ref())
+    {
+        set(
+            &mut headers,
+            HeaderName::from_static("x-next-start-key"),
+            next,
+        );
     }
     build(200, headers, Bytes::from(text))
 }
@@ -225,7 +270,11 @@ fn download(about: &About, file: &Download) -> Response<Body> {
 
 /// The one range of a `Range` header, as offsets `from..to`. `None`: not in bytes or several, so the whole.
 fn part(range: &str, length: usize) -> Result<Option<(usize, usize)>, ApiError> {
-    let Some(spec) = range.trim().strip_prefix("bytes=").filter(|spec| !spec.contains(',')) else {
+    let Some(spec) = range
+        .trim()
+        .strip_prefix("bytes=")
+        .filter(|spec| !spec.contains(','))
+    else {
         return Ok(None);
     };
     let Some((from, to)) = spec.split_once('-') else {
@@ -263,7 +312,11 @@ fn names(tags: &str, revision: &str) -> bool {
 
 fn common_headers(about: &About) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    set(&mut headers, HeaderName::from_static("x-request-id"), &about.request_id);
+    set(
+        &mut headers,
+        HeaderName::from_static("x-request-id"),
+        &about.request_id,
+    );
     set(&mut headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(&mut headers, header::CACHE_CONTROL, "no-store");
     if about.untyped && matches!(about.verb, Verb::Post | Verb::Put | Verb::Patch) {
@@ -278,7 +331,11 @@ fn common_headers(about: &About) -> HeaderMap {
 
 fn cors(headers: &mut HeaderMap, verbs: &[Verb]) {
     set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-    set(headers, header::ACCESS_CONTROL_ALLOW_METHODS, &names_of(verbs));
+    set(
+        headers,
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        &names_of(verbs),
+    );
     let allowed = "content-type, depth, user-agent, x-http-method-override, x-file-size, x-requested-with, \
                    if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match";
     set(headers, header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
@@ -289,7 +346,11 @@ fn cors(headers: &mut HeaderMap, verbs: &[Verb]) {
 
 fn names_of(verbs: &[Verb]) -> String {
     let names = verbs.iter().map(|verb| verb.name());
-    ["OPTIONS"].into_iter().chain(names).collect::<Vec<_>>().join(", ")
+    ["OPTIONS"]
+        .into_iter()
+        .chain(names)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
@@ -300,7 +361,8 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 fn build(status: u16, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = headers;
     response
 }
@@ -322,13 +384,22 @@ mod tests {
 
     #[test]
     fn file_names_cannot_break_out_of_the_header() {
-        assert_eq!(attachment("a\"; x=\"b\r\n.wav"), "attachment; filename=\"a xb.wav\"");
+        assert_eq!(
+            attachment("a\"; x=\"b\r\n.wav"),
+            "attachment; filename=\"a xb.wav\""
+        );
     }
 
     #[test]
     fn what_to_send_is_tunnelled_or_in_the_header() {
-        assert_eq!(Accept::of(Some("csv"), Some("application/json")), Accept::Csv);
-        assert_eq!(Accept::of(None, Some("text/html, text/csv;q=0.9")), Accept::Csv);
+        assert_eq!(
+            Accept::of(Some("csv"), Some("application/json")),
+            Accept::Csv
+        );
+        assert_eq!(
+            Accept::of(None, Some("text/html, text/csv;q=0.9")),
+            Accept::Csv
+        );
         assert_eq!(Accept::of(None, Some("audio/*")), Accept::File);
         assert_eq!(Accept::of(None, None), Accept::Json);
     }

@@ -131,14 +131,20 @@ impl ApiError {
     pub fn data(&self) -> Value {
         match self {
             Self::Invalid(findings) => Finding::to_data(findings),
-            Self::Json(message) => json!({"json": {"invalid": {"message": message, "target": "body"}}}),
+            Self::Json(message) => {
+                json!({"json": {"invalid": {"message": message, "target": "body"}}})
+            }
             Self::NoData => {
                 json!({"data": {"required": {"message": "Field is required but missing", "value": "data"}}})
             }
             Self::NoDocument { id, .. } => json!({"message": "bad identifier", "cause": id}),
             Self::NoPath => json!({"message": "not found"}),
             Self::Credentials => json!({"message": "invalid credentials"}),
-            Self::File { rule, message, target } => {
+            Self::File {
+                rule,
+                message,
+                target,
+            } => {
                 let mut detail = Map::new();
                 detail.insert("message".into(), json!(message));
                 if let Some(target) = target {
@@ -146,7 +152,9 @@ impl ApiError {
                 }
                 json!({"file": {*rule: detail}})
             }
-            Self::Disabled => json!({"account": {"disabled": {"message": "the account is disabled"}}}),
+            Self::Disabled => {
+                json!({"account": {"disabled": {"message": "the account is disabled"}}})
+            }
             Self::Method(verbs) => {
                 let names: Vec<_> = verbs.iter().map(|verb| verb.name()).collect();
                 json!({"message": "method not allowed", "target": names})

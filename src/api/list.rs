@@ -40,7 +40,11 @@ impl Wanted {
         let start = match call.text("start_key") {
             Some(text) => match URL_SAFE_NO_PAD.decode(&text) {
                 Ok(start) => Some(start),
-                Err(_) => return Err(ApiError::Faulty("start_key is not one this server gave".to_owned())),
+                Err(_) => {
+                    return Err(ApiError::Faulty(
+                        "start_key is not one this server gave".to_owned(),
+                    ));
+                }
             },
             None => None,
         };
@@ -61,16 +65,34 @@ pub(super) fn opaque(key: &[u8]) -> String {
 }
 
 /// A page of rows that are all at hand: `(sort key, whole document, row)`.
-pub(super) fn page(call: &Call, mut rows: Vec<(Vec<u8>, Value, Value)>) -> Result<Answer, ApiError> {
+pub(super) fn page(
+    call: &Call,
+    mut rows: Vec<(Vec<u8>, Value, Value)>,
+) -> Result<Answer, ApiError> {
     let wanted = Wanted::of(call)?;
     let filters = Filters::of(call)?;
     rows.retain(|(_, doc, _)| filters.pass(doc));
-    rows.sort_by(|a, b| if wanted.ascending { a.0.cmp(&b.0) } else { b.0.cmp(&a.0) });
+    rows.sort_by(|a, b| {
+        if wanted.ascending {
+            a.0.cmp(&b.0)
+        } else {
+            b.0.cmp(&a.0)
+        }
+    });
     let Some(size) = wanted.page_size else {
-        return Ok(Answer::page(rows.into_iter().map(|(_, _, row)| row).collect(), None));
+        return Ok(Answer::page(
+            rows.into_iter().map(|(_, _, row)| row).collect(),
+            None,
+        ));
     };
     if let Some(start) = &wanted.start {
-        rows.retain(|(key, ..)| if wanted.ascending { key >= start } else { key <= start });
+        rows.retain(|(key, ..)| {
+            if wanted.ascending {
+                key >= start
+            } else {
+                key <= start
+            }
+        });
     }
     let next = rows.get(size).map(|(key, ..)| opaque(key));
     let start_key = rows.first().map(|(key, ..)| opaque(key));
@@ -88,12 +110,16 @@ pub(super) fn page(call: &Call, mut rows: Vec<(Vec<u8>, Value, Value)>) -> Resul
 
 /// The time range a client asks for, checked (`created_from`, `created_to`, Gregorian seconds).
 pub(super) fn time_range(call: &Call, wanted: &Wanted) -> Result<TimeRange, ApiError> {
-    let to = call.number("created_to")?.unwrap_or_else(|| call.now.gregorian());
+    let to = call
+        .number("created_to")?
+        .unwrap_or_else(|| call.now.gregorian());
     let from = call
         .number("created_from")?
         .unwrap_or_else(|| to.saturating_sub(MAX_RANGE));
     if from > to {
-        return Err(date_range(format!("created_from {from} is after created_to {to}")));
+        return Err(date_range(format!(
+            "created_from {from} is after created_to {to}"
+        )));
     }
     if to - from > MAX_RANGE {
         return Err(date_range(format!(
@@ -166,8 +192,12 @@ impl Filters {
 
     /// The same without the conditions on creation, for lists that are ranged by time already.
     pub(super) fn without_times(mut self) -> Self {
-        self.0
-            .retain(|(condition, _)| !matches!(condition, Condition::CreatedFrom(_) | Condition::CreatedTo(_)));
+        self.0.retain(|(condition, _)| {
+            !matches!(
+                condition,
+                Condition::CreatedFrom(_) | Condition::CreatedTo(_)
+            )
+        });
         self
     }
 
@@ -180,11 +210,18 @@ impl Filters {
     pub(super) fn pass(&self, doc: &Value) -> bool {
         self.0.iter().all(|(condition, path)| {
             let found = at_path(doc, path);
-            let empty = || matches!(found, None | Some(Value::Null)) || found.and_then(Value::as_str) == Some("");
+            let empty = || {
+                matches!(found, None | Some(Value::Null))
+                    || found.and_then(Value::as_str) == Some("")
+            };
             let time = |key: &str| doc.get(key).and_then(Value::as_u64).unwrap_or(0);
             match condition {
-                Condition::Is(values) => found.and_then(plain).is_some_and(|text| values.contains(&text)),
-                Condition::IsNot(values) => found.and_then(plain).is_none_or(|text| !values.contains(&text)),
+                Condition::Is(values) => found
+                    .and_then(plain)
+                    .is_some_and(|text| values.contains(&text)),
+                Condition::IsNot(values) => found
+                    .and_then(plain)
+                    .is_none_or(|text| !values.contains(&text)),
                 Condition::HasKey => found.is_some(),
                 Condition::KeyMissing => found.is_none(),
                 Condition::HasValue => !empty(),
@@ -252,17 +289,31 @@ mod tests {
 
     #[test]
     fn filters_look_at_the_whole_document_in_text_form() {
-        let doc = json!({"a": {"b": 5}, "on": true, "empty": "", "pvt_created": 100, "list": ["x"]});
+        let doc =
+            json!({"a": {"b": 5}, "on": true, "empty": "", "pvt_created": 100, "list": ["x"]});
         assert!(pass(&[("filter_a.b", "5"), ("filter_on", "true")], &doc));
         assert!(!pass(&[("filter_a.b", "5"), ("filter_on", "false")], &doc));
         assert!(pass(&[("filter_a.b", "[\"4\",\"5\"]")], &doc));
-        assert!(pass(&[("filter_not_a.b", "6"), ("filter_not_none", "1")], &doc));
         assert!(pass(
-            &[("has_key", "a.b"), ("key_missing", "a.c"), ("has_value", "on")],
+            &[("filter_not_a.b", "6"), ("filter_not_none", "1")],
             &doc
         ));
-        assert!(pass(&[("value_missing", "empty"), ("value_missing", "none")], &doc));
-        assert!(pass(&[("created_from", "100"), ("created_to", "100")], &doc));
+        assert!(pass(
+            &[
+                ("has_key", "a.b"),
+                ("key_missing", "a.c"),
+                ("has_value", "on")
+            ],
+            &doc
+        ));
+        assert!(pass(
+            &[("value_missing", "empty"), ("value_missing", "none")],
+            &doc
+        ));
+        assert!(pass(
+            &[("created_from", "100"), ("created_to", "100")],
+            &doc
+        ));
         assert!(!pass(&[("modified_from", "1")], &doc));
         assert!(pass(&[("filter_list.0", "x")], &doc));
         assert!(
@@ -297,18 +348,27 @@ mod tests {
         assert_eq!((rows, next), (vec!["r1".to_owned()], None));
         assert_eq!(ids(&[("ascending", "true"), ("page_size", "1")]).0, ["r1"]);
         assert_eq!(ids(&[("paginate", "false")]).0.len(), 5);
-        assert_eq!(ids(&[("page_size", "2"), ("filter_not_n", "4")]).0, ["r5", "r3"]);
+        assert_eq!(
+            ids(&[("page_size", "2"), ("filter_not_n", "4")]).0,
+            ["r5", "r3"]
+        );
     }
 
     #[test]
     fn a_page_of_nothing_is_faulty_and_a_long_range_is_refused() {
         let call = super::super::tests::call(&[("page_size", "0")]);
         assert!(matches!(Wanted::of(&call), Err(ApiError::Faulty(_))));
-        let call = super::super::tests::call(&[("created_from", "63877000000"), ("created_to", "63879682001")]);
+        let call = super::super::tests::call(&[
+            ("created_from", "63877000000"),
+            ("created_to", "63879682001"),
+        ]);
         let error = time_range(&call, &Wanted::of(&call).unwrap()).unwrap_err();
         assert_eq!(error.status(), 400);
         assert!(error.data()["created_from"]["date_range"].is_object());
-        let call = super::super::tests::call(&[("created_from", "63877000000"), ("created_to", "63879682000")]);
+        let call = super::super::tests::call(&[
+            ("created_from", "63877000000"),
+            ("created_to", "63879682000"),
+        ]);
         assert!(time_range(&call, &Wanted::of(&call).unwrap()).is_ok());
     }
 }

@@ -16,7 +16,10 @@ use crate::directory::{Account, Directory, User, private};
 /// The two hashes that are kept of a password: MD5 and SHA-1 of `name:password`, the name in lower case.
 pub(super) fn hashes(username: &str, password: &str) -> (String, String) {
     let text = format!("{}:{password}", username.to_lowercase());
-    (hex::encode(Md5::digest(&text)), hex::encode(Sha1::digest(&text)))
+    (
+        hex::encode(Md5::digest(&text)),
+        hex::encode(Sha1::digest(&text)),
+    )
 }
 
 /// An account name as it is compared: lower case, letters and digits only.
@@ -37,12 +40,17 @@ enum Hash {
 pub(super) fn check(call: &Call) -> Result<(Arc<Account>, Arc<User>), ApiError> {
     let Some(credentials) = call.text("credentials") else {
         return Err(ApiError::Invalid(vec![
-            Finding::new("credentials", "required", "Field is required but missing").with_value(json!("credentials")),
+            Finding::new("credentials", "required", "Field is required but missing")
+                .with_value(json!("credentials")),
         ]));
     };
     let length = credentials.chars().count();
     if !(1..=64).contains(&length) {
-        let rule = if length == 0 { "minLength" } else { "maxLength" };
+        let rule = if length == 0 {
+            "minLength"
+        } else {
+            "maxLength"
+        };
         let target = if length == 0 { 1 } else { 64 };
         let finding = Finding::new("credentials", rule, "has the wrong length").with_target(target);
         return Err(ApiError::Invalid(vec![finding]));
@@ -52,7 +60,8 @@ pub(super) fn check(call: &Call) -> Result<(Arc<Account>, Arc<User>), ApiError> 
         "md5" => Hash::Md5,
         "sha" | "sha1" => Hash::Sha1,
         _ => {
-            let finding = Finding::new("method", "enum", "is not one of md5, sha").with_target(json!(["md5", "sha"]));
+            let finding = Finding::new("method", "enum", "is not one of md5, sha")
+                .with_target(json!(["md5", "sha"]));
             return Err(ApiError::Invalid(vec![finding.with_value(json!(method))]));
         }
     };

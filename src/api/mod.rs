@@ -127,7 +127,11 @@ impl Api {
     }
 
     fn rng(&self) -> Rng {
-        self.0.rng.lock().unwrap_or_else(PoisonError::into_inner).fork()
+        self.0
+            .rng
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fork()
     }
 
     async fn saving(&self) -> MutexGuard<'_, ()> {

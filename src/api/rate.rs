@@ -76,7 +76,9 @@ impl Bucket {
 
 fn network_of(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
-        IpAddr::V6(address) => IpAddr::from((u128::from(address) & !u128::from(u64::MAX)).to_be_bytes()),
+        IpAddr::V6(address) => {
+            IpAddr::from((u128::from(address) & !u128::from(u64::MAX)).to_be_bytes())
+        }
         four @ IpAddr::V4(_) => four,
     }
 }

@@ -45,15 +45,22 @@ impl Api {
         listener: TcpListener,
         end: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service).with_graceful_shutdown(end).await
+        let service = self
+            .router()
+            .into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, service)
+            .with_graceful_shutdown(end)
+            .await
     }
 }
 
 async fn metrics(State(api): State<Api>) -> Response<Body> {
     let text = (api.0.metrics)();
     (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
         text,
     )
         .into_response()
@@ -92,9 +99,10 @@ async fn respond(api: Api, request: Request) -> Response<Body> {
         peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         text("x-forwarded-for").as_deref(),
     );
-    let query: Vec<(String, String)> = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-        .into_owned()
-        .collect();
+    let query: Vec<(String, String)> =
+        url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+            .into_owned()
+            .collect();
     let of_query = |name: &str| {
         query
             .iter()
@@ -128,13 +136,18 @@ async fn respond(api: Api, request: Request) -> Response<Body> {
     if parts.method == Method::OPTIONS {
         return envelope::preflight(&about);
     }
-    let head = Head { client, query, nouns };
+    let head = Head {
+        client,
+        query,
+        nouns,
+    };
     let result = answer(&api, &mut about, head, &parts, body).await;
     metrics::counter!("swivel_http_requests_total", "verb" => about.verb.name()).increment(1);
     match result {
         Ok(answer) => envelope::success(&about, answer),
         Err(error) => {
-            metrics::counter!("swivel_http_refused_total", "status" => error.status().to_string()).increment(1);
+            metrics::counter!("swivel_http_refused_total", "status" => error.status().to_string())
+                .increment(1);
             tracing::debug!(request = about.request_id, status = error.status(), %error, "request refused");
             envelope::failure(&about, &error)
         }
@@ -149,7 +162,8 @@ async fn answer(
     body: Body,
 ) -> Result<Answer, ApiError> {
     let nouns = head.nouns?;
-    let method = Verb::named(parts.method.as_str()).ok_or_else(|| ApiError::Method(about.verbs.clone()))?;
+    let method =
+        Verb::named(parts.method.as_str()).ok_or_else(|| ApiError::Method(about.verbs.clone()))?;
     about.verb = method;
     let content = body::read(&parts.headers, body, api.config(), takes_files(&nouns)).await;
     // A login's body may be anything while its cost is not yet paid: the bucket comes before the complaint.
@@ -182,10 +196,17 @@ async fn answer(
     if let Some(kind) = call.text("accept") {
         about.accept = Accept::of(
             Some(&kind),
-            parts.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()),
+            parts
+                .headers
+                .get(header::ACCEPT)
+                .and_then(|v| v.to_str().ok()),
         );
     }
-    let resource = call.nouns.last().map(|noun| noun.resource).ok_or(ApiError::NoPath)?;
+    let resource = call
+        .nouns
+        .last()
+        .map(|noun| noun.resource)
+        .ok_or(ApiError::NoPath)?;
     let open = (resource.open)(call.verb, &call.args());
     let principal = match token(&call) {
         Some(token) => login::principal(api, &token, call.now),
@@ -242,7 +263,9 @@ async fn answer(
 
 fn check_reach(principal: &Principal, account: &Account) -> Result<(), ApiError> {
     if !principal.reaches(account) {
-        return Err(ApiError::Forbidden("the token does not reach this account".to_owned()));
+        return Err(ApiError::Forbidden(
+            "the token does not reach this account".to_owned(),
+        ));
     }
     // Accounts above a disabled one may still mend it.
     if !account.enabled && principal.account.id == account.id {
@@ -253,14 +276,19 @@ fn check_reach(principal: &Principal, account: &Account) -> Result<(), ApiError>
 
 /// `/v2/account/…` means the account of the token.
 fn alias(call: &mut Call, principal: &Result<Principal, ApiError>) -> Result<(), ApiError> {
-    if call.nouns.first().is_some_and(|noun| noun.resource.name == "account") {
+    if call
+        .nouns
+        .first()
+        .is_some_and(|noun| noun.resource.name == "account")
+    {
         let own = principal
             .as_ref()
             .map_err(|_| ApiError::Credentials)?
             .account
             .id
             .to_string();
-        if let (Some(noun), Some(accounts)) = (call.nouns.first_mut(), resources::named("accounts")) {
+        if let (Some(noun), Some(accounts)) = (call.nouns.first_mut(), resources::named("accounts"))
+        {
             noun.resource = accounts;
             noun.args.insert(0, own);
         }
@@ -270,10 +298,16 @@ fn alias(call: &mut Call, principal: &Result<Principal, ApiError>) -> Result<(),
 
 /// The account in the path. It must exist.
 fn named_account(api: &Api, call: &Call) -> Result<Option<Arc<Account>>, ApiError> {
-    let Some(noun) = call.nouns.iter().find(|noun| noun.resource.name == "accounts") else {
+    let Some(noun) = call
+        .nouns
+        .iter()
+        .find(|noun| noun.resource.name == "accounts")
+    else {
         return Ok(None);
     };
-    let Some(id) = noun.args.first() else { return Ok(None) };
+    let Some(id) = noun.args.first() else {
+        return Ok(None);
+    };
     let account = api.directory().account(id).filter(|_| is_document_id(id));
     account.map(Some).ok_or_else(|| ApiError::NoDocument {
         what: "account",
@@ -286,7 +320,9 @@ fn token(call: &Call) -> Option<String> {
     let header = call.header("x-auth-token").map(str::to_owned);
     let bearer = || {
         let (scheme, value) = call.header("authorization")?.trim().split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| value.trim().to_owned())
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| value.trim().to_owned())
     };
     header
         .or_else(|| call.text("auth_token"))
@@ -330,7 +366,10 @@ fn nouns(tokens: &[String]) -> Result<Vec<Noun>, ApiError> {
     let mut nouns: Vec<Noun> = Vec::new();
     for token in rest {
         let greedy = nouns.last().is_some_and(|noun| noun.resource.greedy);
-        match (resources::named(token).filter(|_| !greedy), nouns.last_mut()) {
+        match (
+            resources::named(token).filter(|_| !greedy),
+            nouns.last_mut(),
+        ) {
             (Some(resource), _) => nouns.push(Noun {
                 resource,
                 args: Vec::new(),
@@ -347,7 +386,9 @@ fn nouns(tokens: &[String]) -> Result<Vec<Noun>, ApiError> {
 }
 
 fn verbs(nouns: &[Noun]) -> Vec<Verb> {
-    let Some(last) = nouns.last() else { return Vec::new() };
+    let Some(last) = nouns.last() else {
+        return Vec::new();
+    };
     let args: Vec<&str> = last.args.iter().map(String::as_str).collect();
     (last.resource.verbs)(&args).to_vec()
 }
@@ -357,10 +398,17 @@ fn takes_files(nouns: &[Noun]) -> bool {
 }
 
 fn is_request_id(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:@".contains(&b))
+    (1..=128).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.:@".contains(&b))
 }
 
 fn is_function_name(name: &str) -> bool {
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '$');
-    begins && name.len() <= 128 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_$.".contains(c))
+    begins
+        && name.len() <= 128
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_$.".contains(c))
 }

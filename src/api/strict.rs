@@ -25,9 +25,13 @@ struct Strict {
 impl Strict {
     fn deeper<E: Error>(self) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
-            return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(E::custom(format_args!(
+                "nested deeper than {MAX_DEPTH} levels"
+            )));
         }
-        Ok(Self { depth: self.depth + 1 })
+        Ok(Self {
+            depth: self.depth + 1,
+        })
     }
 }
 
@@ -107,7 +111,12 @@ mod tests {
 
     #[test]
     fn ordinary_json_reads_as_serde_json_reads_it() {
-        for text in [r#"{"a":[1,-2,3.5,true,null,"x\u00e9"],"b":{}}"#, "[]", "7", r#""s""#] {
+        for text in [
+            r#"{"a":[1,-2,3.5,true,null,"x\u00e9"],"b":{}}"#,
+            "[]",
+            "7",
+            r#""s""#,
+        ] {
             assert_eq!(
                 parse(text.as_bytes()).unwrap(),
                 serde_json::from_str::<Value>(text).unwrap()
@@ -129,7 +138,11 @@ mod tests {
             "",
             "{\"a\":}",
         ] {
-            assert!(parse(text.as_bytes()).is_err(), "{}", &text[..text.len().min(40)]);
+            assert!(
+                parse(text.as_bytes()).is_err(),
+                "{}",
+                &text[..text.len().min(40)]
+            );
         }
         let allowed = format!("{}1{}", "[".repeat(64), "]".repeat(64));
         assert!(parse(allowed.as_bytes()).is_ok());

@@ -40,7 +40,10 @@ pub(super) fn call(query: &[(&str, &str)]) -> Call {
         api,
         verb: Verb::Get,
         nouns: Vec::new(),
-        query: query.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        query: query
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
         headers: HeaderMap::new(),
         envelope: Map::new(),
         data: Value::Null,

@@ -111,7 +111,8 @@ impl Tokens {
             iat: now.secs(),
             jti: document_id(rng),
         };
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).ok()?;
+        let token =
+            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).ok()?;
         Some((token, claims))
     }
 
@@ -140,7 +141,12 @@ impl Tokens {
     }
 
     /// Ends a token for good.
-    pub(super) async fn revoke(&self, store: &Store, claims: &Claims, now: UnixMicros) -> Result<(), StoreError> {
+    pub(super) async fn revoke(
+        &self,
+        store: &Store,
+        claims: &Claims,
+        now: UnixMicros,
+    ) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         let over: Vec<String> = {
             let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,13 +221,28 @@ mod tests {
         let store = Store::memory();
         let (token, claims) = tokens(&store)
             .await
-            .issue("acc", Some(&user("h")), "cb_user_auth", 60, NOW, &mut Rng::seeded(2))
+            .issue(
+                "acc",
+                Some(&user("h")),
+                "cb_user_auth",
+                60,
+                NOW,
+                &mut Rng::seeded(2),
+            )
             .unwrap();
         let again = tokens(&store).await;
         assert_eq!(again.read(&token, NOW), Some(claims));
-        assert_eq!(again.read(&token, NOW.plus(std::time::Duration::from_secs(60))), None);
-        let body = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["account_id"], "acc");
+        assert_eq!(
+            again.read(&token, NOW.plus(std::time::Duration::from_secs(60))),
+            None
+        );
+        let body = URL_SAFE_NO_PAD
+            .decode(token.split('.').nth(1).unwrap())
+            .unwrap();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&body).unwrap()["account_id"],
+            "acc"
+        );
     }
 
     #[tokio::test]
@@ -233,9 +254,14 @@ mod tests {
             .unwrap();
         let part = |n: usize| token.split('.').nth(n).unwrap().to_owned();
         let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
-        let hs512 = jsonwebtoken::encode(&Header::new(Algorithm::HS512), &claims, &tokens.encoding).unwrap();
-        let other =
-            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(b"x")).unwrap();
+        let hs512 = jsonwebtoken::encode(&Header::new(Algorithm::HS512), &claims, &tokens.encoding)
+            .unwrap();
+        let other = jsonwebtoken::encode(
+            &Header::new(Algorithm::HS256),
+            &claims,
+            &EncodingKey::from_secret(b"x"),
+        )
+        .unwrap();
         let changed = URL_SAFE_NO_PAD.encode(
             serde_json::to_vec(&Claims {
                 account_id: "b".into(),

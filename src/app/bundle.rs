@@ -101,14 +101,17 @@ impl Bundle {
             collect(path, &mut files)?;
             files.sort();
             if files.is_empty() {
-                return Err(BundleError::Empty { path: path.to_owned() });
+                return Err(BundleError::Empty {
+                    path: path.to_owned(),
+                });
             }
         } else {
             files.push(path.to_owned());
         }
         let mut bundle = Self::default();
         for file in files {
-            let text = std::fs::read_to_string(&file).map_err(|source| read_error(&file, source))?;
+            let text =
+                std::fs::read_to_string(&file).map_err(|source| read_error(&file, source))?;
             bundle.accounts.extend(Self::parse(&file, &text)?.accounts);
         }
         Ok(bundle)
@@ -134,7 +137,9 @@ impl Bundle {
         let Value::Object(mut root) = value else {
             return Err(shape("the file", "must be an object with `accounts`"));
         };
-        let accounts = root.remove("accounts").ok_or_else(|| shape("accounts", "is missing"))?;
+        let accounts = root
+            .remove("accounts")
+            .ok_or_else(|| shape("accounts", "is missing"))?;
         if let Some(other) = root.keys().next() {
             return Err(shape(other, "is not known here; only `accounts` is"));
         }
@@ -142,12 +147,15 @@ impl Bundle {
             return Err(shape("accounts", "must be a list"));
         };
         let folder = path.parent().unwrap_or(Path::new("."));
-        let accounts = accounts.into_iter().enumerate().map(|(at, account)| match account {
-            Value::Object(account) => split(account, folder, &|field, rule| {
-                shape(&format!("accounts.{at}.{field}"), rule)
-            }),
-            _ => Err(shape(&format!("accounts.{at}"), "must be an object")),
-        });
+        let accounts = accounts
+            .into_iter()
+            .enumerate()
+            .map(|(at, account)| match account {
+                Value::Object(account) => split(account, folder, &|field, rule| {
+                    shape(&format!("accounts.{at}.{field}"), rule)
+                }),
+                _ => Err(shape(&format!("accounts.{at}"), "must be an object")),
+            });
         Ok(Self {
             accounts: accounts.collect::<Result<_, _>>()?,
         })
@@ -179,9 +187,17 @@ impl Bundle {
 
 type Shape<'a> = &'a dyn Fn(&str, &str) -> BundleError;
 
-fn split(mut account: Map<String, Value>, folder: &Path, shape: Shape<'_>) -> Result<AccountBundle, BundleError> {
+fn split(
+    mut account: Map<String, Value>,
+    folder: &Path,
+    shape: Shape<'_>,
+) -> Result<AccountBundle, BundleError> {
     let mut documents = Vec::new();
-    for kind in Kind::ALL.iter().filter(|k| **k != Kind::Account).map(|k| k.name()) {
+    for kind in Kind::ALL
+        .iter()
+        .filter(|k| **k != Kind::Account)
+        .map(|k| k.name())
+    {
         let Some(list) = account.shift_remove(kind) else {
             continue;
         };
@@ -203,10 +219,9 @@ fn split(mut account: Map<String, Value>, folder: &Path, shape: Shape<'_>) -> Re
             });
         }
     }
-    if let Some((key, _)) = account
-        .iter()
-        .find(|(key, value)| value.is_array() && !ACCOUNT_LISTS.contains(&key.as_str()) && !is_private(key))
-    {
+    if let Some((key, _)) = account.iter().find(|(key, value)| {
+        value.is_array() && !ACCOUNT_LISTS.contains(&key.as_str()) && !is_private(key)
+    }) {
         return Err(shape(key, "is not a kind of document this version has"));
     }
     Ok(AccountBundle { account, documents })
@@ -286,7 +301,10 @@ mod tests {
     fn documents_are_taken_out_of_their_account() {
         let bundle = parse("x.yaml", YAML).unwrap();
         let account = &bundle.accounts[0];
-        assert_eq!(account.account.keys().collect::<Vec<_>>(), ["name", "realm"]);
+        assert_eq!(
+            account.account.keys().collect::<Vec<_>>(),
+            ["name", "realm"]
+        );
         let kinds: Vec<_> = account.documents.iter().map(|i| i.kind.as_str()).collect();
         assert_eq!(
             kinds,
@@ -305,12 +323,18 @@ mod tests {
     #[test]
     fn a_numeric_string_stays_a_string() {
         let bundle = parse("x.yaml", YAML).unwrap();
-        assert_eq!(bundle.accounts[0].documents[1].document["numbers"][0], "2030");
+        assert_eq!(
+            bundle.accounts[0].documents[1].document["numbers"][0],
+            "2030"
+        );
     }
 
     #[test]
     fn what_does_not_fit_is_named_with_its_place() {
-        assert_eq!(parse("x.json", "{}").unwrap_err(), "x.json: accounts: is missing");
+        assert_eq!(
+            parse("x.json", "{}").unwrap_err(),
+            "x.json: accounts: is missing"
+        );
         let wrong = parse("x.json", r#"{"accounts":[{"devices":{}}]}"#).unwrap_err();
         assert_eq!(wrong, "x.json: accounts.0.devices: must be a list");
         let unknown = parse("x.json", r#"{"accounts":[{"telephones":[]}]}"#).unwrap_err();

@@ -225,9 +225,13 @@ mod tests {
 
     #[test]
     fn a_response_is_shown_with_its_method_and_body() {
-        let bytes = b"SIP/2.0 200 OK\r\nCSeq: 1 INVITE\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n";
+        let bytes =
+            b"SIP/2.0 200 OK\r\nCSeq: 1 INVITE\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n";
         assert_eq!(headline(bytes), "200 OK (INVITE) + application/sdp");
-        assert_eq!(headline(b"BYE sip:1@h SIP/2.0\r\nCSeq: 2 BYE\r\n\r\n"), "BYE sip:1@h");
+        assert_eq!(
+            headline(b"BYE sip:1@h SIP/2.0\r\nCSeq: 2 BYE\r\n\r\n"),
+            "BYE sip:1@h"
+        );
     }
 
     #[test]
@@ -248,14 +252,21 @@ mod tests {
     #[test]
     fn a_pcap_holds_the_datagram_with_a_right_ip_header() {
         let mut file = Vec::new();
-        let (a, b) = ("127.0.0.1:5060".parse().unwrap(), "127.0.0.2:5061".parse().unwrap());
+        let (a, b) = (
+            "127.0.0.1:5060".parse().unwrap(),
+            "127.0.0.2:5061".parse().unwrap(),
+        );
         Pcap::start(&mut file)
             .unwrap()
             .message(1_500_000, Transport::Udp, a, b, b"hello")
             .unwrap();
         assert_eq!(file.len(), 24 + 16 + 20 + 8 + 5);
         assert_eq!(&file[24..28], 1u32.to_le_bytes());
-        assert_eq!(checksum(&file[40..60]), 0, "the checksum over a right header is zero");
+        assert_eq!(
+            checksum(&file[40..60]),
+            0,
+            "the checksum over a right header is zero"
+        );
         assert!(file.ends_with(b"hello"));
     }
 }

@@ -154,9 +154,16 @@ impl Office {
     ///
     /// # Errors
     /// In words, when it does not work.
-    pub async fn answer_here(&self, request: Request, mut line: impl FnMut(Value)) -> Result<Value, String> {
+    pub async fn answer_here(
+        &self,
+        request: Request,
+        mut line: impl FnMut(Value),
+    ) -> Result<Value, String> {
         if matches!(request, Request::Follow { .. }) {
-            return Err("no server is running on this data directory, so there is nothing to follow".to_owned());
+            return Err(
+                "no server is running on this data directory, so there is nothing to follow"
+                    .to_owned(),
+            );
         }
         let (sender, mut lines) = mpsc::channel(256);
         let answer = self.answer(request, sender);
@@ -185,19 +192,27 @@ impl Office {
         for AccountBundle { account, documents } in bundle.accounts {
             of += 1 + documents.len();
             let label = format!("account {}", title(&account, "without a name"));
-            let Some(account) = self.apply_one(Kind::Account, "", account, &label, &mut applied).await else {
+            let Some(account) = self
+                .apply_one(Kind::Account, "", account, &label, &mut applied)
+                .await
+            else {
                 continue;
             };
-            for Item { kind, document, audio } in documents {
+            for Item {
+                kind,
+                document,
+                audio,
+            } in documents
+            {
                 let shown = format!("{label}, {kind} {}", title(&document, "without a name"));
                 match Kind::named(&kind) {
                     Some(kind) => {
                         self.apply_item(kind, &account, document, audio, &shown, &mut applied)
                             .await
                     }
-                    None => applied
-                        .refused
-                        .push(format!("{shown}: this version has no such kind of document")),
+                    None => applied.refused.push(format!(
+                        "{shown}: this version has no such kind of document"
+                    )),
                 }
             }
         }
@@ -223,7 +238,9 @@ impl Office {
         let bytes = match audio.map(|text| STANDARD.decode(text)).transpose() {
             Ok(bytes) => bytes,
             Err(error) => {
-                applied.refused.push(format!("{shown}: audio: is not base64 ({error})"));
+                applied
+                    .refused
+                    .push(format!("{shown}: audio: is not base64 ({error})"));
                 return;
             }
         };
@@ -234,13 +251,19 @@ impl Office {
                 .entry("content_type")
                 .or_insert_with(|| json!(audio_type(bytes)));
         }
-        let Some(id) = self.apply_one(kind, account, document, shown, applied).await else {
+        let Some(id) = self
+            .apply_one(kind, account, document, shown, applied)
+            .await
+        else {
             return;
         };
         let Some(bytes) = bytes else { return };
         let kept = self.directory.media_bytes(account, &id).await;
         if !matches!(&kept, Ok(Some(kept)) if **kept == *bytes)
-            && let Err(error) = self.directory.put_media_bytes(account, &id, bytes.into()).await
+            && let Err(error) = self
+                .directory
+                .put_media_bytes(account, &id, bytes.into())
+                .await
         {
             applied.refused.push(format!("{shown}: audio: {error}"));
         }
@@ -264,9 +287,9 @@ impl Office {
                     applied.unchanged += 1;
                 }
                 let warnings = saved.warnings.iter();
-                applied
-                    .lines
-                    .extend(warnings.map(|w| format!("warning: {shown}: {}: {}", w.path, w.message)));
+                applied.lines.extend(
+                    warnings.map(|w| format!("warning: {shown}: {}: {}", w.path, w.message)),
+                );
                 Some(saved.id)
             }
             Err(error) => {
@@ -286,10 +309,20 @@ impl Office {
         let mut accounts = Vec::new();
         let mut all = self.directory.accounts();
         // Parents first, so that a new store takes them in this order.
-        all.sort_by_key(|account| account.doc.get(api::TREE).and_then(Value::as_array).map_or(0, Vec::len));
+        all.sort_by_key(|account| {
+            account
+                .doc
+                .get(api::TREE)
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len)
+        });
         for account in all {
             let mut documents = Vec::new();
-            for kind in Kind::ALL.iter().copied().filter(|kind| *kind != Kind::Account) {
+            for kind in Kind::ALL
+                .iter()
+                .copied()
+                .filter(|kind| *kind != Kind::Account)
+            {
                 for (id, doc) in account.documents(kind) {
                     let audio = match kind {
                         Kind::Media => self
@@ -318,7 +351,11 @@ impl Office {
     async fn block(&self, block: Block) -> Result<Value, String> {
         let mut batch = Batch::new();
         batch.put(Table::Documents, block_key(&block), Vec::new());
-        self.directory.store().write(batch).await.map_err(|e| e.to_string())?;
+        self.directory
+            .store()
+            .write(batch)
+            .await
+            .map_err(|e| e.to_string())?;
         let new = self.guard.block(block.clone());
         Ok(json!(if new {
             format!("blocked: {block}")
@@ -330,7 +367,11 @@ impl Office {
     async fn unblock(&self, block: Block) -> Result<Value, String> {
         let mut batch = Batch::new();
         batch.delete(Table::Documents, block_key(&block));
-        self.directory.store().write(batch).await.map_err(|e| e.to_string())?;
+        self.directory
+            .store()
+            .write(batch)
+            .await
+            .map_err(|e| e.to_string())?;
         if self.guard.unblock(&block) {
             Ok(json!(format!("no longer blocked: {block}")))
         } else {
@@ -340,7 +381,12 @@ impl Office {
 
     async fn blocks(&self, lines: &mpsc::Sender<Value>) -> Result<Value, String> {
         let config = self.guard.config();
-        let mut said: Vec<String> = self.guard.blocks().iter().map(|b| format!("blocked    {b}")).collect();
+        let mut said: Vec<String> = self
+            .guard
+            .blocks()
+            .iter()
+            .map(|b| format!("blocked    {b}"))
+            .collect();
         said.extend(config.deny.iter().map(|net| format!("pivot.deny ip {net}")));
         said.extend(
             config
@@ -348,7 +394,12 @@ impl Office {
                 .iter()
                 .map(|name| format!("pivot.deny_hosts host {name}")),
         );
-        said.extend(config.allow.iter().map(|net| format!("pivot.allow ip {net}")));
+        said.extend(
+            config
+                .allow
+                .iter()
+                .map(|net| format!("pivot.allow ip {net}")),
+        );
         for line in said {
             send(lines, json!(line)).await?;
         }
@@ -358,13 +409,22 @@ impl Office {
     }
 
     async fn trace(&self, call_id: &str, lines: &mpsc::Sender<Value>) -> Result<Value, String> {
-        for fact in self.journal.trace(call_id).await.map_err(|e| e.to_string())? {
+        for fact in self
+            .journal
+            .trace(call_id)
+            .await
+            .map_err(|e| e.to_string())?
+        {
             send(lines, fact).await?;
         }
         Ok(Value::Null)
     }
 
-    async fn follow(&self, call_id: Option<&str>, lines: &mpsc::Sender<Value>) -> Result<Value, String> {
+    async fn follow(
+        &self,
+        call_id: Option<&str>,
+        lines: &mpsc::Sender<Value>,
+    ) -> Result<Value, String> {
         let mut facts = self.journal.subscribe();
         loop {
             match facts.recv().await {
@@ -462,7 +522,10 @@ fn host(name: &str) -> Result<Block, String> {
 }
 
 async fn send(lines: &mpsc::Sender<Value>, line: Value) -> Result<(), String> {
-    lines.send(line).await.map_err(|_| "nobody listens any more".to_owned())
+    lines
+        .send(line)
+        .await
+        .map_err(|_| "nobody listens any more".to_owned())
 }
 
 fn text<'a>(document: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
@@ -481,9 +544,17 @@ fn audio_type(bytes: &[u8]) -> &'static str {
 
 /// How a document is called in messages.
 fn title(document: &Map<String, Value>, otherwise: &str) -> String {
-    let first_number = document.get("numbers").and_then(|n| n.get(0)).and_then(Value::as_str);
-    let found = text(document, "name").or(text(document, "username")).or(first_number);
-    found.or(text(document, "id")).unwrap_or(otherwise).to_owned()
+    let first_number = document
+        .get("numbers")
+        .and_then(|n| n.get(0))
+        .and_then(Value::as_str);
+    let found = text(document, "name")
+        .or(text(document, "username"))
+        .or(first_number);
+    found
+        .or(text(document, "id"))
+        .unwrap_or(otherwise)
+        .to_owned()
 }
 
 /// A stored document as it is exported: public fields, id first, and credentials unless redacted.
@@ -502,7 +573,11 @@ fn exported(id: &str, doc: &Value, redact: bool) -> Map<String, Value> {
 }
 
 fn redacted(document: &mut Map<String, Value>) {
-    document.retain(|key, _| !SECRETS.iter().any(|secret| key.to_ascii_lowercase().contains(secret)));
+    document.retain(|key, _| {
+        !SECRETS
+            .iter()
+            .any(|secret| key.to_ascii_lowercase().contains(secret))
+    });
     for value in document.values_mut() {
         redact_inside(value);
     }

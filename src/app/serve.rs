@@ -108,17 +108,29 @@ impl Server {
         }
         let parts = sweep_parts(&config.record_dir());
         if parts > 0 {
-            tracing::warn!(files = parts, "recordings that were never completed are removed");
+            tracing::warn!(
+                files = parts,
+                "recordings that were never completed are removed"
+            );
         }
         let housekeeping = task::spawn("housekeeping", journal.clone().housekeeping());
         // No kind of job has a runner yet; what is stored waits for the version that has it, or expires.
-        let jobs = task::spawn("jobs", Outbox::new(store.clone(), rng.fork()).run(BTreeMap::new()));
+        let jobs = task::spawn(
+            "jobs",
+            Outbox::new(store.clone(), rng.fork()).run(BTreeMap::new()),
+        );
         let files = Files::at(config.media_dir());
         let directory = Directory::load_with(store.clone(), files.clone()).await?;
 
         let guard = Arc::new(Guard::new(config.pivot.clone()));
         office::load_blocks(&store, &guard).await?;
-        guard.set_listeners(sip_addresses.iter().copied().chain([http_address]).collect());
+        guard.set_listeners(
+            sip_addresses
+                .iter()
+                .copied()
+                .chain([http_address])
+                .collect(),
+        );
         let client = HttpClient::new(io.clone(), Arc::clone(&guard));
 
         let speech = speech::provider(&config.tts, &io)?;
@@ -225,14 +237,23 @@ impl Server {
 
     /// How long a drain may take.
     fn patience(&self) -> Duration {
-        Duration::from_secs(self.config.lock().unwrap_or_else(PoisonError::into_inner).drain_seconds)
+        Duration::from_secs(
+            self.config
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .drain_seconds,
+        )
     }
 
     /// Refuses new calls and waits for the present ones, at most `limit`; then hangs up what is left.
     pub async fn drain(&self, limit: Duration) {
         let left = self.signalling.calls().await;
         if left > 0 {
-            tracing::info!(calls = left, seconds = limit.as_secs(), "waiting for calls to end");
+            tracing::info!(
+                calls = left,
+                seconds = limit.as_secs(),
+                "waiting for calls to end"
+            );
         }
         let cut = self.signalling.drain(limit).await;
         if cut > 0 {
@@ -245,7 +266,10 @@ impl Server {
         self.signalling.stop().await;
         // Requests under way are answered, as long as that does not take long.
         drop(self.end_http);
-        if tokio::time::timeout(HTTP_GRACE, self.serving).await.is_err() {
+        if tokio::time::timeout(HTTP_GRACE, self.serving)
+            .await
+            .is_err()
+        {
             tracing::debug!("HTTP connections were cut");
         }
         self.office.journal().finish();
@@ -300,8 +324,10 @@ pub async fn until_told(server: &Server, file: Option<&Path>) {
 
 /// Waits for SIGTERM or SIGINT.
 pub async fn terminated() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return;
     };
     tokio::select! {
@@ -321,7 +347,10 @@ pub async fn try_voice(config: &Config) -> Result<String, String> {
         voice: String::new(),
         language: "en-us".to_owned(),
     };
-    let audio = provider.synthesise(&utterance).await.map_err(|e| e.to_string())?;
+    let audio = provider
+        .synthesise(&utterance)
+        .await
+        .map_err(|e| e.to_string())?;
     Ok(format!(
         "{} speaks ({} bytes of audio)",
         voice_name(config),
@@ -396,7 +425,9 @@ fn sweep_parts(folder: &Path) -> usize {
         .map(|entry| {
             let path = entry.path();
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let is_part = path.extension().is_some_and(|extension| extension == "part");
+            let is_part = path
+                .extension()
+                .is_some_and(|extension| extension == "part");
             match (is_folder, is_part) {
                 (true, _) => sweep_parts(&path),
                 (false, true) => usize::from(std::fs::remove_file(&path).is_ok()),
@@ -414,7 +445,10 @@ fn fresh_rng() -> Result<Rng, StartError> {
 
 fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
     let listener = std::net::TcpListener::bind(address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!("http.listen {address}: TCP port {} is in use", address.port()),
+        std::io::ErrorKind::AddrInUse => format!(
+            "http.listen {address}: TCP port {} is in use",
+            address.port()
+        ),
         _ => format!("http.listen {address}: {error}"),
     })?;
     listener.set_nonblocking(true)?;
@@ -435,8 +469,15 @@ fn media_addresses(sip: &[SocketAddr]) -> Vec<std::net::IpAddr> {
 
 /// The machine's name, as records and the default realm have it.
 fn node_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
-    if name.is_empty() { "localhost".to_owned() } else { name }
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .to_lowercase();
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name
+    }
 }
 
 fn voice_name(config: &Config) -> String {
@@ -465,7 +506,13 @@ mod tests {
 
     #[test]
     fn media_is_prepared_on_particular_addresses_only() {
-        let sip = ["0.0.0.0:5060", "127.0.0.1:5060", "127.0.0.1:5070", "[::]:5060"].map(|a| a.parse().unwrap());
+        let sip = [
+            "0.0.0.0:5060",
+            "127.0.0.1:5060",
+            "127.0.0.1:5070",
+            "[::]:5060",
+        ]
+        .map(|a| a.parse().unwrap());
         assert_eq!(
             media_addresses(&sip),
             ["127.0.0.1".parse::<std::net::IpAddr>().unwrap()]

@@ -104,15 +104,24 @@ mod tests {
 
     #[test]
     fn duration_follows_the_rate() {
-        assert_eq!(Clip::new(8000, vec![0; 4000]).duration(), Duration::from_millis(500));
-        assert_eq!(Clip::new(0, vec![0; 8]).duration(), Duration::from_millis(1));
+        assert_eq!(
+            Clip::new(8000, vec![0; 4000]).duration(),
+            Duration::from_millis(500)
+        );
+        assert_eq!(
+            Clip::new(0, vec![0; 8]).duration(),
+            Duration::from_millis(1)
+        );
     }
 
     #[test]
     fn each_form_is_made_once() {
         let clip = Clip::new(16000, vec![100; 16000]);
         assert!(Arc::ptr_eq(&clip.pcm(8000), &clip.pcm(8000)));
-        assert!(Arc::ptr_eq(&clip.encoded(Codec::Pcmu), &clip.encoded(Codec::Pcmu)));
+        assert!(Arc::ptr_eq(
+            &clip.encoded(Codec::Pcmu),
+            &clip.encoded(Codec::Pcmu)
+        ));
         assert_eq!(clip.encoded(Codec::Pcma).len(), 8000);
         assert!(clip.bytes() > 16000 * 2 + 8000 * 2 + 8000 * 2);
     }

@@ -162,13 +162,21 @@ fn look(window: &[i16; WINDOW]) -> Option<Seen> {
         return None;
     }
     let key = *KEYS.get(row)?.get(column)?;
-    Some(Seen { key, low, high, purity })
+    Some(Seen {
+        key,
+        low,
+        high,
+        purity,
+    })
 }
 
 /// The strongest frequency of a group, when it stands out and is where it should be: its place and power.
 fn strongest(shaped: &[f32; WINDOW], group: &[f32; 4]) -> Option<(usize, f32)> {
     let powers = group.map(|frequency| power(shaped, frequency));
-    let (place, &middle) = powers.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+    let (place, &middle) = powers
+        .iter()
+        .enumerate()
+        .max_by(|a, b| a.1.total_cmp(b.1))?;
     let frequency = *group.get(place)?;
     let below = power(shaped, frequency * 0.985);
     let above = power(shaped, frequency * 1.015);
@@ -237,8 +245,9 @@ const KEYS: [[char; 4]; 4] = [
 ];
 
 /// The window's weights.
-static HANN: std::sync::LazyLock<[f32; WINDOW]> =
-    std::sync::LazyLock::new(|| std::array::from_fn(|n| 0.5 - 0.5 * (TAU * n as f32 / WINDOW as f32).cos()));
+static HANN: std::sync::LazyLock<[f32; WINDOW]> = std::sync::LazyLock::new(|| {
+    std::array::from_fn(|n| 0.5 - 0.5 * (TAU * n as f32 / WINDOW as f32).cos())
+});
 
 #[cfg(test)]
 mod tests;

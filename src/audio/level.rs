@@ -13,7 +13,10 @@ pub fn level_dbov(pcm: &[i16]) -> f32 {
     if pcm.is_empty() {
         return FLOOR_DBOV;
     }
-    let sum: u64 = pcm.iter().map(|&s| u64::from(s.unsigned_abs()).pow(2)).sum();
+    let sum: u64 = pcm
+        .iter()
+        .map(|&s| u64::from(s.unsigned_abs()).pow(2))
+        .sum();
     let mean = sum as f64 / pcm.len() as f64;
     let full_scale = 32768.0f64 * 32768.0;
     if mean < 1.0 {
@@ -127,7 +130,9 @@ mod tests {
     fn steady_noise_becomes_silence() {
         let mut rng = Rng::seeded(2);
         let mut vad = Vad::new();
-        let heard: Vec<bool> = (0..1500).map(|_| vad.push(&noise(&mut rng, 700.0), 20)).collect();
+        let heard: Vec<bool> = (0..1500)
+            .map(|_| vad.push(&noise(&mut rng, 700.0), 20))
+            .collect();
         assert!(!heard[1499], "a fan is not a speaker");
     }
 }

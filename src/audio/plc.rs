@@ -43,7 +43,8 @@ impl Plc {
         if let Some(gap) = self.gap {
             // 5 ms, and 4 ms more for each further 10 ms of gap (Appendix I), at most 20.
             let lost_ms = gap.filled / self.per_ms;
-            let blend = ((5 + lost_ms.saturating_sub(10) / 10 * 4).min(20) * self.per_ms).min(pcm.len());
+            let blend =
+                ((5 + lost_ms.saturating_sub(10) / 10 * 4).min(20) * self.per_ms).min(pcm.len());
             for (n, sample) in pcm.iter_mut().take(blend).enumerate() {
                 let made_up = self.synthesise(&gap, gap.filled + n);
                 let share = (n as f32 + 1.0) / (blend as f32 + 1.0);
@@ -175,7 +176,9 @@ mod tests {
 
     fn tone(frequency: f64, from: usize, len: usize) -> Vec<i16> {
         (from..from + len)
-            .map(|n| ((n as f64 * frequency * std::f64::consts::TAU / 8000.0).sin() * 10_000.0) as i16)
+            .map(|n| {
+                ((n as f64 * frequency * std::f64::consts::TAU / 8000.0).sin() * 10_000.0) as i16
+            })
             .collect()
     }
 

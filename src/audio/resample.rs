@@ -20,7 +20,11 @@ pub fn resample(pcm: &[i16], from_hz: u32, to_hz: u32) -> Vec<i16> {
             fft.process_all(&input, samples.len(), None).ok()
         });
     match resampled {
-        Some(out) => out.take_data().into_iter().map(|s| s.round() as i16).collect(),
+        Some(out) => out
+            .take_data()
+            .into_iter()
+            .map(|s| s.round() as i16)
+            .collect(),
         // Not reachable with non-zero rates and one channel; silence of the right length is the safest answer.
         None => vec![0; (pcm.len() as u64 * u64::from(to_hz) / u64::from(from_hz)) as usize],
     }
@@ -43,7 +47,9 @@ impl Resampling {
     pub fn new(from_hz: u32, to_hz: u32) -> Self {
         let needed = from_hz != to_hz && from_hz > 0 && to_hz > 0;
         let fft = needed
-            .then(|| Fft::<f32>::new(from_hz as usize, to_hz as usize, CHUNK, 1, FixedSync::Input).ok())
+            .then(|| {
+                Fft::<f32>::new(from_hz as usize, to_hz as usize, CHUNK, 1, FixedSync::Input).ok()
+            })
             .flatten();
         let skip = fft.as_ref().map_or(0, |fft| fft.output_delay());
         Self {
@@ -92,7 +98,9 @@ impl Resampling {
         let Some(fft) = &mut self.fft else { return };
         loop {
             let need = fft.input_frames_next();
-            let Some(chunk) = self.pending.get(..need) else { return };
+            let Some(chunk) = self.pending.get(..need) else {
+                return;
+            };
             let made = InterleavedSlice::new(chunk, 1, need)
                 .ok()
                 .and_then(|input| fft.process(&input, None).ok());
@@ -115,7 +123,10 @@ mod tests {
 
     fn sine(rate_hz: u32, frequency: f64, amplitude: f64, seconds: f64) -> Vec<i16> {
         (0..(f64::from(rate_hz) * seconds) as usize)
-            .map(|n| ((n as f64 * frequency * std::f64::consts::TAU / f64::from(rate_hz)).sin() * amplitude) as i16)
+            .map(|n| {
+                ((n as f64 * frequency * std::f64::consts::TAU / f64::from(rate_hz)).sin()
+                    * amplitude) as i16
+            })
             .collect()
     }
 
@@ -132,7 +143,10 @@ mod tests {
             let pcm = sine(from, 440.0, 8000.0, 1.3);
             let got = resample(&pcm, from, to).len() as i64;
             let want = (pcm.len() as f64 * f64::from(to) / f64::from(from)).round() as i64;
-            assert!((got - want).abs() <= 1, "{from} -> {to}: {got} instead of {want}");
+            assert!(
+                (got - want).abs() <= 1,
+                "{from} -> {to}: {got} instead of {want}"
+            );
         }
     }
 
@@ -157,7 +171,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_below_half_the_rate_is_removed() {
         let out = resample(&sine(48_000, 6000.0, 10_000.0, 1.0), 48_000, 8000);
-        let worst = out.iter().skip(400).take(7000).map(|s| s.abs()).max().unwrap();
+        let worst = out
+            .iter()
+            .skip(400)
+            .take(7000)
+            .map(|s| s.abs())
+            .max()
+            .unwrap();
         assert!(worst < 30, "alias of {worst}");
     }
 

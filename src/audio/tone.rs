@@ -61,7 +61,8 @@ impl Tone {
 
     fn render_into(&self, rate_hz: u32, out: &mut Vec<i16>) {
         let limit = rate_hz as usize * MAX_S as usize;
-        let samples = |ms: u32| (u64::from(ms) * u64::from(rate_hz) / 1000).min(limit as u64) as usize;
+        let samples =
+            |ms: u32| (u64::from(ms) * u64::from(rate_hz) / 1000).min(limit as u64) as usize;
         let (on, off) = (samples(self.on_ms), samples(self.off_ms));
         if on + off == 0 {
             return;
@@ -125,10 +126,16 @@ impl ToneStream {
             on_ms: 250,
             off_ms: 50,
         };
-        for part in script.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-            stream.part(part, &mut style).ok_or_else(|| ToneError::Part {
-                part: part.chars().take(64).collect(),
-            })?;
+        for part in script
+            .split(';')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
+            stream
+                .part(part, &mut style)
+                .ok_or_else(|| ToneError::Part {
+                    part: part.chars().take(64).collect(),
+                })?;
             if stream.tones.iter().map(Tone::total_ms).sum::<u64>() > u64::from(MAX_S) * 1000 {
                 return Err(ToneError::TooLong { limit_s: MAX_S });
             }
@@ -169,7 +176,12 @@ impl ToneStream {
         if let Some((key, value)) = part.split_once('=') {
             let (key, value) = (key.trim(), value.trim());
             match key {
-                "v" => style.volume_db = value.parse::<f32>().ok().filter(|db| (-60.0..=6.0).contains(db))?,
+                "v" => {
+                    style.volume_db = value
+                        .parse::<f32>()
+                        .ok()
+                        .filter(|db| (-60.0..=6.0).contains(db))?
+                }
                 "d" => style.on_ms = milliseconds(value)?,
                 "w" => style.off_ms = milliseconds(value)?,
                 "loops" | "L" | "l" if key != "l" => {
@@ -218,8 +230,15 @@ struct Style {
 impl Style {
     fn tone(&self, inside: &str) -> Option<Tone> {
         let mut numbers = inside.split(',').map(str::trim);
-        let (on_ms, off_ms) = (milliseconds(numbers.next()?)?, milliseconds(numbers.next()?)?);
-        let frequency = |text: &str| text.parse::<f32>().ok().filter(|f| (0.0..=4000.0).contains(f));
+        let (on_ms, off_ms) = (
+            milliseconds(numbers.next()?)?,
+            milliseconds(numbers.next()?)?,
+        );
+        let frequency = |text: &str| {
+            text.parse::<f32>()
+                .ok()
+                .filter(|f| (0.0..=4000.0).contains(f))
+        };
         let frequencies = numbers.map(frequency).collect::<Option<Vec<f32>>>()?;
         let known = !frequencies.is_empty() && frequencies.len() <= MAX_FREQUENCIES;
         known.then_some(Tone {
@@ -290,9 +309,13 @@ mod tests {
             ToneStream::parse("%(2000,4000,440,480);loops=-1").unwrap(),
             ToneStream::ringback()
         );
-        let mixed = ToneStream::parse("L=2; v=-13;%(100,0,941.0,1477.0)%(50,0,0);d=80;w=20;1A").unwrap();
+        let mixed =
+            ToneStream::parse("L=2; v=-13;%(100,0,941.0,1477.0)%(50,0,0);d=80;w=20;1A").unwrap();
         assert_eq!((mixed.tones.len(), mixed.loops), (4, Some(2)));
-        assert_eq!((mixed.tones[3].on_ms, mixed.tones[3].volume_db), (80, -13.0));
+        assert_eq!(
+            (mixed.tones[3].on_ms, mixed.tones[3].volume_db),
+            (80, -13.0)
+        );
         assert_eq!(mixed.tones[3].frequencies, [697.0, 1633.0]);
     }
 
@@ -309,7 +332,10 @@ mod tests {
             "v=99;%(1,1,1)",
             "loops=x",
         ] {
-            assert!(matches!(ToneStream::parse(text), Err(ToneError::Part { .. })), "{text}");
+            assert!(
+                matches!(ToneStream::parse(text), Err(ToneError::Part { .. })),
+                "{text}"
+            );
         }
         assert_eq!(ToneStream::parse("tone_stream://"), Err(ToneError::Empty));
         assert_eq!(ToneStream::parse("%(0,0,440)"), Err(ToneError::Empty));
@@ -328,7 +354,10 @@ mod tests {
         .render(8000);
         assert_eq!(pcm.len(), 4800);
         assert!(pcm[2000..2400].iter().all(|s| *s == 0));
-        let crossings = pcm[..2000].windows(2).filter(|w| w[0] < 0 && w[1] >= 0).count();
+        let crossings = pcm[..2000]
+            .windows(2)
+            .filter(|w| w[0] < 0 && w[1] >= 0)
+            .count();
         assert!((109..=110).contains(&crossings), "{crossings}");
         // −7 dBm0 is 10.14 dB below a full-scale sine, which is −3.01 dBov.
         assert!(

@@ -22,7 +22,11 @@ pub struct Finding {
 
 impl Finding {
     /// A finding without value and target.
-    pub fn new(path: impl Into<String>, rule: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new(
+        path: impl Into<String>,
+        rule: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             path: path.into(),
             rule: rule.into(),
@@ -72,7 +76,11 @@ impl Finding {
 /// Joins a path and one more key; a dot inside the key is written `%2E`.
 pub fn join(path: &str, key: &str) -> String {
     let key = key.replace('.', "%2E");
-    if path.is_empty() { key } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 #[cfg(test)]

@@ -49,7 +49,10 @@ impl fmt::Debug for Keys {
         write!(
             f,
             "Keys({})",
-            ORDER.chars().filter(|key| self.contains(*key)).collect::<String>()
+            ORDER
+                .chars()
+                .filter(|key| self.contains(*key))
+                .collect::<String>()
         )
     }
 }

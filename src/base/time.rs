@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 pub const GREGORIAN_OFFSET: u64 = 62_167_219_200;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct UnixMicros(pub u64);
 
@@ -33,7 +35,10 @@ impl UnixMicros {
 
     /// This time plus `d`.
     pub fn plus(self, d: std::time::Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(d.as_micros()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(d.as_micros()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// The time from `earlier` to this one; zero when `earlier` is later.
@@ -49,7 +54,8 @@ impl UnixMicros {
 
     /// The same time as a `jiff` timestamp, for formatting.
     pub fn timestamp(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_microsecond(i64::try_from(self.0).unwrap_or(i64::MAX)).unwrap_or(jiff::Timestamp::MAX)
+        jiff::Timestamp::from_microsecond(i64::try_from(self.0).unwrap_or(i64::MAX))
+            .unwrap_or(jiff::Timestamp::MAX)
     }
 }
 

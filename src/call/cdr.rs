@@ -14,7 +14,12 @@ use crate::media::PortStats;
 impl CallHandle {
     /// Keeps what is known of a call that has begun; `open_durably` waits for it before the call is answered.
     pub(super) fn journal_open(&self) {
-        let durable = self.0.core.services().journal.open_call(OpenCall(self.cdr(None, None)));
+        let durable = self
+            .0
+            .core
+            .services()
+            .journal
+            .open_call(OpenCall(self.cdr(None, None)));
         self.0.opening.set(Some(durable));
     }
 
@@ -56,8 +61,14 @@ impl CallHandle {
             .iter()
             .map(|(name, value)| (name.to_lowercase().replace('-', "_"), value.clone()))
             .chain([
-                ("account_name".to_owned(), Value::from(facts.account.name.as_str())),
-                ("account_realm".to_owned(), Value::from(&*facts.account.realm)),
+                (
+                    "account_name".to_owned(),
+                    Value::from(facts.account.name.as_str()),
+                ),
+                (
+                    "account_realm".to_owned(),
+                    Value::from(&*facts.account.realm),
+                ),
                 ("fetch_id".to_owned(), Value::from(facts.fetch_id.as_str())),
             ])
             .chain(
@@ -76,9 +87,13 @@ impl CallHandle {
             ringing: state.rang_at,
             answered,
             ended: end.map(|(_, at)| at),
-            hangup_cause: end.map(|(ended, _)| ended.cause.name.to_owned()).unwrap_or_default(),
+            hangup_cause: end
+                .map(|(ended, _)| ended.cause.name.to_owned())
+                .unwrap_or_default(),
             hangup_code: end.map(|(ended, _)| ended.status).unwrap_or_default(),
-            disposition: end.map(|(ended, _)| ended.disposition.to_owned()).unwrap_or_default(),
+            disposition: end
+                .map(|(ended, _)| ended.disposition.to_owned())
+                .unwrap_or_default(),
             caller_id_name: vars
                 .caller_id_name
                 .clone()
@@ -110,8 +125,18 @@ impl CallHandle {
                 .iter()
                 .map(|(name, value)| (name.to_lowercase().replace('-', "_"), value.clone()))
                 .collect(),
-            local_sdp: state.media.local.as_ref().map(ToString::to_string).unwrap_or_default(),
-            remote_sdp: state.media.offer.as_ref().map(ToString::to_string).unwrap_or_default(),
+            local_sdp: state
+                .media
+                .local
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            remote_sdp: state
+                .media
+                .offer
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             media_server: self.media_server(&state),
             media_stats: state.stats.as_ref().map(figures).unwrap_or_default(),
             ..Cdr::default()
@@ -144,9 +169,12 @@ fn figures(stats: &PortStats) -> Map<String, Value> {
         ("remote_jitter_ms", rounded(stats.remote_jitter_ms)),
         ("mos", rounded(stats.mos)),
     ];
-    let round_trip = stats
-        .round_trip
-        .map(|t| ("round_trip_ms".to_owned(), Value::from(t.as_secs_f64() * 1000.0)));
+    let round_trip = stats.round_trip.map(|t| {
+        (
+            "round_trip_ms".to_owned(),
+            Value::from(t.as_secs_f64() * 1000.0),
+        )
+    });
     counts
         .into_iter()
         .map(|(name, value)| (name.to_owned(), Value::from(value)))

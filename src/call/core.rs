@@ -198,7 +198,10 @@ impl Signalling for Core {
     }
 
     fn malformed(&self, now: Instant, flow: Flow, malformed: Malformed) {
-        self.0.endpoint.borrow_mut().receive_malformed(now, flow, &malformed);
+        self.0
+            .endpoint
+            .borrow_mut()
+            .receive_malformed(now, flow, &malformed);
         self.dispatch();
     }
 
@@ -240,7 +243,10 @@ impl Signalling for Core {
     fn lag(&self, late: Duration) {
         metrics::histogram!("swivel_signalling_lag_seconds").record(late.as_secs_f64());
         if let Some(average) = self.0.overload.begins(clock::now(), late) {
-            tracing::warn!(?average, "signalling is late, new calls are refused for now");
+            tracing::warn!(
+                ?average,
+                "signalling is late, new calls are refused for now"
+            );
             self.0.endpoint.borrow_mut().set_overload(Some(RECOVERY));
         }
     }

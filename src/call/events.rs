@@ -20,7 +20,12 @@ use super::state::Phase;
 impl CallHandle {
     pub(super) fn sip_event(&self, event: SipEvent) {
         match event {
-            SipEvent::Established { answer: Some(body), .. } | SipEvent::Answer { body: Some(body), .. } => {
+            SipEvent::Established {
+                answer: Some(body), ..
+            }
+            | SipEvent::Answer {
+                body: Some(body), ..
+            } => {
                 self.answered_offer(&body);
             }
             SipEvent::Established { .. } | SipEvent::Answer { .. } => {}
@@ -38,10 +43,17 @@ impl CallHandle {
                     }
                 }
             }
-            SipEvent::Ended { by, how, reason, .. } => self.finish(by, how, reason),
-            SipEvent::Rejected { status, .. } => self.finish(Side::Peer, How::Rejected { status }, None),
+            SipEvent::Ended {
+                by, how, reason, ..
+            } => self.finish(by, how, reason),
+            SipEvent::Rejected { status, .. } => {
+                self.finish(Side::Peer, How::Rejected { status }, None)
+            }
             // Of legs that we call; and what the core has taken for itself.
-            SipEvent::Progress { .. } | SipEvent::Answered { .. } | SipEvent::Invite(_) | SipEvent::Trace(_) => {}
+            SipEvent::Progress { .. }
+            | SipEvent::Answered { .. }
+            | SipEvent::Invite(_)
+            | SipEvent::Trace(_) => {}
         }
     }
 
@@ -76,7 +88,9 @@ impl CallHandle {
                     tracing::debug!(call = ?self, %error, "the silent call had ended");
                 }
             }
-            MediaEvent::Recorded { op, length, why, .. } => {
+            MediaEvent::Recorded {
+                op, length, why, ..
+            } => {
                 let mut state = self.state_mut();
                 state.recording.retain(|begun| *begun != op);
                 state.recorded.push((op, length, why));
@@ -138,14 +152,22 @@ impl CallHandle {
     }
 
     fn answer_offer(&self, body: &Body) -> Result<Body, Refusal> {
-        let refuse = |warning: Option<String>| Refusal { status: 488, warning };
-        let offer =
-            Session::parse(&body.bytes).map_err(|_| refuse(Some("399 swivel \"Bad session description\"".into())))?;
+        let refuse = |warning: Option<String>| Refusal {
+            status: 488,
+            warning,
+        };
+        let offer = Session::parse(&body.bytes)
+            .map_err(|_| refuse(Some("399 swivel \"Bad session description\"".into())))?;
         let mut local = self.local().map_err(|_| refuse(None))?;
         // The version moves only with the content (RFC 3264 §8).
-        let (mut session, agreed) =
-            negotiate::answer(&offer, &local).map_err(|refused| refuse(Some(refused.warning(AGENT))))?;
-        let unchanged = self.state().media.local.as_ref().is_some_and(|last| *last == session);
+        let (mut session, agreed) = negotiate::answer(&offer, &local)
+            .map_err(|refused| refuse(Some(refused.warning(AGENT))))?;
+        let unchanged = self
+            .state()
+            .media
+            .local
+            .as_ref()
+            .is_some_and(|last| *last == session);
         if !unchanged {
             local.version += 1;
             session = negotiate::answer(&offer, &local)
@@ -214,7 +236,13 @@ impl CallHandle {
         }
     }
 
-    fn how_ended(&self, by: Side, how: How, reason: Option<&Reason>, answered: Option<UnixMicros>) -> Ended {
+    fn how_ended(
+        &self,
+        by: Side,
+        how: How,
+        reason: Option<&Reason>,
+        answered: Option<UnixMicros>,
+    ) -> Ended {
         let named = self.0.cause.get();
         let told = reason
             .filter(|r| r.protocol.eq_ignore_ascii_case("Q.850"))
@@ -230,9 +258,15 @@ impl CallHandle {
             ),
             How::Rejected { status } => {
                 let disposition = if ours { "send_refuse" } else { "recv_refuse" };
-                (named.unwrap_or_else(|| Cause::from_status(status)), status, disposition)
+                (
+                    named.unwrap_or_else(|| Cause::from_status(status)),
+                    status,
+                    disposition,
+                )
             }
-            How::NoAck | How::NoPrack | How::NoAnswer => (Cause::RECOVERY_ON_TIMER_EXPIRE, 408, "send_bye"),
+            How::NoAck | How::NoPrack | How::NoAnswer => {
+                (Cause::RECOVERY_ON_TIMER_EXPIRE, 408, "send_bye")
+            }
             How::SessionExpired => (Cause::RECOVERY_ON_TIMER_EXPIRE, 200, "send_bye"),
             How::InviteExpired => (Cause::NO_ANSWER, 487, "send_refuse"),
             How::Dead { status } => (Cause::from_status(status), status, "recv_refuse"),

@@ -79,7 +79,10 @@ impl CallHandle {
         }
         let facts = &self.0.facts;
         let account = &facts.account;
-        let device = account.devices.get(&facts.authorizing_id).map(|d| d.doc.clone());
+        let device = account
+            .devices
+            .get(&facts.authorizing_id)
+            .map(|d| d.doc.clone());
         let owner = facts
             .owner_id
             .as_ref()
@@ -88,7 +91,11 @@ impl CallHandle {
         [device, owner, Some(account.doc.clone())]
             .into_iter()
             .flatten()
-            .find_map(|doc| doc.get("language").and_then(|l| l.as_str()).map(str::to_lowercase))
+            .find_map(|doc| {
+                doc.get("language")
+                    .and_then(|l| l.as_str())
+                    .map(str::to_lowercase)
+            })
             .unwrap_or_else(|| "en-us".to_owned())
     }
 
@@ -116,7 +123,9 @@ impl CallHandle {
     /// # Errors
     /// [`CallError::Ended`] when the aftermath has used up its requests.
     pub fn count_request(&self) -> Result<(), CallError> {
-        let Some(ended) = self.ended() else { return Ok(()) };
+        let Some(ended) = self.ended() else {
+            return Ok(());
+        };
         let made = self.0.aftermath.get();
         if made >= AFTERMATH_REQUESTS {
             return Err(CallError::Ended(ended));
@@ -143,7 +152,10 @@ impl CallHandle {
     }
 
     /// Waits until `look` yields something, or the call ends.
-    pub(super) async fn wait<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> Result<T, CallError> {
+    pub(super) async fn wait<T>(
+        &self,
+        mut look: impl FnMut(&mut State) -> Option<T>,
+    ) -> Result<T, CallError> {
         poll_fn(|context| self.state_mut().poll(context, &mut look)).await
     }
 

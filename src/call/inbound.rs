@@ -60,7 +60,8 @@ impl Core {
 
     fn refuse(&self, invite: &IncomingInvite, status: u16, header: Option<(Name, String)>) {
         let headers: Vec<(Name, String)> = header.into_iter().collect();
-        let sent = self.endpoint(|endpoint, now| endpoint.reject(now, invite.leg, status, "", &headers));
+        let sent =
+            self.endpoint(|endpoint, now| endpoint.reject(now, invite.leg, status, "", &headers));
         if let Err(error) = sent {
             tracing::debug!(%error, "the call was gone before it was refused");
         }
@@ -68,8 +69,11 @@ impl Core {
 
     /// Parses the offer and tries it, so that a call without a common codec is refused before its script runs.
     fn look_at_offer(&self, invite: &IncomingInvite) -> Result<Option<Session>, String> {
-        let Some(body) = &invite.offer else { return Ok(None) };
-        let offer = Session::parse(&body.bytes).map_err(|_| "399 swivel \"Bad session description\"".to_owned())?;
+        let Some(body) = &invite.offer else {
+            return Ok(None);
+        };
+        let offer = Session::parse(&body.bytes)
+            .map_err(|_| "399 swivel \"Bad session description\"".to_owned())?;
         let probe = Local::new(invite.flow.local.ip(), 9, 1);
         negotiate::answer(&offer, &probe).map_err(|refused| refused.warning(AGENT))?;
         Ok(Some(offer))
@@ -126,10 +130,15 @@ impl Core {
         let task = async move {
             let life = async {
                 // The script ends the call; what it still does afterwards is the aftermath, which has its own limit.
-                match tokio::time::timeout(max_call, AssertUnwindSafe(script).catch_unwind()).await {
+                match tokio::time::timeout(max_call, AssertUnwindSafe(script).catch_unwind()).await
+                {
                     Ok(Ok(())) => {}
                     Ok(Err(panic)) => {
-                        tracing::error!(?call, panic = task::panic_text(panic.as_ref()), "a script panicked");
+                        tracing::error!(
+                            ?call,
+                            panic = task::panic_text(panic.as_ref()),
+                            "a script panicked"
+                        );
                         metrics::counter!("swivel_script_panics_total").increment(1);
                     }
                     Err(_elapsed) => {
@@ -158,7 +167,11 @@ impl Core {
         let from = message.from().ok();
         let to = message.to().ok();
         let request = message.request_uri().and_then(|uri| Uri::parse(uri).ok());
-        let part = |name: &Option<NameAddr>| name.as_ref().map(|n| user_and_host(&n.uri)).unwrap_or_default();
+        let part = |name: &Option<NameAddr>| {
+            name.as_ref()
+                .map(|n| user_and_host(&n.uri))
+                .unwrap_or_default()
+        };
         let (from_user, from_realm) = part(&from);
         let (to_user, to_realm) = part(&to);
         let (request_user, request_realm) = request.as_ref().map(user_and_host).unwrap_or_default();
@@ -192,7 +205,10 @@ impl Core {
             owner_id: device.and_then(|d| d.owner_id.clone()),
             inception: None,
             custom_sip_headers: custom_headers(message),
-            user_agent: message.header(Name::UserAgent).unwrap_or_default().to_owned(),
+            user_agent: message
+                .header(Name::UserAgent)
+                .unwrap_or_default()
+                .to_owned(),
             source: invite.flow.remote,
             transport: invite.flow.transport,
             interaction_id: format!("{:011}-{}", created.gregorian(), rng.hex(4)),
@@ -216,7 +232,9 @@ impl Core {
     pub(super) fn shown_address(&self, peer: IpAddr, own: IpAddr) -> IpAddr {
         let config = &self.0.config;
         match config.advertise {
-            Some(advertised) if !config.local_nets.iter().any(|net| net.contains(&peer)) => advertised,
+            Some(advertised) if !config.local_nets.iter().any(|net| net.contains(&peer)) => {
+                advertised
+            }
             Some(_) | None => own,
         }
     }
@@ -230,7 +248,10 @@ fn caller(facts: &CallFacts) -> routing::Caller<'_> {
 }
 
 fn user_and_host(uri: &Uri) -> (String, String) {
-    (uri.user.as_deref().unwrap_or_default().to_owned(), uri.host.to_string())
+    (
+        uri.user.as_deref().unwrap_or_default().to_owned(),
+        uri.host.to_string(),
+    )
 }
 
 /// The `X-` headers of an INVITE. Values are raw text without line ends (the parser saw to that).

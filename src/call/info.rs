@@ -9,7 +9,9 @@ pub(super) fn dtmf(body: &Body) -> Option<char> {
     let signal = if kind.eq_ignore_ascii_case("application/dtmf-relay") {
         text.lines().find_map(|line| {
             let (name, value) = line.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("signal").then(|| value.trim())
+            name.trim()
+                .eq_ignore_ascii_case("signal")
+                .then(|| value.trim())
         })?
     } else if kind.eq_ignore_ascii_case("application/dtmf") {
         text.trim()
@@ -50,7 +52,10 @@ mod tests {
             info("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n"),
             Some('5')
         );
-        assert_eq!(info("application/dtmf-relay", "Duration = 160\nSignal= 11"), Some('#'));
+        assert_eq!(
+            info("application/dtmf-relay", "Duration = 160\nSignal= 11"),
+            Some('#')
+        );
         assert_eq!(info("application/dtmf", "*"), Some('*'));
         assert_eq!(info("application/dtmf; charset=utf-8", " 7\r\n"), Some('7'));
     }

@@ -52,7 +52,10 @@ mod tests {
 
     #[test]
     fn overload_ends_a_second_after_the_last_late_timer_even_when_no_timer_fires_any_more() {
-        #[expect(clippy::disallowed_methods, reason = "any instant will do as the start")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "any instant will do as the start"
+        )]
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let overload = Overload::new(Duration::from_millis(50));
@@ -63,6 +66,10 @@ mod tests {
         assert!(!overload.ends(at(1499)));
         assert!(overload.ends(at(1500)));
         assert!(!overload.ends(at(1501)), "once");
-        assert_eq!(overload.begins(at(1502), late), None, "the past is forgotten");
+        assert_eq!(
+            overload.begins(at(1502), late),
+            None,
+            "the past is forgotten"
+        );
     }
 }

@@ -68,7 +68,11 @@ mod tests {
     #[test]
     fn one_way_counts_every_press() {
         assert_eq!(
-            counted(&[(0, '1', Way::Info), (100, '1', Way::Info), (200, '2', Way::Info)]),
+            counted(&[
+                (0, '1', Way::Info),
+                (100, '1', Way::Info),
+                (200, '2', Way::Info)
+            ]),
             "112"
         );
     }
@@ -88,6 +92,9 @@ mod tests {
 
     #[test]
     fn a_later_press_of_the_same_key_the_better_way_counts() {
-        assert_eq!(counted(&[(0, '1', Way::Info), (1500, '1', Way::Event)]), "11");
+        assert_eq!(
+            counted(&[(0, '1', Way::Info), (1500, '1', Way::Event)]),
+            "11"
+        );
     }
 }

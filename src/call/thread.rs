@@ -72,7 +72,9 @@ impl SignallingThread {
     pub fn start(parts: Parts) -> Result<Self, StartError> {
         let (commands, inbox) = mpsc::channel(16);
         let (ready, started) = std::sync::mpsc::sync_channel(1);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let thread = task::thread("signalling", move || {
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, serve(parts, inbox, ready));
@@ -100,7 +102,12 @@ impl SignallingThread {
     /// many that were.
     pub async fn drain(&self, limit: Duration) -> usize {
         let (done, cut) = oneshot::channel();
-        if self.commands.send(Command::Drain { limit, done }).await.is_err() {
+        if self
+            .commands
+            .send(Command::Drain { limit, done })
+            .await
+            .is_err()
+        {
             return 0;
         }
         cut.await.unwrap_or(0)
@@ -193,7 +200,9 @@ fn endpoint(sip: &SipConfig, listeners: &[Bound], doorman: DirectoryDoorman, rng
         .map(|bound| Listener {
             transport: bound.transport,
             local: bound.local,
-            advertise: advertise.as_ref().map(|host| host_and_port(host, bound.local.port())),
+            advertise: advertise
+                .as_ref()
+                .map(|host| host_and_port(host, bound.local.port())),
         })
         .collect();
     let config = EndpointConfig {
@@ -232,12 +241,21 @@ mod tests {
 
     #[test]
     fn the_advertised_port_may_be_left_out() {
-        assert_eq!(host_and_port("pbx.example.com", 5060), ("pbx.example.com".into(), 5060));
-        assert_eq!(host_and_port("192.0.2.1:5080", 5060), ("192.0.2.1".into(), 5080));
+        assert_eq!(
+            host_and_port("pbx.example.com", 5060),
+            ("pbx.example.com".into(), 5060)
+        );
+        assert_eq!(
+            host_and_port("192.0.2.1:5080", 5060),
+            ("192.0.2.1".into(), 5080)
+        );
         assert_eq!(
             host_and_port("[2001:db8::1]:5080", 5060),
             ("[2001:db8::1]".into(), 5080)
         );
-        assert_eq!(host_and_port("2001:db8::1", 5060), ("2001:db8::1".into(), 5060));
+        assert_eq!(
+            host_and_port("2001:db8::1", 5060),
+            ("2001:db8::1".into(), 5060)
+        );
     }
 }

@@ -36,7 +36,8 @@ impl FlowCtx {
     pub(super) fn note(&self, text: impl Into<String>) {
         let text = text.into();
         tracing::debug!(call = ?self.call, %text, "flow");
-        self.call.note(|call_id, at| Fact::Note { call_id, at, text });
+        self.call
+            .note(|call_id, at| Fact::Note { call_id, at, text });
     }
 
     /// Audio by reference: a media id, a URL, `prompt://`, `tone_stream://` …
@@ -44,7 +45,11 @@ impl FlowCtx {
         if reference.is_empty() {
             return Err(FlowError::NothingToPlay);
         }
-        let (clips, account, language) = (self.call.services().clips.clone(), self.account(), self.call.language());
+        let (clips, account, language) = (
+            self.call.services().clips.clone(),
+            self.account(),
+            self.call.language(),
+        );
         Ok(clips
             .resolve(&account, reference, &language)
             .await
@@ -52,10 +57,17 @@ impl FlowCtx {
     }
 
     /// A system prompt in a language (default: the call's), or what the account put in its place.
-    pub(super) async fn prompt(&self, id: &str, language: Option<&str>) -> Result<Audio, FlowError> {
+    pub(super) async fn prompt(
+        &self,
+        id: &str,
+        language: Option<&str>,
+    ) -> Result<Audio, FlowError> {
         let (clips, account) = (self.call.services().clips.clone(), self.account());
         let language = language.map_or_else(|| self.call.language(), str::to_owned);
-        Ok(clips.prompt(&account, id, &language).await.map_err(CallError::from)?)
+        Ok(clips
+            .prompt(&account, id, &language)
+            .await
+            .map_err(CallError::from)?)
     }
 
     /// Text as speech, in a language (default: the call's).
@@ -127,7 +139,12 @@ impl FlowCtx {
             .into_iter()
             .find_map(|kind| kind.get(id).cloned())
             .or_else(|| account.users.get(id).map(|user| Arc::clone(&user.doc)))
-            .or_else(|| account.devices.get(id).map(|device| Arc::clone(&device.doc)))
+            .or_else(|| {
+                account
+                    .devices
+                    .get(id)
+                    .map(|device| Arc::clone(&device.doc))
+            })
             .or_else(|| (account.id.as_ref() == id).then(|| Arc::clone(&account.doc)))
     }
 
@@ -152,7 +169,10 @@ impl FlowCtx {
         put("Account-Realm", Some(&facts.account.realm));
         put("Authorizing-ID", Some(&facts.authorizing_id));
         put("Authorizing-Type", Some(facts.authorizing_type));
-        put("Owner-ID", vars.owner_id.as_deref().or(facts.owner_id.as_deref()));
+        put(
+            "Owner-ID",
+            vars.owner_id.as_deref().or(facts.owner_id.as_deref()),
+        );
         put("Inception", facts.inception.as_deref());
         put("CallFlow-ID", vars.callflow_id.as_deref());
         put("Fetch-ID", Some(&facts.fetch_id));

@@ -81,7 +81,10 @@ struct Place {
 
 impl Place {
     fn of(tree: Tree) -> Self {
-        Self { tree, keys: Vec::new() }
+        Self {
+            tree,
+            keys: Vec::new(),
+        }
     }
 
     fn node(&self) -> Option<&Map<String, Value>> {
@@ -94,19 +97,24 @@ impl Place {
 
     fn child(&self, key: &str) -> Option<Self> {
         let child = self.node()?.get("children")?.get(key)?;
-        child.as_object().is_some_and(|child| !child.is_empty()).then(|| {
-            let mut keys = self.keys.clone();
-            keys.push(key.into());
-            Self {
-                tree: self.tree.clone(),
-                keys,
-            }
-        })
+        child
+            .as_object()
+            .is_some_and(|child| !child.is_empty())
+            .then(|| {
+                let mut keys = self.keys.clone();
+                keys.push(key.into());
+                Self {
+                    tree: self.tree.clone(),
+                    keys,
+                }
+            })
     }
 
     /// Whether the key is there at all: an empty child is a place to go, and stops.
     fn has_key(&self, key: &str) -> bool {
-        self.node().and_then(|node| node.get("children")?.get(key)).is_some()
+        self.node()
+            .and_then(|node| node.get("children")?.get(key))
+            .is_some()
     }
 }
 
@@ -204,7 +212,12 @@ impl Cursor {
         }
     }
 
-    fn stop(&mut self, cause: Option<Cause>, named: Option<String>, failed: bool) -> Result<(), End> {
+    fn stop(
+        &mut self,
+        cause: Option<Cause>,
+        named: Option<String>,
+        failed: bool,
+    ) -> Result<(), End> {
         match self.stack.pop() {
             Some(place) => {
                 self.here = place;
@@ -227,7 +240,10 @@ mod tests {
     }
 
     fn at(cursor: &mut Cursor) -> String {
-        cursor.enter().unwrap()["module"].as_str().unwrap().to_owned()
+        cursor.enter().unwrap()["module"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     fn node(module: &str, children: Value) -> Value {
@@ -251,7 +267,10 @@ mod tests {
 
     #[test]
     fn continue_by_name_falls_back_to_the_default_child() {
-        let flow = node("a", json!({"1": node("one", json!({})), "_": node("other", json!({}))}));
+        let flow = node(
+            "a",
+            json!({"1": node("one", json!({})), "_": node("other", json!({}))}),
+        );
         let mut cursor = Cursor::new(tree(flow.clone()), []);
         cursor.advance(Next::Child("1".into())).unwrap();
         assert_eq!(at(&mut cursor), "one");
@@ -275,7 +294,10 @@ mod tests {
 
     #[test]
     fn there_is_no_way_back_to_a_siblings_branch() {
-        let flow = node("a", json!({"1": node("one", json!({})), "_": node("other", json!({}))}));
+        let flow = node(
+            "a",
+            json!({"1": node("one", json!({})), "_": node("other", json!({}))}),
+        );
         let mut cursor = Cursor::new(tree(flow), []);
         cursor.advance(Next::Child("1".into())).unwrap();
         assert_eq!(cursor.advance(Next::Default), Err(DONE));
@@ -284,7 +306,9 @@ mod tests {
     #[test]
     fn branch_resumes_at_the_default_child_when_the_other_tree_stops() {
         let mut cursor = Cursor::new(tree(node("a", json!({"_": node("after", json!({}))}))), []);
-        cursor.advance(Next::Branch(tree(node("x", json!({}))))).unwrap();
+        cursor
+            .advance(Next::Branch(tree(node("x", json!({})))))
+            .unwrap();
         assert_eq!(at(&mut cursor), "x");
         cursor.advance(Next::Stop(None)).unwrap();
         assert_eq!(at(&mut cursor), "after");
@@ -295,9 +319,14 @@ mod tests {
     fn replace_leaves_the_stack_and_drops_the_old_children() {
         let mut cursor = Cursor::new(tree(node("a", json!({"_": node("after", json!({}))}))), []);
         cursor
-            .advance(Next::Branch(tree(node("x", json!({"_": node("lost", json!({}))})))))
+            .advance(Next::Branch(tree(node(
+                "x",
+                json!({"_": node("lost", json!({}))}),
+            ))))
             .unwrap();
-        cursor.advance(Next::Replace(tree(node("y", json!({}))))).unwrap();
+        cursor
+            .advance(Next::Replace(tree(node("y", json!({})))))
+            .unwrap();
         assert_eq!(at(&mut cursor), "y");
         cursor.advance(Next::Default).unwrap();
         assert_eq!(at(&mut cursor), "after");
@@ -306,7 +335,9 @@ mod tests {
     #[test]
     fn hard_stop_ignores_the_stack() {
         let mut cursor = Cursor::new(tree(node("a", json!({"_": node("after", json!({}))}))), []);
-        cursor.advance(Next::Branch(tree(node("x", json!({}))))).unwrap();
+        cursor
+            .advance(Next::Branch(tree(node("x", json!({})))))
+            .unwrap();
         assert_eq!(cursor.advance(Next::HardStop), Err(End::HardStop));
     }
 
@@ -340,7 +371,9 @@ mod tests {
     fn the_fifty_first_jump_ends_the_flow() {
         let mut cursor = Cursor::new(tree(node("a", json!({}))), []);
         for _ in 0..MAX_BRANCHES {
-            cursor.advance(Next::Branch(tree(node("a", json!({}))))).unwrap();
+            cursor
+                .advance(Next::Branch(tree(node("a", json!({})))))
+                .unwrap();
         }
         assert_eq!(
             cursor.advance(Next::Branch(tree(node("a", json!({}))))),
@@ -359,7 +392,10 @@ mod tests {
 
     #[test]
     fn an_empty_node_stops() {
-        let mut cursor = Cursor::new(tree(node("a", json!({"1": {}, "_": node("b", json!({}))}))), []);
+        let mut cursor = Cursor::new(
+            tree(node("a", json!({"1": {}, "_": node("b", json!({}))}))),
+            [],
+        );
         assert!(!cursor.has_child("1"), "attempt refuses an empty child");
         assert_eq!(cursor.advance(Next::Child("1".into())), Err(DONE));
         let mut cursor = Cursor::new(tree(json!({})), [tree(node("next", json!({})))]);
@@ -369,13 +405,18 @@ mod tests {
     #[test]
     fn an_empty_default_child_is_not_pushed() {
         let mut cursor = Cursor::new(tree(node("a", json!({"_": {}}))), []);
-        cursor.advance(Next::Branch(tree(node("x", json!({}))))).unwrap();
+        cursor
+            .advance(Next::Branch(tree(node("x", json!({})))))
+            .unwrap();
         assert_eq!(cursor.advance(Next::Stop(None)), Err(DONE));
     }
 
     #[test]
     fn a_document_runs_its_flow() {
-        let mut cursor = Cursor::new(Tree::Document(Arc::new(json!({"flow": node("a", json!({}))}))), []);
+        let mut cursor = Cursor::new(
+            Tree::Document(Arc::new(json!({"flow": node("a", json!({}))}))),
+            [],
+        );
         assert_eq!(at(&mut cursor), "a");
         let mut cursor = Cursor::new(Tree::Document(Arc::new(json!({"numbers": ["1"]}))), []);
         assert_eq!(cursor.enter().unwrap_err(), DONE);

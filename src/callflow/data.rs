@@ -25,7 +25,9 @@ impl Whole {
 
     /// As a count, held between `low` and `high`.
     pub(super) fn count(self, low: u32, high: u32) -> u32 {
-        u32::try_from(self.0.max(0)).unwrap_or(u32::MAX).clamp(low, high)
+        u32::try_from(self.0.max(0))
+            .unwrap_or(u32::MAX)
+            .clamp(low, high)
     }
 }
 
@@ -89,7 +91,12 @@ impl Terminators {
 
 impl Default for Terminators {
     fn default() -> Self {
-        Self("1 2 3 4 5 6 7 8 9 * 0 #".split(' ').map(str::to_owned).collect())
+        Self(
+            "1 2 3 4 5 6 7 8 9 * 0 #"
+                .split(' ')
+                .map(str::to_owned)
+                .collect(),
+        )
     }
 }
 
@@ -204,7 +211,11 @@ fn plain(key: &str) -> String {
 /// A tone from what a flow says of it. Times and counts beyond reason are held at a limit.
 pub(super) fn tone(frequencies: &[Whole], on: Whole, off: Whole, volume_db: f32) -> Tone {
     Tone {
-        frequencies: frequencies.iter().take(8).map(|f| f.count(1, 3999) as f32).collect(),
+        frequencies: frequencies
+            .iter()
+            .take(8)
+            .map(|f| f.count(1, 3999) as f32)
+            .collect(),
         on_ms: on.count(0, MAX_TONE_MS),
         off_ms: off.count(0, MAX_TONE_MS),
         repeat: 1,
@@ -237,12 +248,15 @@ mod tests {
 
     #[test]
     fn a_path_is_dotted_or_a_list_and_never_private() {
-        let document = json!({"Call-Priority": "5", "a": {"b": {"c": 1}}, "pvt_secret": "x", "_id": "y"});
+        let document =
+            json!({"Call-Priority": "5", "a": {"b": {"c": 1}}, "pvt_secret": "x", "_id": "y"});
         let dotted = |path: &str| from_value::<Path>(json!(path)).unwrap().look_up(&document);
         assert_eq!(dotted("call_priority"), Some(json!("5")));
         assert_eq!(dotted("a.b.c"), Some(json!(1)));
         assert_eq!(
-            from_value::<Path>(json!(["a", "b"])).unwrap().look_up(&document),
+            from_value::<Path>(json!(["a", "b"]))
+                .unwrap()
+                .look_up(&document),
             Some(json!({"c": 1}))
         );
         for none in ["pvt_secret", "_id", "", "a.x", "a.b.c.d"] {

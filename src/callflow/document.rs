@@ -73,12 +73,17 @@ pub(super) fn compiled() -> Option<&'static Compiled> {
 pub(super) fn check(document: &mut Value, walk: &mut Walk<'_>) {
     let Some(compiled) = compiled() else { return };
     walk.against(compiled, document, "");
-    let Some(object) = document.as_object_mut() else { return };
+    let Some(object) = document.as_object_mut() else {
+        return;
+    };
     if let Some(flow) = object.get_mut("flow") {
         walk.node(flow, "flow", 1);
     }
     let listed = |object: &Map<String, Value>, key: &str| {
-        object.get(key).and_then(Value::as_array).is_some_and(|a| !a.is_empty())
+        object
+            .get(key)
+            .and_then(Value::as_array)
+            .is_some_and(|a| !a.is_empty())
     };
     if !listed(object, "numbers") && !listed(object, "patterns") {
         let mut finding = missing("", "numbers");
@@ -94,7 +99,10 @@ pub(super) fn check(document: &mut Value, walk: &mut Walk<'_>) {
             let full = to_e164(text);
             if seen.contains(&full) {
                 let message = format!("{full} is listed twice");
-                walk.find(Finding::new("numbers", "uniqueItems", message).with_value(json!(full.as_str())));
+                walk.find(
+                    Finding::new("numbers", "uniqueItems", message)
+                        .with_value(json!(full.as_str())),
+                );
             }
             seen.push(full.clone());
             *number = Value::String(full);
@@ -109,7 +117,10 @@ pub(super) fn check(document: &mut Value, walk: &mut Walk<'_>) {
     {
         if let Some(Err(reason)) = pattern.as_str().map(compile) {
             let message = format!("the pattern does not compile and will be skipped: {reason}");
-            walk.warn(Finding::new(format!("patterns.{n}"), "pattern", message).with_value(pattern.clone()));
+            walk.warn(
+                Finding::new(format!("patterns.{n}"), "pattern", message)
+                    .with_value(pattern.clone()),
+            );
         }
     }
 }

@@ -70,7 +70,9 @@ async fn run_to_end(call: CallHandle, document: Arc<Value>) {
         document.get("flow"),
     );
     if let Some(restriction) = restriction {
-        ctx.note(format!("the caller may not have this call: {restriction:?}"));
+        ctx.note(format!(
+            "the caller may not have this call: {restriction:?}"
+        ));
         return refuse(&ctx).await;
     }
     // A call from outside hears ringing while its flow starts.
@@ -109,12 +111,17 @@ async fn walk(ctx: &mut FlowCtx) -> End {
 }
 
 /// A module's future; its panic is its failure.
-async fn guarded(running: impl Future<Output = Result<Next, FlowError>>) -> Result<Next, FlowError> {
-    AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|panic| {
-        let message = panic_text(panic.as_ref()).to_owned();
-        tracing::error!(message, "a module panicked");
-        Err(FlowError::Crashed { message })
-    })
+async fn guarded(
+    running: impl Future<Output = Result<Next, FlowError>>,
+) -> Result<Next, FlowError> {
+    AssertUnwindSafe(running)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| {
+            let message = panic_text(panic.as_ref()).to_owned();
+            tracing::error!(message, "a module panicked");
+            Err(FlowError::Crashed { message })
+        })
 }
 
 enum Prepared {
@@ -126,7 +133,10 @@ enum Prepared {
 /// Reads the current node and writes it into the trace, with its place in the tree.
 fn prepare(ctx: &mut FlowCtx) -> Result<(Prepared, String), End> {
     let node = ctx.cursor.enter()?;
-    let name = node.get("module").and_then(Value::as_str).unwrap_or_default();
+    let name = node
+        .get("module")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let module = name.to_owned();
     let empty = Value::Object(serde_json::Map::new());
     let data = node.get("data").unwrap_or(&empty);
@@ -136,7 +146,9 @@ fn prepare(ctx: &mut FlowCtx) -> Result<(Prepared, String), End> {
             Ok(task) => Prepared::Run(entry.name, task),
             Err(error) => Prepared::Wrong(error.into()),
         },
-        None => Prepared::Wrong(FlowError::NotBuilt { module: module.clone() }),
+        None => Prepared::Wrong(FlowError::NotBuilt {
+            module: module.clone(),
+        }),
     };
     let path = ctx.cursor.path();
     ctx.call.note(|call_id, at| Fact::Node {
@@ -154,7 +166,8 @@ fn failed(ctx: &FlowCtx, error: &FlowError) -> Next {
         if let FlowError::NotBuilt { module } = error
             && modules::known(module) == Known::NotBuilt
         {
-            metrics::counter!("swivel_callflow_not_built_total", "module" => module.clone()).increment(1);
+            metrics::counter!("swivel_callflow_not_built_total", "module" => module.clone())
+                .increment(1);
         }
         ctx.note(format!("the module failed: {error}"));
     }
@@ -164,7 +177,9 @@ fn failed(ctx: &FlowCtx, error: &FlowError) -> Next {
 /// Ends the call as the flow ended.
 async fn finish(ctx: &FlowCtx, end: End) {
     match end {
-        End::Done { cause: Some(cause), .. } => ctx.call.hangup(cause),
+        End::Done {
+            cause: Some(cause), ..
+        } => ctx.call.hangup(cause),
         End::Done { cause: None, named } => match named.as_deref().and_then(response_of) {
             Some(response) => respond(ctx, response).await,
             None => ctx.call.hangup(Cause::NORMAL_CLEARING),
@@ -189,13 +204,25 @@ async fn refuse(ctx: &FlowCtx) {
 /// Nothing is left to run after a failure: the caller hears so, as early media when unanswered, and is cleared.
 async fn fault(ctx: &FlowCtx) {
     hear(ctx, "prompt", FAULT_PROMPT).await;
-    ctx.call
-        .reject(480, "Temporarily Unavailable", Cause::NORMAL_TEMPORARY_FAILURE);
+    ctx.call.reject(
+        480,
+        "Temporarily Unavailable",
+        Cause::NORMAL_TEMPORARY_FAILURE,
+    );
 }
 
 async fn respond(ctx: &FlowCtx, response: &Response) {
     if let Some(media) = response.media {
-        hear(ctx, if media.contains("://") { "media" } else { "prompt" }, media).await;
+        hear(
+            ctx,
+            if media.contains("://") {
+                "media"
+            } else {
+                "prompt"
+            },
+            media,
+        )
+        .await;
     }
     let cause = Cause::named(response.cause).unwrap_or(Cause::NORMAL_CLEARING);
     match response.code {
@@ -246,7 +273,12 @@ fn response_of(name: &str) -> Option<&'static Response> {
     RESPONSES.iter().find(|response| response.cause == name)
 }
 
-const fn r(cause: &'static str, code: u16, message: &'static str, media: Option<&'static str>) -> Response {
+const fn r(
+    cause: &'static str,
+    code: u16,
+    message: &'static str,
+    media: Option<&'static str>,
+) -> Response {
     Response {
         cause,
         code: Some(code),
@@ -267,7 +299,12 @@ const YIELD_EVERY: u32 = 32;
 
 const RESPONSES: &[Response] = &[
     r("UNALLOCATED_NUMBER", 404, "No route to destination", DIALED),
-    r("NO_ROUTE_DESTINATION", 404, "No route to destination", DIALED),
+    r(
+        "NO_ROUTE_DESTINATION",
+        404,
+        "No route to destination",
+        DIALED,
+    ),
     r("NO_ROUTE_TRANSIT_NET", 404, "No route to destination", None),
     Response {
         cause: "NORMAL_CLEARING",
@@ -281,7 +318,12 @@ const RESPONSES: &[Response] = &[
     r("SUBSCRIBER_ABSENT", 480, "No answer", None),
     r("CALL_REJECTED", 603, "Call rejected", FAST_TONE),
     r("NUMBER_CHANGED", 410, "Number changed", None),
-    r("REDIRECTION_TO_NEW_DESTINATION", 410, "Number changed", None),
+    r(
+        "REDIRECTION_TO_NEW_DESTINATION",
+        410,
+        "Number changed",
+        None,
+    ),
     r("EXCHANGE_ROUTING_ERROR", 483, "Routing error", TROUBLE),
     r("DESTINATION_OUT_OF_ORDER", 502, "Out of order", DIALED),
     r("INVALID_NUMBER_FORMAT", 484, "Invalid number", DIALED),
@@ -291,7 +333,12 @@ const RESPONSES: &[Response] = &[
     r("NETWORK_OUT_OF_ORDER", 503, "Network out of order", None),
     r("SWITCH_CONGESTION", 503, "Congestion", None),
     r("REQUESTED_CHAN_UNAVAIL", 503, "Unavailable", None),
-    r("NORMAL_TEMPORARY_FAILURE", 503, "Temporary failure", Some(FAULT_PROMPT)),
+    r(
+        "NORMAL_TEMPORARY_FAILURE",
+        503,
+        "Temporary failure",
+        Some(FAULT_PROMPT),
+    ),
     r("OUTGOING_CALL_BARRED", 403, "Call barred", None),
     r("INCOMING_CALL_BARRED", 403, "Call barred", None),
     r("BEARERCAPABILITY_NOTAUTH", 403, "Not authorised", None),
@@ -323,7 +370,8 @@ mod tests {
 
     #[test]
     fn every_prompt_our_modules_play_is_in_the_english_catalogue() {
-        let catalogue: Value = serde_json::from_str(include_str!("../../media/prompts/en-us/prompts.json")).unwrap();
+        let catalogue: Value =
+            serde_json::from_str(include_str!("../../media/prompts/en-us/prompts.json")).unwrap();
         let sources = [
             include_str!("exec.rs"),
             include_str!("greeting.rs"),
@@ -334,7 +382,12 @@ mod tests {
             let prefix = ["cf-", "fault-", "menu-", "vm-"]
                 .iter()
                 .any(|prefix| id.starts_with(prefix));
-            if prefix && id.len() > 6 && id.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_')) {
+            if prefix
+                && id.len() > 6
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_'))
+            {
                 assert!(catalogue[id].is_string(), "{id}");
                 found += 1;
             }
@@ -346,7 +399,9 @@ mod tests {
     fn every_cause_is_listed_once() {
         for (n, response) in RESPONSES.iter().enumerate() {
             assert!(
-                RESPONSES[..n].iter().all(|other| other.cause != response.cause),
+                RESPONSES[..n]
+                    .iter()
+                    .all(|other| other.cause != response.cause),
                 "{}",
                 response.cause
             );

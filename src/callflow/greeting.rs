@@ -50,7 +50,9 @@ async fn takes(ctx: &FlowCtx, media_id: &str, files: &mut Vec<PathBuf>) -> Resul
         files.push(path.clone());
         let take = take(ctx, &path).await?;
         match review(ctx, &path).await? {
-            Choice::Keep if take.length < SHORTEST => ctx.say_prompt("vm-recording_to_short").await?,
+            Choice::Keep if take.length < SHORTEST => {
+                ctx.say_prompt("vm-recording_to_short").await?
+            }
             Choice::Keep => return Ok(true),
             Choice::Again => {}
             Choice::None => return Ok(false),
@@ -103,7 +105,13 @@ async fn review(ctx: &FlowCtx, path: &Path) -> Result<Choice, FlowError> {
             terminators: Keys::NONE,
             ..CollectOptions::default()
         };
-        match ctx.call.collect(vec![prompt], options).await?.digits.as_str() {
+        match ctx
+            .call
+            .collect(vec![prompt], options)
+            .await?
+            .digits
+            .as_str()
+        {
             "1" => return Ok(Choice::Keep),
             "2" => {
                 if let Some(clip) = read(ctx, path).await.as_deref().and_then(clip_of) {
@@ -119,7 +127,12 @@ async fn review(ctx: &FlowCtx, path: &Path) -> Result<Choice, FlowError> {
     Ok(Choice::None)
 }
 
-async fn store(ctx: &FlowCtx, menu_id: &str, media_id: &str, bytes: Bytes) -> Result<(), FlowError> {
+async fn store(
+    ctx: &FlowCtx,
+    menu_id: &str,
+    media_id: &str,
+    bytes: Bytes,
+) -> Result<(), FlowError> {
     let services = ctx.call.services();
     let account = ctx.account();
     let now = services
@@ -130,7 +143,11 @@ async fn store(ctx: &FlowCtx, menu_id: &str, media_id: &str, bytes: Bytes) -> Re
     let mut menu = menu
         .and_then(|menu| menu.as_object().cloned())
         .ok_or_else(|| unusable(menu_id))?;
-    let name = menu.get("name").and_then(Value::as_str).unwrap_or("menu").to_owned();
+    let name = menu
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or("menu")
+        .to_owned();
     let document = json!({
         "name": format!("{name} greeting"),
         "description": "recorded by telephone",
@@ -139,11 +156,17 @@ async fn store(ctx: &FlowCtx, menu_id: &str, media_id: &str, bytes: Bytes) -> Re
         "content_length": bytes.len(),
         "streamable": true
     });
-    let media = menu.entry("media").or_insert_with(|| Value::Object(Map::new()));
+    let media = menu
+        .entry("media")
+        .or_insert_with(|| Value::Object(Map::new()));
     if let Some(media) = media.as_object_mut() {
         media.insert("greeting".into(), json!(media_id));
     }
-    services.directory.files().put(&account.id, media_id, bytes).await?;
+    services
+        .directory
+        .files()
+        .put(&account.id, media_id, bytes)
+        .await?;
     services
         .directory
         .put(Kind::Media, &account.id, media_id, document)
@@ -157,17 +180,27 @@ async fn store(ctx: &FlowCtx, menu_id: &str, media_id: &str, bytes: Bytes) -> Re
 
 /// A fresh document id, from what is random about this call already.
 fn new_id(ctx: &FlowCtx, menu_id: &str) -> String {
-    let seed = format!("{} {menu_id} {}", ctx.call.facts().fetch_id, clock::unix_now().0);
+    let seed = format!(
+        "{} {menu_id} {}",
+        ctx.call.facts().fetch_id,
+        clock::unix_now().0
+    );
     let digest: [u8; 32] = Sha256::digest(seed.as_bytes()).into();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A recording's bytes; `path` is relative to the recordings directory.
 async fn read(ctx: &FlowCtx, path: &Path) -> Option<Bytes> {
     let path = ctx.call.services().recordings.join(path);
-    task::blocking("greeting-read", move || std::fs::read(path).ok().map(Bytes::from))
-        .await
-        .flatten()
+    task::blocking("greeting-read", move || {
+        std::fs::read(path).ok().map(Bytes::from)
+    })
+    .await
+    .flatten()
 }
 
 async fn forget(ctx: &FlowCtx, files: Vec<PathBuf>) {

@@ -67,10 +67,17 @@ impl MenuDocument {
                 .and_then(Value::as_str)
                 .filter(|text| !text.is_empty())
         };
-        let flag = |key: &str, default: bool| document.get(key).and_then(Value::as_bool).unwrap_or(default);
+        let flag = |key: &str, default: bool| {
+            document
+                .get(key)
+                .and_then(Value::as_bool)
+                .unwrap_or(default)
+        };
         let sound = |key: &str| match document.get("media").and_then(|media| media.get(key)) {
             Some(Value::Bool(false)) => Sound::Silent,
-            Some(Value::String(reference)) if !reference.is_empty() => Sound::Media(reference.clone()),
+            Some(Value::String(reference)) if !reference.is_empty() => {
+                Sound::Media(reference.clone())
+            }
             _ => Sound::System,
         };
         let interdigit = number("interdigit_timeout")
@@ -85,7 +92,10 @@ impl MenuDocument {
                 .millis()
                 .min(MAX_TIMEOUT),
             interdigit: interdigit.millis().min(MAX_TIMEOUT),
-            max_digits: usize::try_from(number("max_extension_length").map_or(4, |n| n.count(1, 6))).unwrap_or(4),
+            max_digits: usize::try_from(
+                number("max_extension_length").map_or(4, |n| n.count(1, 6)),
+            )
+            .unwrap_or(4),
             greeting: document
                 .pointer("/media/greeting")
                 .and_then(Value::as_str)
@@ -160,7 +170,9 @@ mod tests {
 
     #[test]
     fn sounds_are_the_systems_none_or_ones_own() {
-        let menu = menu(json!({"media": {"exit_media": false, "transfer_media": true, "invalid_media": "abc"}}));
+        let menu = menu(
+            json!({"media": {"exit_media": false, "transfer_media": true, "invalid_media": "abc"}}),
+        );
         assert_eq!(menu.exit, Sound::Silent);
         assert_eq!(menu.transfer, Sound::System);
         assert_eq!(menu.invalid, Sound::Media("abc".into()));
@@ -184,7 +196,14 @@ mod tests {
     #[test]
     fn the_pin_is_for_inside_callers_unless_said_otherwise() {
         let inside = menu(json!({"record_pin": "9876"}));
-        assert!(inside.may_record("9876", false) && !inside.may_record("9876", true) && !inside.may_record("1", false));
-        assert!(menu(json!({"record_pin": "9876", "allow_record_from_offnet": true})).may_record("9876", true));
+        assert!(
+            inside.may_record("9876", false)
+                && !inside.may_record("9876", true)
+                && !inside.may_record("1", false)
+        );
+        assert!(
+            menu(json!({"record_pin": "9876", "allow_record_from_offnet": true}))
+                .may_record("9876", true)
+        );
     }
 }

@@ -24,5 +24,6 @@ pub use error::FlowError;
 pub use exec::{run, script};
 pub use schema::{draft04, ids as schema_ids, served as schema};
 pub use validate::{
-    Checked, DocumentSchema, MAX_DEPTH, MAX_TREE_NODES, UrlGuard, conflicts, validate, validate_document,
+    Checked, DocumentSchema, MAX_DEPTH, MAX_TREE_NODES, UrlGuard, conflicts, validate,
+    validate_document,
 };

@@ -68,7 +68,9 @@ impl Reading<'_> {
             T::Number | T::Items | T::Persons | T::Messages => self.number(text, how),
             T::Currency => self.currency(text),
             T::TimeMeasurement => self.length(text),
-            T::CurrentDate | T::CurrentTime | T::CurrentDateTime | T::ShortDateTime => self.date(text, what),
+            T::CurrentDate | T::CurrentTime | T::CurrentDateTime | T::ShortDateTime => {
+                self.date(text, what)
+            }
             T::TelephoneNumber | T::TelephoneExtension | T::AccountNumber => one_by_one(text),
             T::Url | T::EMailAddress | T::IpAddress => self.symbols(text),
             T::PostalAddress => text.to_owned(),
@@ -116,9 +118,9 @@ impl Reading<'_> {
 
     /// Seconds, or `H:MM:SS`.
     fn length(&self, text: &str) -> String {
-        let seconds = text
-            .split(':')
-            .try_fold(0u64, |sum, part| sum.checked_mul(60)?.checked_add(part.parse().ok()?));
+        let seconds = text.split(':').try_fold(0u64, |sum, part| {
+            sum.checked_mul(60)?.checked_add(part.parse().ok()?)
+        });
         let (Some(seconds), true) = (seconds, self.english()) else {
             return text.to_owned();
         };
@@ -233,9 +235,9 @@ fn ordinal(number: u64) -> String {
 
 /// The spelling alphabet of aviation.
 const PHONETIC: [&str; 26] = [
-    "alfa", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo", "lima",
-    "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey", "x-ray",
-    "yankee", "zulu",
+    "alfa", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett",
+    "kilo", "lima", "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango",
+    "uniform", "victor", "whiskey", "x-ray", "yankee", "zulu",
 ];
 
 #[cfg(test)]
@@ -259,7 +261,10 @@ mod tests {
     #[test]
     fn numbers_by_method() {
         assert_eq!(en("0042", SayType::Number), "42");
-        assert_eq!(say("en-us", "42", SayType::Number, SayMethod::Iterated), "4, 2");
+        assert_eq!(
+            say("en-us", "42", SayType::Number, SayMethod::Iterated),
+            "4, 2"
+        );
         let counted = |n| say("en-us", n, SayType::Number, SayMethod::Counted);
         assert_eq!(
             ["1", "2", "3", "11", "22", "112"].map(counted),
@@ -270,9 +275,17 @@ mod tests {
 
     #[test]
     fn telephone_numbers_are_read_digit_by_digit_in_every_language() {
-        assert_eq!(en("+1 (415) 555", SayType::TelephoneNumber), "+, 1, 4, 1, 5, 5, 5, 5");
         assert_eq!(
-            say("fr-fr", "101", SayType::TelephoneExtension, SayMethod::Pronounced),
+            en("+1 (415) 555", SayType::TelephoneNumber),
+            "+, 1, 4, 1, 5, 5, 5, 5"
+        );
+        assert_eq!(
+            say(
+                "fr-fr",
+                "101",
+                SayType::TelephoneExtension,
+                SayMethod::Pronounced
+            ),
             "1, 0, 1"
         );
     }
@@ -281,14 +294,23 @@ mod tests {
     fn money() {
         assert_eq!(en("12.50", SayType::Currency), "12 dollars and 50 cents");
         assert_eq!(en("$1", SayType::Currency), "1 dollar");
-        assert_eq!(en("1,000.5", SayType::Currency), "1000 dollars and 50 cents");
+        assert_eq!(
+            en("1,000.5", SayType::Currency),
+            "1000 dollars and 50 cents"
+        );
         assert_eq!(en("lots", SayType::Currency), "lots");
-        assert_eq!(say("de-de", "12.50", SayType::Currency, SayMethod::None), "12.50");
+        assert_eq!(
+            say("de-de", "12.50", SayType::Currency, SayMethod::None),
+            "12.50"
+        );
     }
 
     #[test]
     fn lengths_of_time() {
-        assert_eq!(en("3723", SayType::TimeMeasurement), "1 hour, 2 minutes, 3 seconds");
+        assert_eq!(
+            en("3723", SayType::TimeMeasurement),
+            "1 hour, 2 minutes, 3 seconds"
+        );
         assert_eq!(en("1:01", SayType::TimeMeasurement), "1 minute, 1 second");
         assert_eq!(en("0", SayType::TimeMeasurement), "0 seconds");
         assert_eq!(
@@ -301,7 +323,10 @@ mod tests {
     fn dates_and_times() {
         assert_eq!(en("", SayType::CurrentDate), "Tuesday, March 12, 2024");
         assert_eq!(en("1710278674", SayType::CurrentTime), "9:24 PM");
-        assert_eq!(en("2024-01-02T03:04:05", SayType::ShortDateTime), "January 2, 3:04 AM");
+        assert_eq!(
+            en("2024-01-02T03:04:05", SayType::ShortDateTime),
+            "January 2, 3:04 AM"
+        );
         assert_eq!(
             say("de-de", "now", SayType::CurrentDateTime, SayMethod::None),
             "12.3.2024, 21:24"
@@ -311,7 +336,10 @@ mod tests {
 
     #[test]
     fn addresses_and_names() {
-        assert_eq!(en("https://2600hz.com/a", SayType::Url), "2600hz dot com slash a");
+        assert_eq!(
+            en("https://2600hz.com/a", SayType::Url),
+            "2600hz dot com slash a"
+        );
         assert_eq!(en("a@b.c", SayType::EMailAddress), "a at b dot c");
         assert_eq!(
             say("de-de", "10.0.0.1", SayType::IpAddress, SayMethod::None),

@@ -34,11 +34,17 @@ pub fn draft04<T: JsonSchema>(id: &str) -> Value {
         settings.meta_schema = None;
         settings.transforms.clear();
     });
-    let schema = settings.for_deserialize().into_generator().into_root_schema_for::<T>();
+    let schema = settings
+        .for_deserialize()
+        .into_generator()
+        .into_root_schema_for::<T>();
     let mut schema = Value::from(schema);
     rewrite(&mut schema);
     let mut out = Map::new();
-    out.insert("$schema".into(), json!("http://json-schema.org/draft-04/schema#"));
+    out.insert(
+        "$schema".into(),
+        json!("http://json-schema.org/draft-04/schema#"),
+    );
     out.insert("_id".into(), json!(id));
     out.insert("type".into(), json!("object"));
     if let Value::Object(schema) = schema {
@@ -106,7 +112,10 @@ pub(super) fn compile(schema: Value) -> Option<Compiled> {
             }
         }
     }
-    let validator = jsonschema::options().with_draft(Draft::Draft4).build(&checked).ok()?;
+    let validator = jsonschema::options()
+        .with_draft(Draft::Draft4)
+        .build(&checked)
+        .ok()?;
     Some(Compiled {
         schema,
         validator,
@@ -215,9 +224,13 @@ mod tests {
     #[test]
     fn every_built_module_has_a_schema_that_compiles() {
         for module in modules::ALL {
-            let compiled = compiled(module.name).unwrap_or_else(|| panic!("{} does not compile", module.name));
+            let compiled =
+                compiled(module.name).unwrap_or_else(|| panic!("{} does not compile", module.name));
             assert_eq!(compiled.schema["_id"], format!("callflows.{}", module.name));
-            assert_eq!(compiled.schema["properties"]["skip_module"]["type"], "boolean");
+            assert_eq!(
+                compiled.schema["properties"]["skip_module"]["type"],
+                "boolean"
+            );
         }
     }
 
@@ -225,7 +238,11 @@ mod tests {
     fn every_field_is_described_and_none_may_be_null() {
         for module in modules::ALL {
             let schema = &compiled(module.name).unwrap().schema;
-            assert!(schema["description"].is_string(), "{} is not described", module.name);
+            assert!(
+                schema["description"].is_string(),
+                "{} is not described",
+                module.name
+            );
             for (name, property) in schema["properties"].as_object().unwrap() {
                 assert!(
                     property["description"].is_string(),
@@ -246,7 +263,10 @@ mod tests {
         assert!(served("callflows.pivot").is_some());
         assert!(served("callflows.action").is_some());
         assert_eq!(served("callflows").unwrap()["_id"], "callflows");
-        assert!(ids().iter().all(|id| served(id).is_some()), "what is listed is served");
+        assert!(
+            ids().iter().all(|id| served(id).is_some()),
+            "what is listed is served"
+        );
         assert!(served("callflows.voicemail").is_none());
         assert!(ids().contains(&"callflows.menu".to_owned()));
     }

@@ -57,7 +57,11 @@ pub fn validate_document(document: &Value, guard: UrlGuard<'_>) -> Result<Checke
 pub fn conflicts(document: &Value, own: Option<&str>, index: &NumberIndex) -> Vec<Finding> {
     let mut findings = Vec::new();
     for key in ["numbers", "patterns"] {
-        let entries = document.get(key).and_then(Value::as_array).into_iter().flatten();
+        let entries = document
+            .get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         for text in entries.filter_map(Value::as_str) {
             let owner = if key == "numbers" {
                 index.owner_of_number(text)
@@ -129,7 +133,10 @@ impl<'a> Walk<'a> {
         let module = self.module(object, path);
         match object.get_mut("data") {
             None => self.find(missing(path, "data")),
-            Some(data) if !data.is_object() => self.findings.push(wrong_type(&join(path, "data"), data, "object")),
+            Some(data) if !data.is_object() => {
+                self.findings
+                    .push(wrong_type(&join(path, "data"), data, "object"))
+            }
             Some(data) => {
                 if let Some(module) = &module {
                     self.data(module, data, &join(path, "data"), depth);
@@ -144,7 +151,9 @@ impl<'a> Walk<'a> {
                     self.node(child, &join(&below, key), depth.saturating_add(1));
                 }
             }
-            Some(other) => self.findings.push(wrong_type(&join(path, "children"), other, "object")),
+            Some(other) => self
+                .findings
+                .push(wrong_type(&join(path, "children"), other, "object")),
         }
     }
 
@@ -170,7 +179,8 @@ impl<'a> Walk<'a> {
             Some(Value::String(name)) => match modules::known(name) {
                 Known::Built => return Some(name.clone()),
                 Known::NotBuilt => {
-                    let message = format!("module {name} is known but not available yet; calls go on to `_`");
+                    let message =
+                        format!("module {name} is known but not available yet; calls go on to `_`");
                     self.warn(Finding::new(at, "module", message).with_value(json!(name)));
                     return Some(name.clone());
                 }
@@ -193,7 +203,8 @@ impl<'a> Walk<'a> {
         self.against(compiled, data, path);
         // What passes its schema must also be readable by the module.
         if self.findings.len() == before
-            && let Some(Err(error)) = modules::find(module).map(|entry| (entry.decode)(data).map(drop))
+            && let Some(Err(error)) =
+                modules::find(module).map(|entry| (entry.decode)(data).map(drop))
         {
             self.find(Finding::new(path, "error", error.to_string()).with_value(data.clone()));
         }
@@ -231,7 +242,11 @@ impl<'a> Walk<'a> {
             }
         }
         if module == "audio_macro" {
-            let items = data.get("macros").and_then(Value::as_array).into_iter().flatten();
+            let items = data
+                .get("macros")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
             for (n, item) in items.enumerate() {
                 if let Some(url) = item.get("id").and_then(Value::as_str) {
                     self.url(url, &format!("{path}.macros.{n}.id"));
@@ -330,7 +345,12 @@ fn convert(compiled: &Compiled, value: &mut Value) {
                 .ok()
                 .and_then(serde_json::Number::from_f64)
                 .map(Value::Number),
-            "boolean" => text.trim().to_ascii_lowercase().parse::<bool>().ok().map(Value::Bool),
+            "boolean" => text
+                .trim()
+                .to_ascii_lowercase()
+                .parse::<bool>()
+                .ok()
+                .map(Value::Bool),
             _ => None,
         });
         if let Some(converted) = converted {
@@ -365,7 +385,9 @@ fn insert_defaults(schema: &Value, value: &mut Value) {
         }
         Value::Array(items) => {
             if let Some(of_items) = schema.get("items") {
-                items.iter_mut().for_each(|item| insert_defaults(of_items, item));
+                items
+                    .iter_mut()
+                    .for_each(|item| insert_defaults(of_items, item));
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -382,7 +404,11 @@ fn describe(error: &ValidationError<'_>, base: &str, out: &mut Vec<Finding>) {
         .fold(base.to_owned(), |path, key| {
             join(&path, &key.replace("~1", "/").replace("~0", "~"))
         });
-    let path = if path.is_empty() { "data".to_owned() } else { path };
+    let path = if path.is_empty() {
+        "data".to_owned()
+    } else {
+        path
+    };
     let kind = error.kind();
     let finding = |rule: &str, message: String, target: Option<Value>| Finding {
         path: path.clone(),
@@ -419,12 +445,16 @@ fn describe(error: &ValidationError<'_>, base: &str, out: &mut Vec<Finding>) {
             format!("is not one of {options}"),
             Some(options.as_ref().clone()),
         ),
-        ValidationErrorKind::Minimum { limit } => {
-            finding("minimum", format!("is less than {limit}"), Some(limit.clone()))
-        }
-        ValidationErrorKind::Maximum { limit } => {
-            finding("maximum", format!("is more than {limit}"), Some(limit.clone()))
-        }
+        ValidationErrorKind::Minimum { limit } => finding(
+            "minimum",
+            format!("is less than {limit}"),
+            Some(limit.clone()),
+        ),
+        ValidationErrorKind::Maximum { limit } => finding(
+            "maximum",
+            format!("is more than {limit}"),
+            Some(limit.clone()),
+        ),
         ValidationErrorKind::MinLength { limit } => finding(
             "minLength",
             format!("is shorter than {limit} characters"),
@@ -435,16 +465,24 @@ fn describe(error: &ValidationError<'_>, base: &str, out: &mut Vec<Finding>) {
             format!("is longer than {limit} characters"),
             Some(json!(limit)),
         ),
-        ValidationErrorKind::MinItems { limit } => {
-            finding("minItems", format!("has fewer than {limit} items"), Some(json!(limit)))
+        ValidationErrorKind::MinItems { limit } => finding(
+            "minItems",
+            format!("has fewer than {limit} items"),
+            Some(json!(limit)),
+        ),
+        ValidationErrorKind::MaxItems { limit } => finding(
+            "maxItems",
+            format!("has more than {limit} items"),
+            Some(json!(limit)),
+        ),
+        ValidationErrorKind::UniqueItems => {
+            finding("uniqueItems", "has equal items".into(), Some(json!(true)))
         }
-        ValidationErrorKind::MaxItems { limit } => {
-            finding("maxItems", format!("has more than {limit} items"), Some(json!(limit)))
-        }
-        ValidationErrorKind::UniqueItems => finding("uniqueItems", "has equal items".into(), Some(json!(true))),
-        ValidationErrorKind::Pattern { pattern } => {
-            finding("pattern", format!("does not match {pattern}"), Some(json!(pattern)))
-        }
+        ValidationErrorKind::Pattern { pattern } => finding(
+            "pattern",
+            format!("does not match {pattern}"),
+            Some(json!(pattern)),
+        ),
         ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
             return choose(error, base, context, out);
         }
@@ -459,7 +497,12 @@ fn describe(error: &ValidationError<'_>, base: &str, out: &mut Vec<Finding>) {
 }
 
 /// None of several shapes fits: says what is wrong with the one that was meant, where that can be seen.
-fn choose(error: &ValidationError<'_>, base: &str, context: &[Vec<ValidationError<'static>>], out: &mut Vec<Finding>) {
+fn choose(
+    error: &ValidationError<'_>,
+    base: &str,
+    context: &[Vec<ValidationError<'static>>],
+    out: &mut Vec<Finding>,
+) {
     // Paths inside a shape count from the whole document, as the outer error's do.
     let meant = context.iter().find(|shape| {
         !shape.is_empty()
@@ -492,7 +535,8 @@ fn choose(error: &ValidationError<'_>, base: &str, context: &[Vec<ValidationErro
                 .fold(base.to_owned(), |p, key| join(&p, key));
             let message = "fits none of the allowed shapes";
             out.push(
-                Finding::new(path, "not_one_schema_valid", message).with_value(error.instance().clone().into_owned()),
+                Finding::new(path, "not_one_schema_valid", message)
+                    .with_value(error.instance().clone().into_owned()),
             );
         }
     }

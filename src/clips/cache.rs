@@ -98,10 +98,14 @@ impl Disk {
 
     /// Marks a file as used: the oldest are removed first.
     pub(super) fn touch(&self, path: &Path) {
-        let touched = fs::File::options().append(true).open(path).and_then(|file| {
-            let now = std::time::UNIX_EPOCH + std::time::Duration::from_micros(crate::host::clock::unix_now().0);
-            file.set_modified(now)
-        });
+        let touched = fs::File::options()
+            .append(true)
+            .open(path)
+            .and_then(|file| {
+                let now = std::time::UNIX_EPOCH
+                    + std::time::Duration::from_micros(crate::host::clock::unix_now().0);
+                file.set_modified(now)
+            });
         if let Err(error) = touched {
             tracing::debug!(%error, "a cached file could not be marked as used");
         }
@@ -133,7 +137,12 @@ impl Disk {
         let length = fs::metadata(part.path())?.len();
         fs::rename(part.path(), &path)?;
         part.0 = None;
-        if self.written.fetch_add(length, Ordering::Relaxed).saturating_add(length) > self.limit {
+        if self
+            .written
+            .fetch_add(length, Ordering::Relaxed)
+            .saturating_add(length)
+            > self.limit
+        {
             self.tidy();
         }
         Ok(path)
@@ -231,7 +240,9 @@ mod tests {
         assert!(memory.get("a").is_some());
         memory.put("d", clip());
         assert!(memory.get("b").is_none());
-        assert!(memory.get("a").is_some() && memory.get("c").is_some() && memory.get("d").is_some());
+        assert!(
+            memory.get("a").is_some() && memory.get("c").is_some() && memory.get("d").is_some()
+        );
     }
 
     #[test]

@@ -114,7 +114,9 @@ impl Decoder {
                 MetadataOptions::default(),
             )
             .map_err(|_| DecodeError::Format)?;
-        let track = format.default_track(TrackType::Audio).ok_or(DecodeError::Format)?;
+        let track = format
+            .default_track(TrackType::Audio)
+            .ok_or(DecodeError::Format)?;
         let params = track
             .codec_params
             .as_ref()
@@ -126,7 +128,11 @@ impl Decoder {
         if let Some(channels) = &params.channels {
             check_channels(channels.count())?;
         }
-        let tables = params.codec != CODEC_ID_VORBIS || params.extra_data.as_deref().is_some_and(codebooks::are_modest);
+        let tables = params.codec != CODEC_ID_VORBIS
+            || params
+                .extra_data
+                .as_deref()
+                .is_some_and(codebooks::are_modest);
         if !tables {
             return Err(DecodeError::Tables);
         }
@@ -210,7 +216,9 @@ impl Decoder {
 
     /// How much has been decoded.
     pub(super) fn decoded(&self) -> Duration {
-        Duration::from_micros(self.frames.saturating_mul(1_000_000) / u64::from(self.rate_hz.max(1)))
+        Duration::from_micros(
+            self.frames.saturating_mul(1_000_000) / u64::from(self.rate_hz.max(1)),
+        )
     }
 
     /// A clip of everything this decoder yielded.

@@ -61,7 +61,10 @@ impl Fetcher {
     /// The file behind a URL: kept and fresh, kept and confirmed, or fetched now.
     pub(super) async fn fetch(&self, url: &Url) -> Result<Fetched, ClipError> {
         // The rules may have changed since the file was kept.
-        let failed = |error| ClipError::Fetch { url: shown(url), error };
+        let failed = |error| ClipError::Fetch {
+            url: shown(url),
+            error,
+        };
         self.http
             .guard()
             .check_url(url)
@@ -77,7 +80,10 @@ impl Fetcher {
         request.timeout = self.timeout;
         request.max_body = self.limit;
         if let Some(known) = &known {
-            let tags = [("If-None-Match", &known.etag), ("If-Modified-Since", &known.modified)];
+            let tags = [
+                ("If-None-Match", &known.etag),
+                ("If-Modified-Since", &known.modified),
+            ];
             let given = tags
                 .into_iter()
                 .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
@@ -137,8 +143,14 @@ impl Fetcher {
             let disk = disk.clone();
             blocking(move || disk.begin()).await?
         };
-        let copy = file.try_clone().map_err(|error| Failure::Disk(error.kind()))?;
-        let response = self.http.download(request, copy).await.map_err(Failure::Http)?;
+        let copy = file
+            .try_clone()
+            .map_err(|error| Failure::Disk(error.kind()))?;
+        let response = self
+            .http
+            .download(request, copy)
+            .await
+            .map_err(Failure::Http)?;
         if !(200..300).contains(&response.status) {
             return Ok((response, None));
         }
@@ -161,7 +173,10 @@ impl Fetcher {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = known.get_mut(url.as_str())?;
         if let Content::Disk(key) = &entry.fetched.content
-            && !self.disk.as_ref().is_some_and(|disk| disk.path(key).exists())
+            && !self
+                .disk
+                .as_ref()
+                .is_some_and(|disk| disk.path(key).exists())
         {
             known.remove(url.as_str());
             return None;
@@ -170,7 +185,13 @@ impl Fetcher {
         Some(entry.clone())
     }
 
-    fn remember(&self, url: &Url, response: &HttpResponse, fetched: Fetched, before: Option<&Known>) {
+    fn remember(
+        &self,
+        url: &Url,
+        response: &HttpResponse,
+        fetched: Fetched,
+        before: Option<&Known>,
+    ) {
         let rules = Rules::of(response.header("cache-control").unwrap_or(""));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if rules.no_store {
@@ -187,9 +208,9 @@ impl Fetcher {
             fetched,
             etag: header("etag").or_else(|| before.and_then(|b| b.etag.clone())),
             modified: header("last-modified").or_else(|| before.and_then(|b| b.modified.clone())),
-            fresh_until: rules
-                .fresh
-                .map(|fresh| now + Duration::from_secs(fresh.saturating_sub(age).min(LONGEST_FRESH))),
+            fresh_until: rules.fresh.map(|fresh| {
+                now + Duration::from_secs(fresh.saturating_sub(age).min(LONGEST_FRESH))
+            }),
             used: now,
         };
         // Nothing can confirm it later and nothing says it is fresh: not worth its place.
@@ -209,7 +230,11 @@ impl Fetcher {
         };
         let mut bytes: usize = known.values().map(in_memory).sum();
         while known.len() > MOST_KNOWN || bytes > self.limit {
-            let Some(oldest) = known.iter().min_by_key(|(_, k)| k.used).map(|(url, _)| url.clone()) else {
+            let Some(oldest) = known
+                .iter()
+                .min_by_key(|(_, k)| k.used)
+                .map(|(url, _)| url.clone())
+            else {
                 return;
             };
             if let Some(gone) = known.remove(&oldest) {
@@ -224,7 +249,9 @@ enum Failure {
     Disk(std::io::ErrorKind),
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, Failure> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
     let done = task::blocking("media-cache", work).await;
     done.unwrap_or_else(|| Err(std::io::ErrorKind::Other.into()))
         .map_err(|error| Failure::Disk(error.kind()))

@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn equal_requests_share_one_piece_of_work() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let (flights, runs) = (Flights::new(), Arc::new(AtomicU32::new(0)));
             let start = |runs: &Arc<AtomicU32>| {
@@ -102,13 +104,22 @@ mod tests {
 
     #[test]
     fn work_goes_on_when_nobody_waits_and_a_panic_is_told() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let (flights, io) = (Flights::<u32>::new(), Handle::current());
             let ran = Arc::new(AtomicU32::new(0));
             let mark = ran.clone();
-            drop(flights.join(&io, "x", || async move { mark.fetch_add(1, Ordering::SeqCst) }));
-            assert_eq!(flights.join(&io, "p", || async { panic!("boom") }).await, None);
+            drop(flights.join(
+                &io,
+                "x",
+                || async move { mark.fetch_add(1, Ordering::SeqCst) },
+            ));
+            assert_eq!(
+                flights.join(&io, "p", || async { panic!("boom") }).await,
+                None
+            );
             assert_eq!(ran.load(Ordering::SeqCst), 1);
             assert!(flights.0.lock().unwrap().is_empty());
         });

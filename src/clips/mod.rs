@@ -237,7 +237,12 @@ impl Clips {
     ///
     /// # Errors
     /// When there is no sound behind it.
-    pub async fn resolve(&self, account: &Account, reference: &str, language: &str) -> Result<Audio, ClipError> {
+    pub async fn resolve(
+        &self,
+        account: &Account,
+        reference: &str,
+        language: &str,
+    ) -> Result<Audio, ClipError> {
         match Reference::parse(reference)? {
             Reference::Silence(length) => Ok(Audio::Silence(length)),
             Reference::Tone(text) => tone(&text),
@@ -253,7 +258,12 @@ impl Clips {
     ///
     /// # Errors
     /// When there is no such prompt, or it cannot be spoken.
-    pub async fn prompt(&self, account: &Account, prompt_id: &str, language: &str) -> Result<Audio, ClipError> {
+    pub async fn prompt(
+        &self,
+        account: &Account,
+        prompt_id: &str,
+        language: &str,
+    ) -> Result<Audio, ClipError> {
         // What stands where a prompt id is expected may be another kind of reference.
         if prompt_id.contains("://") || prompt_id == "silence" {
             return Box::pin(self.resolve(account, prompt_id, language)).await;
@@ -261,13 +271,16 @@ impl Clips {
         if let Some(id) = overriding(account, prompt_id, language) {
             match Box::pin(self.media(account, &id, language)).await {
                 Ok(audio) => return Ok(audio),
-                Err(error) => tracing::warn!(account = %account.id, prompt_id, %error, "own prompt cannot be played"),
+                Err(error) => {
+                    tracing::warn!(account = %account.id, prompt_id, %error, "own prompt cannot be played")
+                }
             }
         }
         let prompt = prompts::text(prompt_id, language).ok_or_else(|| ClipError::Prompt {
             id: prompt_id.to_owned(),
         })?;
-        let same = prompts::primary(language).eq_ignore_ascii_case(prompts::primary(prompt.language));
+        let same =
+            prompts::primary(language).eq_ignore_ascii_case(prompts::primary(prompt.language));
         let spoken_in = if same { language } else { prompt.language };
         let speaking = self.say(prompt.text, &self.0.parts.config.prompt_voice, spoken_in);
         Ok(Audio::Speech(Box::pin(speaking.begun()).await?))
@@ -287,7 +300,8 @@ impl Clips {
         let waiting = inner.fetches.join(&inner.parts.io, url.as_str(), start);
         let fetched = waiting.await.unwrap_or(Err(ClipError::Gone))?;
         let fetcher = inner.fetcher.clone();
-        let opened = Box::pin(self.open(fetched.key.clone(), move || fetcher.input(&fetched))).await;
+        let opened =
+            Box::pin(self.open(fetched.key.clone(), move || fetcher.input(&fetched))).await;
         if matches!(opened, Err(ClipError::Gone)) {
             inner.fetcher.forget(url);
         }
@@ -314,11 +328,9 @@ impl Clips {
         }
         let files = self.0.parts.files.clone();
         let (account, name) = (account.id.to_string(), id.to_owned());
-        let read = task::spawn_on(
-            &self.0.parts.io,
-            "media",
-            async move { files.get(&account, &name).await },
-        );
+        let read = task::spawn_on(&self.0.parts.io, "media", async move {
+            files.get(&account, &name).await
+        });
         let bytes = read.await.ok().flatten().ok_or(ClipError::Gone)??;
         let bytes = bytes
             .filter(|b| !b.is_empty())
@@ -351,9 +363,16 @@ impl Clips {
             Decoded::Long => {
                 let io = inner.parts.io.clone();
                 let own = task::spawn_on(&inner.parts.io, "open-stream", async move {
-                    task::blocking("open-stream", move || open_file(&io, input, Duration::ZERO)).await
+                    task::blocking("open-stream", move || open_file(&io, input, Duration::ZERO))
+                        .await
                 });
-                match own.await.ok().flatten().flatten().ok_or(ClipError::Gone)?? {
+                match own
+                    .await
+                    .ok()
+                    .flatten()
+                    .flatten()
+                    .ok_or(ClipError::Gone)??
+                {
                     Opened::Whole(clip) => Ok(Audio::Clip(clip)),
                     Opened::Long(reader) => Ok(Audio::Stream(reader)),
                 }
@@ -388,7 +407,11 @@ async fn decode_once(
     }
 }
 
-fn open_file(io: &Handle, input: impl Fn() -> Option<Input>, whole: Duration) -> Result<Opened, ClipError> {
+fn open_file(
+    io: &Handle,
+    input: impl Fn() -> Option<Input>,
+    whole: Duration,
+) -> Result<Opened, ClipError> {
     stream::open(io, input().ok_or(ClipError::Gone)?, whole)
 }
 
@@ -450,9 +473,15 @@ fn spoken_text(doc: &Value) -> Option<&str> {
 
 /// Voice and language of a media document that is spoken: `female/en-US`.
 fn spoken_voice(doc: &Value) -> (String, Option<String>) {
-    let voice = doc.get("tts").and_then(|tts| text_of(tts, "voice")).unwrap_or("female");
+    let voice = doc
+        .get("tts")
+        .and_then(|tts| text_of(tts, "voice"))
+        .unwrap_or("female");
     match voice.split_once('/') {
-        Some((voice, language)) => (voice.to_owned(), Some(language.to_owned()).filter(|l| !l.is_empty())),
+        Some((voice, language)) => (
+            voice.to_owned(),
+            Some(language.to_owned()).filter(|l| !l.is_empty()),
+        ),
         None => (voice.to_owned(), None),
     }
 }

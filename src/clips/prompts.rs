@@ -69,13 +69,15 @@ type Texts = BTreeMap<String, String>;
 static CATALOGUE: LazyLock<BTreeMap<&'static str, Texts>> = LazyLock::new(|| {
     FILES
         .iter()
-        .filter_map(|(language, file)| match serde_json::from_str::<Texts>(file) {
-            Ok(texts) => Some((*language, texts)),
-            Err(error) => {
-                tracing::error!(language, %error, "a prompt catalogue cannot be read");
-                None
-            }
-        })
+        .filter_map(
+            |(language, file)| match serde_json::from_str::<Texts>(file) {
+                Ok(texts) => Some((*language, texts)),
+                Err(error) => {
+                    tracing::error!(language, %error, "a prompt catalogue cannot be read");
+                    None
+                }
+            },
+        )
         .collect()
 });
 

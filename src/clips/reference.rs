@@ -17,7 +17,10 @@ pub(super) enum Reference {
     /// An http or https URL.
     Url(Url),
     /// A system prompt, with the language it names.
-    Prompt { id: String, language: Option<String> },
+    Prompt {
+        id: String,
+        language: Option<String>,
+    },
     /// A media document of the account.
     Media(String),
 }
@@ -41,7 +44,9 @@ impl Reference {
         if text == "silence" {
             return Ok(Self::Silence(Some(Duration::from_millis(20))));
         }
-        let decoded = percent_decode_str(text).decode_utf8().map_err(|_| unknown())?;
+        let decoded = percent_decode_str(text)
+            .decode_utf8()
+            .map_err(|_| unknown())?;
         let parts: Vec<&str> = decoded.split('/').filter(|part| !part.is_empty()).collect();
         match parts.as_slice() {
             [id] if !decoded.contains('/') => Ok(Self::Media((*id).to_owned())),
@@ -51,10 +56,12 @@ impl Reference {
             }),
             // A document of a database: ours are all the account's own.
             [_database, id] if decoded.starts_with('/') => Ok(Self::Media((*id).to_owned())),
-            ["system_media", language, id] | [language, id] if is_language(language) => Ok(Self::Prompt {
-                id: (*id).to_owned(),
-                language: Some(language.to_lowercase()),
-            }),
+            ["system_media", language, id] | [language, id] if is_language(language) => {
+                Ok(Self::Prompt {
+                    id: (*id).to_owned(),
+                    language: Some(language.to_lowercase()),
+                })
+            }
             _ => Err(unknown()),
         }
     }
@@ -89,7 +96,9 @@ fn is_language(text: &str) -> bool {
     let primary = parts.next().unwrap_or("");
     (2..=3).contains(&primary.len())
         && primary.bytes().all(|b| b.is_ascii_alphabetic())
-        && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+        && parts.all(|part| {
+            (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
 }
 
 const LONGEST_SILENCE: Duration = Duration::from_secs(86_400);
@@ -114,7 +123,10 @@ mod tests {
                 Reference::Media("0123456789abcdef0123456789abcdef".to_owned()),
             ),
             ("my-media", Reference::Media("my-media".to_owned())),
-            ("/account%2F00%2F01/my-media", Reference::Media("x".to_owned())),
+            (
+                "/account%2F00%2F01/my-media",
+                Reference::Media("x".to_owned()),
+            ),
             ("silence_stream://250", ms(250)),
             ("silence_stream://250,1400", ms(250)),
             ("silence_stream://-1", Reference::Silence(None)),
@@ -124,11 +136,20 @@ mod tests {
                 Reference::Tone("tone_stream://%(250,50,440)".to_owned()),
             ),
             ("prompt://menu-exit", prompt("menu-exit", None)),
-            ("prompt://acc/menu-exit/fr-FR", prompt("menu-exit", Some("fr-fr"))),
-            ("/system_media/en-us%2Fmenu-exit", prompt("menu-exit", Some("en-us"))),
+            (
+                "prompt://acc/menu-exit/fr-FR",
+                prompt("menu-exit", Some("fr-fr")),
+            ),
+            (
+                "/system_media/en-us%2Fmenu-exit",
+                prompt("menu-exit", Some("en-us")),
+            ),
             ("system_media/menu-exit", prompt("menu-exit", None)),
             ("en-us%2Fmenu-exit", prompt("menu-exit", Some("en-us"))),
-            ("HTTP://h/a.wav", Reference::Url(Url::parse("http://h/a.wav").unwrap())),
+            (
+                "HTTP://h/a.wav",
+                Reference::Url(Url::parse("http://h/a.wav").unwrap()),
+            ),
         ] {
             let got = Reference::parse(text);
             // Four parts are no document path.
@@ -138,7 +159,10 @@ mod tests {
             }
             assert_eq!(got, Ok(wanted), "{text}");
         }
-        assert_eq!(Reference::parse("/db/doc"), Ok(Reference::Media("doc".to_owned())));
+        assert_eq!(
+            Reference::parse("/db/doc"),
+            Ok(Reference::Media("doc".to_owned()))
+        );
     }
 
     #[test]

@@ -92,8 +92,14 @@ fn cut(sentence: &str) -> Vec<String> {
         let comma = head
             .rfind([',', ';', ':', '，', '、'])
             .filter(|at| *at > MAX_SENTENCE / 3);
-        let place = comma.or_else(|| head.rfind(char::is_whitespace)).filter(|at| *at > 0);
-        let width = |at: usize| head.get(at..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8);
+        let place = comma
+            .or_else(|| head.rfind(char::is_whitespace))
+            .filter(|at| *at > 0);
+        let width = |at: usize| {
+            head.get(at..)
+                .and_then(|t| t.chars().next())
+                .map_or(0, char::len_utf8)
+        };
         let at = place.map_or(limit, |at| at + width(at));
         let (piece, more) = rest.split_at_checked(at.max(1)).unwrap_or((rest, ""));
         out.push(piece.trim().to_owned());
@@ -111,8 +117,9 @@ const MAX_SENTENCE: usize = 400;
 const MIN_SENTENCE: usize = 12;
 
 const ABBREVIATIONS: &[&str] = &[
-    "mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "no", "nr", "vs", "etc", "ext", "tel", "dept", "approx", "inc",
-    "ltd", "bzw", "ca", "ggf", "usw", "str", "mme", "mlle", "sra", "srta", "ud", "uds",
+    "mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "no", "nr", "vs", "etc", "ext", "tel",
+    "dept", "approx", "inc", "ltd", "bzw", "ca", "ggf", "usw", "str", "mme", "mlle", "sra", "srta",
+    "ud", "uds",
 ];
 
 #[cfg(test)]
@@ -126,7 +133,9 @@ mod tests {
             ["Pivot is pretty awesome.", "Have a great day."]
         );
         assert_eq!(
-            sentences("First paragraph here\n\nSecond one is this! Is it the third one? Yes, certainly it is"),
+            sentences(
+                "First paragraph here\n\nSecond one is this! Is it the third one? Yes, certainly it is"
+            ),
             [
                 "First paragraph here",
                 "Second one is this!",
@@ -136,7 +145,10 @@ mod tests {
         );
         assert_eq!(
             sentences("今日は天気がとてもいいですね。明日も晴れるといいですね！"),
-            ["今日は天気がとてもいいですね。", "明日も晴れるといいですね！"]
+            [
+                "今日は天気がとてもいいですね。",
+                "明日も晴れるといいですね！"
+            ]
         );
     }
 
@@ -155,7 +167,10 @@ mod tests {
     fn short_ones_join_the_one_before() {
         assert_eq!(
             sentences("Welcome to the shop. Hi. How are you today, dear caller?"),
-            ["Welcome to the shop. Hi.", "How are you today, dear caller?"]
+            [
+                "Welcome to the shop. Hi.",
+                "How are you today, dear caller?"
+            ]
         );
         assert_eq!(
             sentences("Hi. How are you today, dear caller?"),
@@ -177,9 +192,16 @@ mod tests {
         let solid = "é".repeat(2000);
         for text in [&word, &spaces, &solid] {
             let parts = sentences(text);
-            assert!(parts.iter().all(|p| p.len() <= MAX_SENTENCE && !p.is_empty()));
+            assert!(
+                parts
+                    .iter()
+                    .all(|p| p.len() <= MAX_SENTENCE && !p.is_empty())
+            );
             let letters = |s: &str| s.chars().filter(|c| c.is_alphanumeric()).count();
-            assert_eq!(parts.iter().map(|p| letters(p)).sum::<usize>(), letters(text));
+            assert_eq!(
+                parts.iter().map(|p| letters(p)).sum::<usize>(),
+                letters(text)
+            );
         }
     }
 }

@@ -30,7 +30,10 @@ impl SpeechProvider for Voice {
         "test".to_owned()
     }
 
-    fn synthesise<'a>(&'a self, utterance: &'a Utterance) -> BoxFuture<'a, Result<Bytes, SpeechError>> {
+    fn synthesise<'a>(
+        &'a self,
+        utterance: &'a Utterance,
+    ) -> BoxFuture<'a, Result<Bytes, SpeechError>> {
         Box::pin(async move {
             self.said.lock().unwrap().push(utterance.clone());
             if self.slow {
@@ -78,7 +81,13 @@ impl Server {
 
 impl Transport for Server {
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Answer, HttpError>> {
-        let asks = |name: &str| exchange.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        let asks = |name: &str| {
+            exchange
+                .headers
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.clone())
+        };
         let has = |name: &str| {
             self.headers
                 .iter()
@@ -127,12 +136,19 @@ fn fixture(voice: Voice, server: Option<Arc<Server>>, config: ClipsConfig) -> Fi
         files: files.clone(),
         config,
     });
-    Fixture { clips, voice, files }
+    Fixture {
+        clips,
+        voice,
+        files,
+    }
 }
 
 fn account(media: Value) -> Account {
     let media: BTreeMap<String, Value> = serde_json::from_value(media).unwrap();
-    Account::of("acc", media.into_iter().map(|(id, doc)| (Kind::Media, id, doc)))
+    Account::of(
+        "acc",
+        media.into_iter().map(|(id, doc)| (Kind::Media, id, doc)),
+    )
 }
 
 fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
@@ -171,7 +187,10 @@ fn a_text_is_spoken_sentence_by_sentence_and_each_once() {
         assert_eq!((a.len(), b.len()), (2, 2));
         assert!(Arc::ptr_eq(a[0].as_ref().unwrap(), b[0].as_ref().unwrap()));
         let again = all(f.clips.say(TWO, "female", "en-us")).await;
-        assert!(Arc::ptr_eq(a[1].as_ref().unwrap(), again[1].as_ref().unwrap()));
+        assert!(Arc::ptr_eq(
+            a[1].as_ref().unwrap(),
+            again[1].as_ref().unwrap()
+        ));
         let said = f.voice.said.lock().unwrap().clone();
         assert_eq!(said.len(), 2, "{said:?}");
         assert_eq!(
@@ -179,7 +198,11 @@ fn a_text_is_spoken_sentence_by_sentence_and_each_once() {
             ("Pivot is pretty awesome.", "en-us")
         );
         let clip = a[0].as_ref().unwrap();
-        assert_eq!(clip.duration(), Duration::from_millis(1250), "a pause follows");
+        assert_eq!(
+            clip.duration(),
+            Duration::from_millis(1250),
+            "a pause follows"
+        );
     });
 }
 
@@ -187,15 +210,18 @@ fn a_text_is_spoken_sentence_by_sentence_and_each_once() {
 fn at_most_two_sentences_are_made_ahead() {
     run(|| async {
         let f = fixture(Voice::default(), None, ClipsConfig::default());
-        let text =
-            "The first sentence is this. The second sentence is that. The third one comes now. The fourth is the last.";
+        let text = "The first sentence is this. The second sentence is that. The third one comes now. The fourth is the last.";
         let mut speaking = f.clips.say(text, "", "en-us");
         speaking.next().await.unwrap().unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(f.voice.said.lock().unwrap().len(), 3);
         drop(speaking);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(f.voice.said.lock().unwrap().len(), 3, "nobody listens any more");
+        assert_eq!(
+            f.voice.said.lock().unwrap().len(),
+            3,
+            "nobody listens any more"
+        );
     });
 }
 
@@ -212,7 +238,10 @@ fn an_error_ends_the_speech_and_is_not_kept() {
         );
         let out = all(f.clips.say(TWO, "female", "en-us")).await;
         assert_eq!(out.len(), 2);
-        assert_eq!(out[1].as_ref().unwrap_err(), &ClipError::Speech(SpeechError::Silent));
+        assert_eq!(
+            out[1].as_ref().unwrap_err(),
+            &ClipError::Speech(SpeechError::Silent)
+        );
         assert!(all(f.clips.say("Have a great day.", "female", "en-us")).await[0].is_err());
         assert_eq!(f.voice.said.lock().unwrap().len(), 3, "asked again");
         assert_eq!(
@@ -272,17 +301,30 @@ fn silence_and_tones_need_no_work() {
     run(|| async {
         let f = fixture(Voice::default(), None, ClipsConfig::default());
         let account = account(json!({}));
-        let of = async |reference: &'static str| f.clips.resolve(&account, reference, "en-us").await;
-        assert!(matches!(of("silence_stream://-1").await, Ok(Audio::Silence(None))));
-        let Ok(Audio::Tone { clip, looped: true }) = of("tone_stream://%(250,50,440);loops=-1").await else {
+        let of =
+            async |reference: &'static str| f.clips.resolve(&account, reference, "en-us").await;
+        assert!(matches!(
+            of("silence_stream://-1").await,
+            Ok(Audio::Silence(None))
+        ));
+        let Ok(Audio::Tone { clip, looped: true }) =
+            of("tone_stream://%(250,50,440);loops=-1").await
+        else {
             panic!()
         };
         assert_eq!(clip.duration().as_millis(), 300);
-        let Ok(Audio::Tone { clip, looped: false }) = of("tone_stream://%(250,50,440);loops=3").await else {
+        let Ok(Audio::Tone {
+            clip,
+            looped: false,
+        }) = of("tone_stream://%(250,50,440);loops=3").await
+        else {
             panic!()
         };
         assert_eq!(clip.duration().as_millis(), 900);
-        assert!(matches!(of("tone_stream://nonsense").await, Err(ClipError::Tone(_))));
+        assert!(matches!(
+            of("tone_stream://nonsense").await,
+            Err(ClipError::Tone(_))
+        ));
         assert!(matches!(
             of("local_stream://moh").await,
             Err(ClipError::Reference { .. })
@@ -310,7 +352,10 @@ fn a_file_with_an_etag_is_confirmed_and_not_fetched_again() {
             let first = play(&f, "http://h/a.wav").await.unwrap();
             let second = play(&f, "http://h/a.wav").await.unwrap();
             assert!(Arc::ptr_eq(&first, &second));
-            assert_eq!((server.count(), server.confirmed.load(Ordering::SeqCst)), (2, 1));
+            assert_eq!(
+                (server.count(), server.confirmed.load(Ordering::SeqCst)),
+                (2, 1)
+            );
         }
     });
 }
@@ -319,16 +364,34 @@ fn a_file_with_an_etag_is_confirmed_and_not_fetched_again() {
 fn max_age_spares_the_question_and_no_store_keeps_nothing() {
     run(|| async {
         let fresh = Server::new(&[("cache-control", "max-age=60")], sound(800, 7));
-        let f = fixture(Voice::default(), Some(fresh.clone()), ClipsConfig::default());
+        let f = fixture(
+            Voice::default(),
+            Some(fresh.clone()),
+            ClipsConfig::default(),
+        );
         play(&f, "http://h/a.wav").await.unwrap();
         play(&f, "http://h/a.wav").await.unwrap();
         assert_eq!(fresh.count(), 1);
 
-        let never = Server::new(&[("cache-control", "no-store"), ("etag", "\"v\"")], sound(800, 7));
-        let f = fixture(Voice::default(), Some(never.clone()), ClipsConfig::default());
+        let never = Server::new(
+            &[("cache-control", "no-store"), ("etag", "\"v\"")],
+            sound(800, 7),
+        );
+        let f = fixture(
+            Voice::default(),
+            Some(never.clone()),
+            ClipsConfig::default(),
+        );
         play(&f, "http://h/a.wav").await.unwrap();
         *never.body.lock().unwrap() = sound(1600, 9);
-        assert_eq!(play(&f, "http://h/a.wav").await.unwrap().duration().as_millis(), 200);
+        assert_eq!(
+            play(&f, "http://h/a.wav")
+                .await
+                .unwrap()
+                .duration()
+                .as_millis(),
+            200
+        );
         assert_eq!(never.confirmed.load(Ordering::SeqCst), 0);
     });
 }
@@ -337,7 +400,11 @@ fn max_age_spares_the_question_and_no_store_keeps_nothing() {
 fn simultaneous_requests_fetch_once() {
     run(|| async {
         let server = Server::new(&[], sound(800, 7));
-        let f = fixture(Voice::default(), Some(server.clone()), ClipsConfig::default());
+        let f = fixture(
+            Voice::default(),
+            Some(server.clone()),
+            ClipsConfig::default(),
+        );
         let both = tokio::join!(
             play(&f, "http://h/a.wav"),
             play(&f, "http://h/a.wav"),
@@ -363,7 +430,9 @@ fn what_cannot_be_played_says_why() {
             ..Arc::into_inner(Server::new(&[], Bytes::new())).unwrap()
         });
         let f = fixture(Voice::default(), Some(missing), ClipsConfig::default());
-        let error = play(&f, "http://user:secret@h/a.wav?token=1").await.unwrap_err();
+        let error = play(&f, "http://user:secret@h/a.wav?token=1")
+            .await
+            .unwrap_err();
         assert_eq!(error.to_string(), "http://h/a.wav answered HTTP 404");
 
         let large = Server::new(&[], sound(8000, 7));
@@ -456,17 +525,24 @@ fn media_documents_are_files_or_texts() {
             "empty": {"name": "b", "media_source": "upload"},
             "spoken": {"media_source": "tts", "tts": {"text": "Hello to everybody.", "voice": "male/de-DE"}},
         }));
-        f.files.put(&account.id, "upload", sound(4000, 5)).await.unwrap();
+        f.files
+            .put(&account.id, "upload", sound(4000, 5))
+            .await
+            .unwrap();
         let Ok(Audio::Clip(clip)) = f.clips.resolve(&account, "upload", "en-us").await else {
             panic!()
         };
         assert_eq!(clip.duration().as_millis(), 500);
-        let Ok(Audio::Speech(speaking)) = f.clips.resolve(&account, "/acc/spoken", "en-us").await else {
+        let Ok(Audio::Speech(speaking)) = f.clips.resolve(&account, "/acc/spoken", "en-us").await
+        else {
             panic!()
         };
         assert_eq!(all(speaking).await.len(), 1);
         let said = f.voice.said.lock().unwrap()[0].clone();
-        assert_eq!((said.voice.as_str(), said.language.as_str()), ("male", "de-de"));
+        assert_eq!(
+            (said.voice.as_str(), said.language.as_str()),
+            ("male", "de-de")
+        );
         for id in ["empty", "nothing"] {
             assert!(
                 matches!(
@@ -491,7 +567,11 @@ fn prompts_are_spoken_unless_the_account_has_its_own() {
         assert_eq!(f.voice.said.lock().unwrap()[0].language, "de-at");
         assert!(f.clips.prompt(&plain, "vm-goodbye", "xx").await.is_ok());
         assert_eq!(f.voice.said.lock().unwrap()[1].language, "en-us");
-        let unknown = f.clips.prompt(&plain, "no-such-prompt", "en-us").await.unwrap_err();
+        let unknown = f
+            .clips
+            .prompt(&plain, "no-such-prompt", "en-us")
+            .await
+            .unwrap_err();
         assert_eq!(
             unknown,
             ClipError::Prompt {
@@ -511,7 +591,10 @@ fn prompts_are_spoken_unless_the_account_has_its_own() {
             "en-us%2Fvm-goodbye",
         ] {
             assert!(
-                matches!(f.clips.resolve(&own, reference, "en-us").await, Ok(Audio::Clip(_))),
+                matches!(
+                    f.clips.resolve(&own, reference, "en-us").await,
+                    Ok(Audio::Clip(_))
+                ),
                 "{reference}"
             );
         }

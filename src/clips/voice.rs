@@ -36,7 +36,10 @@ impl Speaking {
     pub(super) fn new(inner: Arc<Inner>, text: &str, voice: &str, language: &str) -> Self {
         let rest: VecDeque<String> = sentences(text).into();
         let silent = rest.is_empty();
-        let (voice, language) = (voice.to_owned(), language.replace('_', "-").to_ascii_lowercase());
+        let (voice, language) = (
+            voice.to_owned(),
+            language.replace('_', "-").to_ascii_lowercase(),
+        );
         let mut speaking = Self {
             inner,
             voice,
@@ -181,7 +184,12 @@ fn speech_clip(input: Input) -> Result<Arc<Clip>, ClipError> {
 
 fn key(fingerprint: &str, utterance: &Utterance) -> String {
     let mut hash = Sha256::new();
-    for part in [fingerprint, &utterance.voice, &utterance.language, &utterance.text] {
+    for part in [
+        fingerprint,
+        &utterance.voice,
+        &utterance.language,
+        &utterance.text,
+    ] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }

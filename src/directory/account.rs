@@ -110,11 +110,16 @@ impl Account {
     pub fn of(id: &str, documents: impl IntoIterator<Item = (Kind, String, Value)>) -> Account {
         let id: Arc<str> = id.into();
         let mut all = Documents::new();
-        all.entry(Kind::Account)
-            .or_default()
-            .insert(id.to_string(), Arc::new(Value::Object(serde_json::Map::new())));
+        all.entry(Kind::Account).or_default().insert(
+            id.to_string(),
+            Arc::new(Value::Object(serde_json::Map::new())),
+        );
         for (kind, own, doc) in documents {
-            let own = if kind == Kind::Account { id.to_string() } else { own };
+            let own = if kind == Kind::Account {
+                id.to_string()
+            } else {
+                own
+            };
             all.entry(kind).or_default().insert(own, Arc::new(doc));
         }
         let doc = all
@@ -127,12 +132,21 @@ impl Account {
 
     /// Reads an account from its documents. `None` without an account document. An index of `previous` is used again
     /// when nothing it depends on has changed.
-    pub(super) fn read(id: &Arc<str>, documents: &Documents, previous: Option<&Account>) -> Option<Account> {
+    pub(super) fn read(
+        id: &Arc<str>,
+        documents: &Documents,
+        previous: Option<&Account>,
+    ) -> Option<Account> {
         let doc = Arc::clone(documents.get(&Kind::Account)?.get(&**id)?);
         Some(Self::with_document(id, doc, documents, previous))
     }
 
-    fn with_document(id: &Arc<str>, doc: Arc<Value>, documents: &Documents, previous: Option<&Account>) -> Account {
+    fn with_document(
+        id: &Arc<str>,
+        doc: Arc<Value>,
+        documents: &Documents,
+        previous: Option<&Account>,
+    ) -> Account {
         let of = |kind: Kind| documents.get(&kind).cloned().unwrap_or_default();
         let enabled = is_enabled(&doc);
         let users: BTreeMap<_, _> = of(Kind::User)
@@ -158,7 +172,8 @@ impl Account {
             }
         }
         let callflows = of(Kind::Callflow);
-        let same = previous.filter(|p| Arc::ptr_eq(&p.doc, &doc) && same_documents(&p.callflows, &callflows));
+        let same = previous
+            .filter(|p| Arc::ptr_eq(&p.doc, &doc) && same_documents(&p.callflows, &callflows));
         let numbers = same.map_or_else(
             || {
                 Arc::new(NumberIndex::build(
@@ -171,7 +186,10 @@ impl Account {
         Account {
             id: Arc::clone(id),
             name: text(&doc, "/name").unwrap_or_default(),
-            realm: text(&doc, "/realm").unwrap_or_default().to_lowercase().into(),
+            realm: text(&doc, "/realm")
+                .unwrap_or_default()
+                .to_lowercase()
+                .into(),
             enabled,
             devices,
             users,
@@ -207,7 +225,11 @@ impl Account {
         }
         match kind {
             Kind::Account => vec![(&self.id, &self.doc)],
-            Kind::User => self.users.iter().map(|(id, user)| (id.as_str(), &user.doc)).collect(),
+            Kind::User => self
+                .users
+                .iter()
+                .map(|(id, user)| (id.as_str(), &user.doc))
+                .collect(),
             Kind::Device => self
                 .devices
                 .iter()
@@ -223,7 +245,10 @@ impl Account {
 
     /// The realms devices of this account authenticate in, lower case: its own, and each device's.
     pub(super) fn realms(&self) -> BTreeSet<&str> {
-        let devices = self.devices.values().filter_map(|device| device.realm.as_deref());
+        let devices = self
+            .devices
+            .values()
+            .filter_map(|device| device.realm.as_deref());
         devices
             .chain([&*self.realm])
             .filter(|realm| !realm.is_empty())
@@ -241,7 +266,9 @@ impl Device {
             username: text(&doc, "/sip/username"),
             password: Secret::new(text(&doc, "/sip/password").unwrap_or_default()),
             realm: text(&doc, "/sip/realm").map(|realm| realm.to_lowercase()),
-            ip: text(&doc, "/sip/ip").filter(|_| by_address).and_then(|ip| network(&ip)),
+            ip: text(&doc, "/sip/ip")
+                .filter(|_| by_address)
+                .and_then(|ip| network(&ip)),
             enabled: is_enabled(&doc),
             doc,
         }
@@ -311,5 +338,8 @@ fn is_enabled(doc: &Value) -> bool {
 }
 
 fn same_documents(a: &BTreeMap<String, Arc<Value>>, b: &BTreeMap<String, Arc<Value>>) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|((x, a), (y, b))| x == y && Arc::ptr_eq(a, b))
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|((x, a), (y, b))| x == y && Arc::ptr_eq(a, b))
 }

@@ -94,7 +94,10 @@ impl Directory {
             })?;
             if !private::is_deleted(&doc) {
                 let of_account = documents.entry(account.as_str().into()).or_default();
-                of_account.entry(kind).or_default().insert(id.clone(), Arc::new(doc));
+                of_account
+                    .entry(kind)
+                    .or_default()
+                    .insert(id.clone(), Arc::new(doc));
             }
         }
         let all: Vec<Arc<str>> = documents.keys().cloned().collect();
@@ -128,7 +131,11 @@ impl Directory {
     }
 
     /// The enabled device that authenticates as `username` in `realm` (case ignored in both), and its password.
-    pub fn secret(&self, realm: &str, username: &str) -> Option<(Arc<Account>, Arc<Device>, Secret)> {
+    pub fn secret(
+        &self,
+        realm: &str,
+        username: &str,
+    ) -> Option<(Arc<Account>, Arc<Device>, Secret)> {
         let (account, device) = self.now().by_credentials(realm, username)?;
         let secret = device.password.clone();
         Some((account, device, secret))
@@ -161,7 +168,12 @@ impl Directory {
     ///
     /// # Errors
     /// When the disk fails.
-    pub async fn put_media_bytes(&self, account: &str, id: &str, bytes: Bytes) -> Result<(), StoreError> {
+    pub async fn put_media_bytes(
+        &self,
+        account: &str,
+        id: &str,
+        bytes: Bytes,
+    ) -> Result<(), StoreError> {
         self.0.files.put(account, id, bytes).await
     }
 
@@ -178,7 +190,13 @@ impl Directory {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn put(&self, kind: Kind, account: &str, id: &str, doc: Value) -> Result<Arc<Value>, StoreError> {
+    pub async fn put(
+        &self,
+        kind: Kind,
+        account: &str,
+        id: &str,
+        doc: Value,
+    ) -> Result<Arc<Value>, StoreError> {
         let change = Change {
             kind,
             account: account.to_owned(),
@@ -186,7 +204,11 @@ impl Directory {
             doc: Some(doc),
         };
         let written = self.write(vec![change], Batch::new()).await?;
-        written.into_iter().next().flatten().ok_or(StoreError::Closed)
+        written
+            .into_iter()
+            .next()
+            .flatten()
+            .ok_or(StoreError::Closed)
     }
 
     /// Marks a document deleted. `None` when there was none, else the document with the mark. Deleting the account's
@@ -194,7 +216,12 @@ impl Directory {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delete(&self, kind: Kind, account: &str, id: &str) -> Result<Option<Arc<Value>>, StoreError> {
+    pub async fn delete(
+        &self,
+        kind: Kind,
+        account: &str,
+        id: &str,
+    ) -> Result<Option<Arc<Value>>, StoreError> {
         let change = Change {
             kind,
             account: account.to_owned(),
@@ -214,14 +241,24 @@ impl Directory {
     ///
     /// # Errors
     /// When the store fails; then nothing has changed.
-    pub async fn write(&self, changes: Vec<Change>, batch: Batch) -> Result<Vec<Option<Arc<Value>>>, StoreError> {
+    pub async fn write(
+        &self,
+        changes: Vec<Change>,
+        batch: Batch,
+    ) -> Result<Vec<Option<Arc<Value>>>, StoreError> {
         let own = self.clone();
         // A caller that stops waiting must not leave memory behind what is durable.
-        let work = task::spawn("directory-write", async move { own.write_whole(changes, batch).await });
+        let work = task::spawn("directory-write", async move {
+            own.write_whole(changes, batch).await
+        });
         work.await.ok().flatten().unwrap_or(Err(StoreError::Closed))
     }
 
-    async fn write_whole(&self, changes: Vec<Change>, mut batch: Batch) -> Result<Vec<Option<Arc<Value>>>, StoreError> {
+    async fn write_whole(
+        &self,
+        changes: Vec<Change>,
+        mut batch: Batch,
+    ) -> Result<Vec<Option<Arc<Value>>>, StoreError> {
         let mut documents = self.0.documents.lock().await;
         let at = clock::unix_now();
         let mut written = Vec::with_capacity(changes.len());

@@ -56,7 +56,10 @@ struct Pattern {
 impl NumberIndex {
     /// Reads `numbers` and `patterns` of the callflows (id and document, in the order they should win) and
     /// `dial_plan` of the account document.
-    pub fn build<'a>(account: &Value, callflows: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Self {
+    pub fn build<'a>(
+        account: &Value,
+        callflows: impl IntoIterator<Item = (&'a str, &'a Value)>,
+    ) -> Self {
         let mut index = Self::default();
         for (id, document) in callflows {
             let id: Arc<str> = Arc::from(id);
@@ -64,7 +67,10 @@ impl NumberIndex {
                 if number == NO_MATCH {
                     index.no_match.insert(Arc::clone(&id));
                 }
-                index.exact.entry(number.into()).or_insert_with(|| Arc::clone(&id));
+                index
+                    .exact
+                    .entry(number.into())
+                    .or_insert_with(|| Arc::clone(&id));
             }
             for pattern in strings(document, "patterns") {
                 match compile(pattern) {
@@ -111,7 +117,9 @@ impl NumberIndex {
 
     /// The callflow listing exactly `dialled`, as a hit.
     pub fn find_exact(&self, dialled: &str) -> Option<Hit> {
-        self.exact.get(dialled).map(|id| self.hit(id, None, BTreeMap::new()))
+        self.exact
+            .get(dialled)
+            .map(|id| self.hit(id, None, BTreeMap::new()))
     }
 
     /// The callflow whose pattern compares longest on `dialled`; on equal length the first tested stays.
@@ -132,7 +140,8 @@ impl NumberIndex {
 
     /// The callflow for `dialled` by number, else by pattern, without the fall-back to `no_match`.
     pub fn find(&self, dialled: &str) -> Option<Hit> {
-        self.find_exact(dialled).or_else(|| self.find_pattern(dialled))
+        self.find_exact(dialled)
+            .or_else(|| self.find_pattern(dialled))
     }
 
     /// The account's `no_match` callflow, for a string that is all digits after one leading `+`; so feature codes
@@ -142,10 +151,17 @@ impl NumberIndex {
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        self.exact.get(NO_MATCH).map(|id| self.hit(id, None, BTreeMap::new()))
+        self.exact
+            .get(NO_MATCH)
+            .map(|id| self.hit(id, None, BTreeMap::new()))
     }
 
-    fn hit(&self, id: &Arc<str>, capture_group: Option<String>, capture_groups: BTreeMap<String, String>) -> Hit {
+    fn hit(
+        &self,
+        id: &Arc<str>,
+        capture_group: Option<String>,
+        capture_groups: BTreeMap<String, String>,
+    ) -> Hit {
         Hit {
             callflow: Arc::clone(id),
             capture_group,
@@ -180,7 +196,12 @@ impl DialPlan {
             if pattern == "system" || !rule.is_object() {
                 continue;
             }
-            let part = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let part = |key: &str| {
+                rule.get(key)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             match compile(pattern) {
                 Ok(regex) => plan.rules.push(Rule {
                     regex,
@@ -304,7 +325,10 @@ mod tests {
 
     #[test]
     fn the_first_of_two_callflows_with_one_number_wins() {
-        let index = index(&[("a", json!({"numbers": ["1"]})), ("b", json!({"numbers": ["1"]}))]);
+        let index = index(&[
+            ("a", json!({"numbers": ["1"]})),
+            ("b", json!({"numbers": ["1"]})),
+        ]);
         assert_eq!(index.find("1").unwrap().callflow.as_ref(), "a");
         assert_eq!(index.owner_of_number("1").unwrap().as_ref(), "a");
     }
@@ -312,7 +336,10 @@ mod tests {
     #[test]
     fn without_groups_the_whole_match_is_the_capture() {
         let index = index(&[("p", json!({"patterns": ["^\\*98\\d*$"]}))]);
-        assert_eq!(index.find("*98123").unwrap().capture_group.as_deref(), Some("*98123"));
+        assert_eq!(
+            index.find("*98123").unwrap().capture_group.as_deref(),
+            Some("*98123")
+        );
     }
 
     #[test]
@@ -339,12 +366,18 @@ mod tests {
 
     #[test]
     fn named_groups_are_kept_and_empty_ones_dropped() {
-        let index = index(&[("p", json!({"patterns": ["^(?<area>\\d{3})(?<rest>\\d+)(?<tail>x?)$"]}))]);
+        let index = index(&[(
+            "p",
+            json!({"patterns": ["^(?<area>\\d{3})(?<rest>\\d+)(?<tail>x?)$"]}),
+        )]);
         let hit = index.find("4155550").unwrap();
         assert_eq!(hit.capture_group.as_deref(), Some("5550"));
         assert_eq!(
             hit.capture_groups,
-            BTreeMap::from([("area".into(), "415".into()), ("rest".into(), "5550".into())])
+            BTreeMap::from([
+                ("area".into(), "415".into()),
+                ("rest".into(), "5550".into())
+            ])
         );
     }
 
@@ -352,13 +385,19 @@ mod tests {
     fn a_group_that_matched_nothing_sets_no_capture() {
         let index = index(&[("p", json!({"patterns": ["^\\*97(\\d+)?$"]}))]);
         assert_eq!(index.find("*97").unwrap().capture_group, None);
-        assert_eq!(index.find("*9755").unwrap().capture_group.as_deref(), Some("55"));
+        assert_eq!(
+            index.find("*9755").unwrap().capture_group.as_deref(),
+            Some("55")
+        );
     }
 
     #[test]
     fn patterns_search_anywhere_unless_anchored() {
         let index = index(&[("p", json!({"patterns": ["55"]}))]);
-        assert_eq!(index.find("1559").unwrap().capture_group.as_deref(), Some("55"));
+        assert_eq!(
+            index.find("1559").unwrap().capture_group.as_deref(),
+            Some("55")
+        );
     }
 
     #[test]
@@ -386,7 +425,10 @@ mod tests {
 
     #[test]
     fn a_callflow_listing_no_match_counts_as_one_however_found() {
-        let index = index(&[("nm", json!({"numbers": ["no_match", "123"], "patterns": ["^9"]}))]);
+        let index = index(&[(
+            "nm",
+            json!({"numbers": ["no_match", "123"], "patterns": ["^9"]}),
+        )]);
         assert!(index.find("123").unwrap().no_match);
         assert!(index.find("9").unwrap().no_match);
     }
@@ -396,7 +438,10 @@ mod tests {
         let account = json!({"dial_plan": {
             "^0(\\d+)$|^9(\\d+)$": {"prefix": "+49", "suffix": "x"}, "^\\d{3}$": {"prefix": "7"}, "(": {}, "system": []}});
         let index = NumberIndex::build(&account, []);
-        assert_eq!(index.dial_plan().apply("030123").as_deref(), Some("+4930123x"));
+        assert_eq!(
+            index.dial_plan().apply("030123").as_deref(),
+            Some("+4930123x")
+        );
         assert_eq!(index.dial_plan().apply("930").as_deref(), Some("+4930x"));
         assert_eq!(index.dial_plan().apply("555").as_deref(), Some("7555"));
         assert_eq!(index.dial_plan().apply("1"), None);

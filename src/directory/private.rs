@@ -55,7 +55,13 @@ pub fn is_deleted(doc: &Value) -> bool {
 }
 
 /// `doc` as it is stored: private keys of `old` that `doc` does not set are taken over, times and revision are new.
-pub(super) fn stamped(doc: Value, old: Option<&Value>, kind: Kind, account: &str, at: UnixMicros) -> Value {
+pub(super) fn stamped(
+    doc: Value,
+    old: Option<&Value>,
+    kind: Kind,
+    account: &str,
+    at: UnixMicros,
+) -> Value {
     let mut new = match doc {
         Value::Object(map) => map,
         other => Map::from_iter([("value".to_owned(), other)]),

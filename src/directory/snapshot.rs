@@ -24,11 +24,18 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     /// The same accounts with those of `changed` read again from their documents.
-    pub(super) fn with(&self, documents: &BTreeMap<Arc<str>, Documents>, changed: &[Arc<str>]) -> Snapshot {
+    pub(super) fn with(
+        &self,
+        documents: &BTreeMap<Arc<str>, Documents>,
+        changed: &[Arc<str>],
+    ) -> Snapshot {
         let mut accounts = self.accounts.clone();
         for id in changed {
             let previous = self.accounts.get(id).map(Arc::as_ref);
-            match documents.get(id).and_then(|docs| Account::read(id, docs, previous)) {
+            match documents
+                .get(id)
+                .and_then(|docs| Account::read(id, docs, previous))
+            {
                 Some(account) => {
                     accounts.insert(Arc::clone(id), Arc::new(account));
                 }
@@ -71,7 +78,9 @@ impl Snapshot {
     }
 
     pub(super) fn by_realm(&self, realm: &str) -> Option<Arc<Account>> {
-        self.accounts.get(self.by_realm.get(&realm.to_lowercase())?).cloned()
+        self.accounts
+            .get(self.by_realm.get(&realm.to_lowercase())?)
+            .cloned()
     }
 
     pub(super) fn by_source(&self, source: IpAddr) -> Option<(Arc<Account>, String)> {
@@ -79,14 +88,21 @@ impl Snapshot {
         let (account, device) = match self.by_address.get(&source) {
             Some((account, device)) => (account, device),
             None => {
-                let found = self.by_network.iter().find(|(net, ..)| net.contains(&source))?;
+                let found = self
+                    .by_network
+                    .iter()
+                    .find(|(net, ..)| net.contains(&source))?;
                 (&found.1, &found.2)
             }
         };
         Some((Arc::clone(self.accounts.get(account)?), device.clone()))
     }
 
-    pub(super) fn by_credentials(&self, realm: &str, username: &str) -> Option<(Arc<Account>, Arc<Device>)> {
+    pub(super) fn by_credentials(
+        &self,
+        realm: &str,
+        username: &str,
+    ) -> Option<(Arc<Account>, Arc<Device>)> {
         let realm = realm.to_lowercase();
         let username = username.to_lowercase();
         let accounts = self.by_device_realm.get(&realm)?;

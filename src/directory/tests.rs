@@ -18,11 +18,21 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 async fn directory() -> Directory {
     let directory = Directory::load(Store::memory()).await.unwrap();
     directory
-        .put(Kind::Account, A, A, json!({"name": "Acme", "realm": "Acme.Test"}))
+        .put(
+            Kind::Account,
+            A,
+            A,
+            json!({"name": "Acme", "realm": "Acme.Test"}),
+        )
         .await
         .unwrap();
     directory
-        .put(Kind::Account, B, B, json!({"name": "Other", "realm": "other.test"}))
+        .put(
+            Kind::Account,
+            B,
+            B,
+            json!({"name": "Other", "realm": "other.test"}),
+        )
         .await
         .unwrap();
     directory
@@ -34,14 +44,27 @@ fn what_was_written_is_there_after_loading_again() {
         let store = Store::memory();
         let first = Directory::load(store.clone()).await.unwrap();
         first
-            .put(Kind::Account, A, A, json!({"name": "Acme", "realm": "acme.test"}))
+            .put(
+                Kind::Account,
+                A,
+                A,
+                json!({"name": "Acme", "realm": "acme.test"}),
+            )
             .await
             .unwrap();
         first
-            .put(Kind::Callflow, A, "f1", json!({"numbers": ["2030"], "flow": {}}))
+            .put(
+                Kind::Callflow,
+                A,
+                "f1",
+                json!({"numbers": ["2030"], "flow": {}}),
+            )
             .await
             .unwrap();
-        first.put(Kind::Menu, A, "m1", json!({"name": "menu"})).await.unwrap();
+        first
+            .put(Kind::Menu, A, "m1", json!({"name": "menu"}))
+            .await
+            .unwrap();
         first.delete(Kind::Menu, A, "m1").await.unwrap();
         let again = Directory::load(store).await.unwrap();
         let account = again.account(A).unwrap();
@@ -68,18 +91,30 @@ fn a_device_authenticates_only_in_its_realm_and_while_enabled() {
     run(async {
         let directory = directory().await;
         let device = json!({"name": "desk", "sip": {"username": "Phone1", "password": "secret1"}});
-        directory.put(Kind::Device, A, "d1", device.clone()).await.unwrap();
+        directory
+            .put(Kind::Device, A, "d1", device.clone())
+            .await
+            .unwrap();
         let mut elsewhere = device.clone();
         elsewhere["sip"]["realm"] = json!("Special.Test");
         elsewhere["sip"]["password"] = json!("secret2");
-        directory.put(Kind::Device, A, "d2", elsewhere).await.unwrap();
+        directory
+            .put(Kind::Device, A, "d2", elsewhere)
+            .await
+            .unwrap();
         let found = |realm: &str, name: &str| {
             directory
                 .secret(realm, name)
                 .map(|(_, d, s)| (d.id.clone(), s.reveal().to_owned()))
         };
-        assert_eq!(found("acme.test", "phone1"), Some(("d1".into(), "secret1".into())));
-        assert_eq!(found("special.test", "PHONE1"), Some(("d2".into(), "secret2".into())));
+        assert_eq!(
+            found("acme.test", "phone1"),
+            Some(("d1".into(), "secret1".into()))
+        );
+        assert_eq!(
+            found("special.test", "PHONE1"),
+            Some(("d2".into(), "secret2".into()))
+        );
         assert_eq!(found("other.test", "phone1"), None);
         assert_eq!(found("acme.test", "phone2"), None);
         let mut off = device;
@@ -95,7 +130,12 @@ fn a_disabled_owner_or_account_disables_the_device() {
         let directory = directory().await;
         let device = json!({"owner_id": "u1", "sip": {"username": "p", "password": "secret1"}});
         directory
-            .put(Kind::User, A, "u1", json!({"username": "Bob", "enabled": false}))
+            .put(
+                Kind::User,
+                A,
+                "u1",
+                json!({"username": "Bob", "enabled": false}),
+            )
             .await
             .unwrap();
         directory.put(Kind::Device, A, "d1", device).await.unwrap();
@@ -124,13 +164,21 @@ fn the_narrowest_address_wins_and_mapped_addresses_count() {
             .put(Kind::Device, B, "narrow", device("10.1.0.0/16"))
             .await
             .unwrap();
-        directory.put(Kind::Device, B, "one", device("10.1.2.3")).await.unwrap();
+        directory
+            .put(Kind::Device, B, "one", device("10.1.2.3"))
+            .await
+            .unwrap();
         directory
             .put(Kind::Device, B, "six", device("2001:db8::/32"))
             .await
             .unwrap();
         directory
-            .put(Kind::Device, B, "not by address", json!({"sip": {"ip": "192.0.2.1"}}))
+            .put(
+                Kind::Device,
+                B,
+                "not by address",
+                json!({"sip": {"ip": "192.0.2.1"}}),
+            )
             .await
             .unwrap();
         let found = |ip: &str| {
@@ -178,8 +226,14 @@ fn private_keys_survive_a_replacement_and_revisions_count() {
             .unwrap();
         assert_eq!(two[private::MD5_AUTH], "abc");
         assert_eq!(one[private::CREATED], two[private::CREATED]);
-        assert!(private::revision(&one).starts_with("1-") && private::revision(&two).starts_with("2-"));
-        assert!(!private::public("u1", &two).keys().any(|key| key.starts_with("pvt_")));
+        assert!(
+            private::revision(&one).starts_with("1-") && private::revision(&two).starts_with("2-")
+        );
+        assert!(
+            !private::public("u1", &two)
+                .keys()
+                .any(|key| key.starts_with("pvt_"))
+        );
     });
 }
 
@@ -197,11 +251,21 @@ fn list_entries_come_from_documents_and_from_inside_the_list() {
             .await
             .unwrap();
         directory
-            .put(Kind::ListEntry, A, "e1", json!({"list_id": "l1", "number": "2"}))
+            .put(
+                Kind::ListEntry,
+                A,
+                "e1",
+                json!({"list_id": "l1", "number": "2"}),
+            )
             .await
             .unwrap();
         directory
-            .put(Kind::ListEntry, A, "e2", json!({"list_id": "l2", "number": "3"}))
+            .put(
+                Kind::ListEntry,
+                A,
+                "e2",
+                json!({"list_id": "l2", "number": "3"}),
+            )
             .await
             .unwrap();
         let account = directory.account(A).unwrap();
@@ -254,7 +318,10 @@ fn printing_an_account_shows_no_secret() {
             .await
             .unwrap();
         let account = directory.account(A).unwrap();
-        let text = format!("{account:?} {:?} {:?} {directory:?}", account.devices, account.users);
+        let text = format!(
+            "{account:?} {:?} {:?} {directory:?}",
+            account.devices, account.users
+        );
         assert!(!text.contains("canary"), "{text}");
     });
 }

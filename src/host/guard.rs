@@ -31,8 +31,9 @@ impl FromStr for Cidr {
         let net = text
             .parse::<IpNet>()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        net.map(|net| Self(net.trunc()))
-            .map_err(|_| NotCidr { text: text.to_owned() })
+        net.map(|net| Self(net.trunc())).map_err(|_| NotCidr {
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -272,13 +273,22 @@ impl Guard {
             return Err(refuse("the host is empty", ""));
         }
         check_port(&plain, port)?;
-        if rules.blocks.iter().any(|b| matches!(b, Block::Host(h) if *h == plain)) {
+        if rules
+            .blocks
+            .iter()
+            .any(|b| matches!(b, Block::Host(h) if *h == plain))
+        {
             return Err(refuse(
                 "it is on the block list",
                 &format!("`swivel unblock host {plain}`"),
             ));
         }
-        if rules.config.deny_hosts.iter().any(|h| plain_host(h) == plain) {
+        if rules
+            .config
+            .deny_hosts
+            .iter()
+            .any(|h| plain_host(h) == plain)
+        {
             return Err(refuse(
                 "it is in `[pivot] deny_hosts`",
                 "`[pivot] deny_hosts` without it",
@@ -368,10 +378,13 @@ impl Rules {
     }
 
     fn is_own(&self, address: IpAddr, port: u16) -> bool {
-        self.listeners.iter().filter(|l| l.port() == port).any(|listener| {
-            let own = canonical(listener.ip());
-            own == address || (own.is_unspecified() && is_local(address))
-        })
+        self.listeners
+            .iter()
+            .filter(|l| l.port() == port)
+            .any(|listener| {
+                let own = canonical(listener.ip());
+                own == address || (own.is_unspecified() && is_local(address))
+            })
     }
 }
 

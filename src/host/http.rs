@@ -315,11 +315,19 @@ impl HttpClient {
     ///
     /// # Errors
     /// As `send`, and when the file cannot be written; it then holds part of a body.
-    pub async fn download(&self, request: HttpRequest, file: File) -> Result<HttpResponse, HttpError> {
+    pub async fn download(
+        &self,
+        request: HttpRequest,
+        file: File,
+    ) -> Result<HttpResponse, HttpError> {
         self.run(request, Some(file)).await
     }
 
-    async fn run(&self, request: HttpRequest, file: Option<File>) -> Result<HttpResponse, HttpError> {
+    async fn run(
+        &self,
+        request: HttpRequest,
+        file: Option<File>,
+    ) -> Result<HttpResponse, HttpError> {
         let after = request.timeout;
         let (guard, transport) = (self.guard.clone(), self.transport.clone());
         let whole = async move {
@@ -343,7 +351,10 @@ impl std::fmt::Debug for HttpClient {
 
 /// Runs `work` on the io runtime; it is aborted when the returned future is dropped. `None` when it panicked or the
 /// runtime is gone.
-async fn on<T: Send + 'static>(io: &Handle, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+async fn on<T: Send + 'static>(
+    io: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
     struct Abort<T>(tokio::task::JoinHandle<T>);
     impl<T> Drop for Abort<T> {
         fn drop(&mut self) {
@@ -516,7 +527,8 @@ fn may_follow(name: &str, from: &Url, to: &Url, with_body: bool) -> bool {
     match name.as_str() {
         "authorization" | "cookie" => from.origin() == to.origin(),
         "content-type" => with_body,
-        "user-agent" | "accept" | "accept-encoding" | "if-none-match" | "if-modified-since" | "range" => true,
+        "user-agent" | "accept" | "accept-encoding" | "if-none-match" | "if-modified-since"
+        | "range" => true,
         _ => from.host() == to.host(),
     }
 }

@@ -8,7 +8,10 @@ use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 
 /// Starts a task on the current runtime. The owner aborts it by the handle, or lets it run to its end.
-#[expect(clippy::disallowed_methods, reason = "this is the supervised replacement")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the supervised replacement"
+)]
 pub fn spawn<F>(name: &'static str, future: F) -> JoinHandle<Option<F::Output>>
 where
     F: Future + Send + 'static,
@@ -18,7 +21,11 @@ where
 }
 
 /// Starts a task on a given runtime.
-pub fn spawn_on<F>(runtime: &tokio::runtime::Handle, name: &'static str, future: F) -> JoinHandle<Option<F::Output>>
+pub fn spawn_on<F>(
+    runtime: &tokio::runtime::Handle,
+    name: &'static str,
+    future: F,
+) -> JoinHandle<Option<F::Output>>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -36,7 +43,10 @@ where
 }
 
 /// Runs a blocking closure on the runtime's blocking pool. `None` when it panicked.
-pub async fn blocking<T: Send + 'static>(name: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub async fn blocking<T: Send + 'static>(
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => Some(value),
         Err(error) => {
@@ -57,20 +67,30 @@ pub fn thread<T: Send + 'static>(
     let label = name.to_owned();
     std::thread::Builder::new()
         .name(name.chars().take(15).collect())
-        .spawn(move || match std::panic::catch_unwind(AssertUnwindSafe(work)) {
-            Ok(value) => Some(value),
-            Err(panic) => {
-                tracing::error!(thread = label, panic = panic_text(panic.as_ref()), "thread panicked");
-                None
-            }
-        })
+        .spawn(
+            move || match std::panic::catch_unwind(AssertUnwindSafe(work)) {
+                Ok(value) => Some(value),
+                Err(panic) => {
+                    tracing::error!(
+                        thread = label,
+                        panic = panic_text(panic.as_ref()),
+                        "thread panicked"
+                    );
+                    None
+                }
+            },
+        )
 }
 
 async fn supervised<F: Future>(name: &'static str, future: F) -> Option<F::Output> {
     match AssertUnwindSafe(future).catch_unwind().await {
         Ok(value) => Some(value),
         Err(panic) => {
-            tracing::error!(task = name, panic = panic_text(panic.as_ref()), "task panicked");
+            tracing::error!(
+                task = name,
+                panic = panic_text(panic.as_ref()),
+                "task panicked"
+            );
             None
         }
     }
@@ -91,13 +111,22 @@ mod tests {
 
     #[test]
     fn a_panicking_task_ends_alone() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let ended = runtime.block_on(async { spawn("doomed", async { panic!("boom") }).await.unwrap() });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let ended =
+            runtime.block_on(async { spawn("doomed", async { panic!("boom") }).await.unwrap() });
         assert!(ended.is_none());
     }
 
     #[test]
     fn a_panicking_thread_is_joined_without_a_value() {
-        assert!(thread("doomed", || panic!("boom")).unwrap().join().unwrap().is_none());
+        assert!(
+            thread("doomed", || panic!("boom"))
+                .unwrap()
+                .join()
+                .unwrap()
+                .is_none()
+        );
     }
 }

@@ -56,7 +56,8 @@ pub struct Job {
 impl Job {
     /// The job after a failed attempt at `now`: due later, each time about twice as long.
     pub(super) fn postponed(mut self, now: UnixMicros, error: String) -> Job {
-        let doubled = FIRST_RETRY.saturating_mul(1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX));
+        let doubled =
+            FIRST_RETRY.saturating_mul(1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX));
         self.attempts = self.attempts.saturating_add(1);
         self.due = now.plus(doubled.min(LAST_RETRY));
         self.last_error = error;

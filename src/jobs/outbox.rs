@@ -94,7 +94,11 @@ impl Outbox {
     /// When the store fails.
     pub async fn pending(&self) -> Result<Vec<Job>, StoreError> {
         let range = KeyRange::prefix(keys::prefix(&["job"]));
-        let rows = self.0.store.scan(Table::Jobs, range, Direction::Forward, LOOK).await?;
+        let rows = self
+            .0
+            .store
+            .scan(Table::Jobs, range, Direction::Forward, LOOK)
+            .await?;
         let read = |value: Vec<u8>| {
             serde_json::from_slice(&value).map_err(|e| StoreError::Corrupt {
                 what: "job",
@@ -122,7 +126,9 @@ impl Outbox {
                         busy.insert(job.id.clone(), job.clone());
                         running.push(async move { (job, attempt.await) });
                     }
-                    next.map_or(IDLE, |due| due.since(now).clamp(Duration::from_millis(20), IDLE))
+                    next.map_or(IDLE, |due| {
+                        due.since(now).clamp(Duration::from_millis(20), IDLE)
+                    })
                 }
                 Err(error) => {
                     tracing::error!(%error, "the outbox cannot be read");
@@ -148,7 +154,9 @@ impl Outbox {
                 metrics::counter!("swivel_jobs_done_total").increment(1);
                 batch.delete(Table::Jobs, key_of(&job));
             }
-            Outcome::Retry(error) => store_job(&mut batch, &job.clone().postponed(clock::unix_now(), error)),
+            Outcome::Retry(error) => {
+                store_job(&mut batch, &job.clone().postponed(clock::unix_now(), error))
+            }
             Outcome::GiveUp(error) => {
                 metrics::counter!("swivel_jobs_given_up_total").increment(1);
                 tracing::warn!(
@@ -203,7 +211,11 @@ fn choose(jobs: Vec<Job>, busy: &BTreeMap<String, Job>, now: UnixMicros) -> Vec<
         // The first of a lane, due or not, holds back the rest of it.
         let first = !busy.contains_key(&job.id) && lanes.insert(job.lane.clone());
         let of_account = accounts.entry(job.account.clone()).or_default();
-        if first && job.due <= now && *of_account < PER_ACCOUNT && busy.len() + chosen.len() < AT_ONCE {
+        if first
+            && job.due <= now
+            && *of_account < PER_ACCOUNT
+            && busy.len() + chosen.len() < AT_ONCE
+        {
             *of_account += 1;
             chosen.push(job);
         }
@@ -278,7 +290,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lane_keeps_its_order_while_others_go_on() {
         let outbox = Outbox::new(Store::memory(), Rng::seeded(1));
-        store_jobs(&outbox, vec![job("a1", "a", 2), job("a2", "a", 0), job("b1", "b", 0)]).await;
+        store_jobs(
+            &outbox,
+            vec![job("a1", "a", 2), job("a2", "a", 0), job("b1", "b", 0)],
+        )
+        .await;
         let notebook = Arc::new(Notebook::default());
         run_until_empty(&outbox, notebook.clone()).await;
         let names: Vec<_> = notebook

@@ -103,7 +103,8 @@ impl Cdr {
 
     /// Creation to end, whole seconds, rounded as KAZOO shows them (down). Zero while the leg is up.
     pub fn duration_seconds(&self) -> u64 {
-        self.ended.map_or(0, |end| end.since(self.created).as_secs())
+        self.ended
+            .map_or(0, |end| end.since(self.created).as_secs())
     }
 
     /// Answer to end, whole seconds. Zero when it was never answered.
@@ -119,10 +120,9 @@ impl Cdr {
         if !self.interaction_id.is_empty() {
             return self.interaction_id.clone();
         }
-        let hash = self
-            .call_id
-            .bytes()
-            .fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        let hash = self.call_id.bytes().fold(0x811c_9dc5_u32, |h, b| {
+            (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
+        });
         format!("{}-{hash:08x}", self.created.gregorian())
     }
 
@@ -151,8 +151,14 @@ impl Cdr {
             ("other_leg_call_id", &self.other_leg_call_id),
             ("other_leg_direction", &self.other_leg_direction),
             ("other_leg_caller_id_name", &self.other_leg_caller_id_name),
-            ("other_leg_caller_id_number", &self.other_leg_caller_id_number),
-            ("other_leg_destination_number", &self.other_leg_destination_number),
+            (
+                "other_leg_caller_id_number",
+                &self.other_leg_caller_id_number,
+            ),
+            (
+                "other_leg_destination_number",
+                &self.other_leg_destination_number,
+            ),
             ("local_sdp", &self.local_sdp),
             ("remote_sdp", &self.remote_sdp),
             ("media_server", &self.media_server),
@@ -164,7 +170,10 @@ impl Cdr {
             }
         }
         if self.hangup_code != 0 {
-            doc.insert("hangup_code".into(), json!(format!("sip:{}", self.hangup_code)));
+            doc.insert(
+                "hangup_code".into(),
+                json!(format!("sip:{}", self.hangup_code)),
+            );
         }
         doc.insert("interaction_id".into(), json!(self.interaction()));
         doc.insert("channel_created_time".into(), json!(self.created.0));
@@ -179,9 +188,15 @@ impl Cdr {
             doc.insert("media_recordings".into(), json!(self.media_recordings));
         }
         if !self.media_stats.is_empty() {
-            doc.insert("media_stats".into(), Value::Object(self.media_stats.clone()));
+            doc.insert(
+                "media_stats".into(),
+                Value::Object(self.media_stats.clone()),
+            );
         }
-        doc.insert("custom_channel_vars".into(), Value::Object(self.channel_vars()));
+        doc.insert(
+            "custom_channel_vars".into(),
+            Value::Object(self.channel_vars()),
+        );
         if !self.custom_application_vars.is_empty() {
             doc.insert(
                 "custom_application_vars".into(),
@@ -199,7 +214,9 @@ impl Cdr {
 
     fn ringing_seconds(&self) -> u64 {
         let Some(rang) = self.ringing else { return 0 };
-        self.answered.or(self.ended).map_or(0, |end| end.since(rang).as_secs())
+        self.answered
+            .or(self.ended)
+            .map_or(0, |end| end.since(rang).as_secs())
     }
 
     fn channel_vars(&self) -> Map<String, Value> {

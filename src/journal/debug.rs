@@ -102,7 +102,13 @@ pub(super) struct Sequence(AtomicU32);
 pub(super) fn write(inner: &Inner, debug: &PivotDebug) {
     let number = inner.debug.0.fetch_add(1, Ordering::Relaxed);
     let time = keys::time(debug.at);
-    let key = keys::join(&["pivot", &debug.account, &debug.call_id, &time, &format!("{number:010}")]);
+    let key = keys::join(&[
+        "pivot",
+        &debug.account,
+        &debug.call_id,
+        &time,
+        &format!("{number:010}"),
+    ]);
     let mut doc = document(debug);
     doc.insert("node".into(), json!(inner.node));
     let id = hex::encode(Md5::digest(&key));
@@ -117,7 +123,13 @@ pub(super) fn write(inner: &Inner, debug: &PivotDebug) {
     );
     if debug.iteration == 1 {
         let entry = keys::join(&["pivot-list", &debug.account, &time, &debug.call_id]);
-        retention::put(&mut batch, retention::Log::Debug, debug.at, entry, Vec::new());
+        retention::put(
+            &mut batch,
+            retention::Log::Debug,
+            debug.at,
+            entry,
+            Vec::new(),
+        );
     }
     inner.store.submit(
         batch,
@@ -151,7 +163,11 @@ fn document(debug: &PivotDebug) -> Map<String, Value> {
             set("req_headers", headers_of(headers));
             set("req_body", json!(cut(body)));
         }
-        PivotDebugKind::Response { status, headers, body } => {
+        PivotDebugKind::Response {
+            status,
+            headers,
+            body,
+        } => {
             set("resp_status_code", json!(status.to_string()));
             set("resp_headers", headers_of(headers));
             set("resp_body", json!(cut(body)));
@@ -204,7 +220,9 @@ pub(super) async fn documents(
     month: Option<&str>,
 ) -> Result<Vec<Value>, StoreError> {
     let range = KeyRange::prefix(keys::prefix(&["pivot", account, call_id]));
-    let rows = store.scan(Table::Log, range, Direction::Forward, DOCUMENTS).await?;
+    let rows = store
+        .scan(Table::Log, range, Direction::Forward, DOCUMENTS)
+        .await?;
     let mut documents = Vec::with_capacity(rows.len());
     for (_, value) in rows {
         let doc: Value = serde_json::from_slice(&value).map_err(|e| StoreError::Corrupt {
@@ -222,12 +240,19 @@ pub(super) async fn documents(
     Ok(documents)
 }
 
-pub(super) async fn calls(inner: &Inner, account: &str, range: TimeRange) -> Result<Vec<DebugRow>, StoreError> {
+pub(super) async fn calls(
+    inner: &Inner,
+    account: &str,
+    range: TimeRange,
+) -> Result<Vec<DebugRow>, StoreError> {
     let (mut keys_left, direction) = range.keys("pivot-list", account);
     let mut seen = BTreeSet::new();
     let mut rows = Vec::new();
     while rows.len() < range.limit {
-        let found = inner.store.scan(Table::Log, keys_left.clone(), direction, STEP).await?;
+        let found = inner
+            .store
+            .scan(Table::Log, keys_left.clone(), direction, STEP)
+            .await?;
         let Some((last, _)) = found.last() else { break };
         let last = last.clone();
         let whole = found.len() < STEP;
@@ -239,7 +264,9 @@ pub(super) async fn calls(inner: &Inner, account: &str, range: TimeRange) -> Res
             // A call has an entry for each first request and response; the oldest stands for it.
             if rows.len() < range.limit && !seen.contains(call_id) {
                 let documents = documents(&inner.store, account, call_id, None).await?;
-                let first = documents.iter().find(|doc| doc.get("iteration") == Some(&json!(1)));
+                let first = documents
+                    .iter()
+                    .find(|doc| doc.get("iteration") == Some(&json!(1)));
                 if first_time(&inner.store, account, call_id).await?.as_ref() == Some(time) {
                     seen.insert(call_id.clone());
                     rows.push(DebugRow {
@@ -264,9 +291,16 @@ pub(super) async fn calls(inner: &Inner, account: &str, range: TimeRange) -> Res
 }
 
 /// The time part of the oldest document of a call with iteration 1, as in its key.
-async fn first_time(store: &Store, account: &str, call_id: &str) -> Result<Option<String>, StoreError> {
+async fn first_time(
+    store: &Store,
+    account: &str,
+    call_id: &str,
+) -> Result<Option<String>, StoreError> {
     let range = KeyRange::prefix(keys::prefix(&["pivot", account, call_id]));
-    for (key, value) in store.scan(Table::Log, range, Direction::Forward, DOCUMENTS).await? {
+    for (key, value) in store
+        .scan(Table::Log, range, Direction::Forward, DOCUMENTS)
+        .await?
+    {
         let doc: Value = serde_json::from_slice(&value).unwrap_or_default();
         if doc.get("iteration") == Some(&json!(1)) {
             return Ok(keys::parts(&key).into_iter().nth(3));
@@ -282,7 +316,11 @@ fn merged(first: Option<&Value>, documents: &[Value]) -> Map<String, Value> {
             row.insert(key.to_owned(), value.clone());
         }
     };
-    let firsts = || documents.iter().filter(|doc| doc.get("iteration") == Some(&json!(1)));
+    let firsts = || {
+        documents
+            .iter()
+            .filter(|doc| doc.get("iteration") == Some(&json!(1)))
+    };
     take("call_id", first, "call_id");
     take("debug_id", first, "debug_id");
     take("created", first, "created");
@@ -345,7 +383,10 @@ mod tests {
         journal.pivot_debug(request("a@x", 102, 2));
         journal.pivot_debug(request("b@x", 110, 1));
         journal.pivot_debug(request("a@x", 120, 1));
-        let rows = journal.debug_calls("acc", TimeRange::newest(9)).await.unwrap();
+        let rows = journal
+            .debug_calls("acc", TimeRange::newest(9))
+            .await
+            .unwrap();
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[0].row["call_id"], "b@x");
         assert!(!rows[0].row.contains_key("status_code"));
@@ -360,7 +401,10 @@ mod tests {
             limit: 1,
             ..TimeRange::newest(1)
         };
-        assert_eq!(journal.debug_calls("acc", all).await.unwrap()[0].row["call_id"], "a@x");
+        assert_eq!(
+            journal.debug_calls("acc", all).await.unwrap()[0].row["call_id"],
+            "a@x"
+        );
         assert!(
             journal
                 .debug_calls("other", TimeRange::newest(9))
@@ -426,7 +470,10 @@ mod tests {
             kind: broken,
             ..request("b", 2, 1)
         });
-        let rows = journal.debug_calls("acc", TimeRange::newest(9)).await.unwrap();
+        let rows = journal
+            .debug_calls("acc", TimeRange::newest(9))
+            .await
+            .unwrap();
         assert_eq!(rows[0].row["has_json_errors"], true);
         assert_eq!(rows[1].row["has_schema_errors"], true);
         assert_eq!(rows[1].row["has_json_errors"], false);
@@ -437,7 +484,10 @@ mod tests {
         let store = Store::memory();
         let journal = Journal::new(store.clone());
         journal.pivot_debug(request("a", 100, 1));
-        journal.tidy(UnixMicros::from_secs(100 + 31 * 86_400)).await.unwrap();
+        journal
+            .tidy(UnixMicros::from_secs(100 + 31 * 86_400))
+            .await
+            .unwrap();
         let left = store
             .scan(Table::Log, KeyRange::all(), Direction::Forward, 9)
             .await

@@ -241,7 +241,9 @@ impl Fact {
                 json!({"step": step, "url": url, "status": status, "took_ms": took_ms, "note": note}),
             ),
             Self::Digit { via, .. } => ("digit", json!({"digit": "*", "via": via})),
-            Self::Collected { count, why, .. } => ("collected", json!({"count": count, "why": why})),
+            Self::Collected { count, why, .. } => {
+                ("collected", json!({"count": count, "why": why}))
+            }
             Self::Note { text, .. } => ("note", json!({"text": text})),
             Self::Recorded { id, .. } => ("recorded", json!({"id": id})),
             Self::Ended {

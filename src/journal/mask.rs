@@ -8,7 +8,12 @@ use super::fact::Fact;
 pub const MASK: &str = "***";
 
 /// SIP headers whose value is a credential.
-const SIP_SECRETS: [&str; 4] = ["authorization", "proxy-authorization", "x-auth-token", "identity"];
+const SIP_SECRETS: [&str; 4] = [
+    "authorization",
+    "proxy-authorization",
+    "x-auth-token",
+    "identity",
+];
 /// SDP attributes that carry a key.
 const SDP_SECRETS: [&str; 2] = ["a=crypto:", "a=ice-pwd:"];
 /// Words in an HTTP header's name that make its value a secret.
@@ -22,7 +27,14 @@ const HTTP_WORDS: [&str; 7] = [
     "apikey",
 ];
 /// Query parameters that carry a secret.
-const QUERY_SECRETS: [&str; 6] = ["auth_token", "access_token", "token", "password", "secret", "api_key"];
+const QUERY_SECRETS: [&str; 6] = [
+    "auth_token",
+    "access_token",
+    "token",
+    "password",
+    "secret",
+    "api_key",
+];
 
 /// The fact without secrets.
 pub(super) fn fact(fact: Fact) -> Fact {
@@ -81,7 +93,11 @@ pub fn sip(message: &[u8]) -> Bytes {
         if in_head && hidden && line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) {
             continue;
         }
-        let shown = if in_head { head_line(text) } else { body_line(text) };
+        let shown = if in_head {
+            head_line(text)
+        } else {
+            body_line(text)
+        };
         hidden = shown.is_some();
         match shown {
             Some(kept) => {
@@ -124,13 +140,19 @@ fn head_line(line: &[u8]) -> Option<&[u8]> {
         return None;
     }
     // The scheme may be seen.
-    let spaces = value.get(1..)?.iter().take_while(|b| b.is_ascii_whitespace()).count();
+    let spaces = value
+        .get(1..)?
+        .iter()
+        .take_while(|b| b.is_ascii_whitespace())
+        .count();
     let scheme = value
         .get(1 + spaces..)?
         .iter()
         .take_while(|b| b.is_ascii_alphanumeric())
         .count();
-    let followed = value.get(1 + spaces + scheme).is_some_and(u8::is_ascii_whitespace);
+    let followed = value
+        .get(1 + spaces + scheme)
+        .is_some_and(u8::is_ascii_whitespace);
     let kept = if followed {
         colon + 2 + spaces + scheme
     } else {
@@ -177,7 +199,11 @@ pub fn url(text: &str) -> String {
     if url.password().is_some() {
         changed |= url.set_password(Some(MASK)).is_ok();
     }
-    let secret = |name: &str| QUERY_SECRETS.iter().any(|known| name.eq_ignore_ascii_case(known));
+    let secret = |name: &str| {
+        QUERY_SECRETS
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    };
     if url.query_pairs().any(|(name, _)| secret(&name)) {
         let query = url.query().unwrap_or_default();
         let shown: Vec<String> = query
@@ -221,16 +247,25 @@ mod tests {
         let sdp = masked(
             "INVITE x SIP/2.0\r\nl: 1\r\n\r\nv=0\r\na=crypto:1 AES inline:canary\r\na=ice-pwd:canary\r\nm=audio 1\r\n",
         );
-        assert!(!sdp.contains("canary") && sdp.contains("m=audio 1"), "{sdp}");
+        assert!(
+            !sdp.contains("canary") && sdp.contains("m=audio 1"),
+            "{sdp}"
+        );
         let info = masked("INFO x SIP/2.0\r\n\r\nSignal=7\r\nDuration=160\r\n");
-        assert!(info.contains("Signal=***") && info.contains("Duration=160"), "{info}");
+        assert!(
+            info.contains("Signal=***") && info.contains("Duration=160"),
+            "{info}"
+        );
         assert!(!masked("INFO x SIP/2.0\r\n\r\n7").ends_with('7'));
     }
 
     #[test]
     fn passwords_and_tokens_in_urls_are_masked() {
         assert_eq!(url("http://u:canary@h/p?a=1"), "http://u:***@h/p?a=1");
-        assert_eq!(url("http://h/p?a=1&auth_token=canary"), "http://h/p?a=1&auth_token=***");
+        assert_eq!(
+            url("http://h/p?a=1&auth_token=canary"),
+            "http://h/p?a=1&auth_token=***"
+        );
         assert_eq!(url("http://h/p?a=%20x"), "http://h/p?a=%20x");
         assert_eq!(url("not a url"), "not a url");
     }

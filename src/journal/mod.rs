@@ -132,7 +132,11 @@ impl Journal {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn cdrs(&self, account: &str, range: TimeRange) -> Result<Vec<records::Stored>, StoreError> {
+    pub async fn cdrs(
+        &self,
+        account: &str,
+        range: TimeRange,
+    ) -> Result<Vec<records::Stored>, StoreError> {
         records::list(&self.0.store, account, range).await
     }
 
@@ -156,7 +160,11 @@ impl Journal {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn debug_calls(&self, account: &str, range: TimeRange) -> Result<Vec<DebugRow>, StoreError> {
+    pub async fn debug_calls(
+        &self,
+        account: &str,
+        range: TimeRange,
+    ) -> Result<Vec<DebugRow>, StoreError> {
         debug::calls(&self.0, account, range).await
     }
 

@@ -116,9 +116,15 @@ pub(super) fn beat(inner: &Inner, now: UnixMicros) {
 
 pub(super) fn open(inner: &Inner, open: &OpenCall) -> oneshot::Receiver<()> {
     let (durable, told) = oneshot::channel();
-    let Some(value) = encode(&open.0) else { return told };
+    let Some(value) = encode(&open.0) else {
+        return told;
+    };
     let mut batch = Batch::new();
-    batch.put(Table::Cdr, open_key(&open.0.account, &open.0.call_id), value);
+    batch.put(
+        Table::Cdr,
+        open_key(&open.0.account, &open.0.call_id),
+        value,
+    );
     inner.records.note(&mut batch, clock::unix_now());
     let done = move |result: Result<(), StoreError>| {
         report(&result);
@@ -196,14 +202,19 @@ pub(super) async fn sweep(inner: &Inner) -> Result<usize, StoreError> {
     let mut swept = 0;
     loop {
         let range = KeyRange::prefix(keys::prefix(&["open"]));
-        let rows = inner.store.scan(Table::Cdr, range, Direction::Forward, STEP).await?;
+        let rows = inner
+            .store
+            .scan(Table::Cdr, range, Direction::Forward, STEP)
+            .await?;
         if rows.is_empty() {
             break;
         }
         let mut batch = Batch::new();
         for (key, value) in rows {
             match decode(&value) {
-                Ok(cdr) => swept += usize::from(end_by_restart(inner, &mut batch, cdr, alive).await?),
+                Ok(cdr) => {
+                    swept += usize::from(end_by_restart(inner, &mut batch, cdr, alive).await?)
+                }
                 Err(error) => tracing::error!(%error, "the record of an open call cannot be read"),
             }
             batch.delete(Table::Cdr, key);
@@ -231,18 +242,26 @@ async fn end_by_restart(
     if inner.store.get(Table::Cdr, &id).await?.is_some() {
         return Ok(false);
     }
-    let last_seen = cdr.answered.unwrap_or(cdr.created).max(alive.unwrap_or_default());
+    let last_seen = cdr
+        .answered
+        .unwrap_or(cdr.created)
+        .max(alive.unwrap_or_default());
     cdr.ended = Some(last_seen);
     cdr.hangup_cause = Cause::NORMAL_TEMPORARY_FAILURE.name.to_owned();
     cdr.disposition = "send_bye".to_owned();
-    cdr.custom_channel_vars.insert("hangup_note".into(), json!(SWEPT));
+    cdr.custom_channel_vars
+        .insert("hangup_note".into(), json!(SWEPT));
     if cdr.node.is_empty() {
         cdr.node.clone_from(&inner.node);
     }
     Ok(put(batch, &cdr))
 }
 
-pub(super) async fn list(store: &Store, account: &str, range: TimeRange) -> Result<Vec<Stored>, StoreError> {
+pub(super) async fn list(
+    store: &Store,
+    account: &str,
+    range: TimeRange,
+) -> Result<Vec<Stored>, StoreError> {
     let (keys, direction) = range.keys("cdr", account);
     let rows = store.scan(Table::Cdr, keys, direction, range.limit).await?;
     rows.into_iter()
@@ -256,7 +275,10 @@ pub(super) async fn list(store: &Store, account: &str, range: TimeRange) -> Resu
 }
 
 pub(super) async fn one(store: &Store, account: &str, id: &str) -> Result<Option<Cdr>, StoreError> {
-    let Some(key) = store.get(Table::Cdr, &keys::join(&["cdr-id", account, id])).await? else {
+    let Some(key) = store
+        .get(Table::Cdr, &keys::join(&["cdr-id", account, id]))
+        .await?
+    else {
         return Ok(None);
     };
     store
@@ -266,10 +288,17 @@ pub(super) async fn one(store: &Store, account: &str, id: &str) -> Result<Option
         .transpose()
 }
 
-pub(super) async fn legs(store: &Store, account: &str, interaction: &str) -> Result<Vec<Cdr>, StoreError> {
+pub(super) async fn legs(
+    store: &Store,
+    account: &str,
+    interaction: &str,
+) -> Result<Vec<Cdr>, StoreError> {
     let range = KeyRange::prefix(keys::prefix(&["interaction", account, interaction]));
     let mut legs = Vec::new();
-    for (_, key) in store.scan(Table::Cdr, range, Direction::Forward, STEP).await? {
+    for (_, key) in store
+        .scan(Table::Cdr, range, Direction::Forward, STEP)
+        .await?
+    {
         if let Some(value) = store.get(Table::Cdr, &key).await? {
             legs.push(decode(&value)?);
         }
@@ -288,7 +317,11 @@ pub(super) async fn remove_before(store: &Store, time: UnixMicros) -> Result<usi
             from: from.clone(),
             to: end.clone(),
         };
-        let Some((first, _)) = store.scan(Table::Cdr, rest, Direction::Forward, 1).await?.pop() else {
+        let Some((first, _)) = store
+            .scan(Table::Cdr, rest, Direction::Forward, 1)
+            .await?
+            .pop()
+        else {
             break;
         };
         let Some(account) = keys::parts(&first).into_iter().nth(1) else {
@@ -299,7 +332,9 @@ pub(super) async fn remove_before(store: &Store, time: UnixMicros) -> Result<usi
             keys::join(&["cdr", &account, &keys::time(time)]),
         );
         loop {
-            let rows = store.scan(Table::Cdr, old.clone(), Direction::Forward, STEP).await?;
+            let rows = store
+                .scan(Table::Cdr, old.clone(), Direction::Forward, STEP)
+                .await?;
             let mut batch = Batch::new();
             for (key, value) in &rows {
                 if let Ok(cdr) = decode(value) {
@@ -475,10 +510,16 @@ mod tests {
             start,
             limit,
         };
-        assert_eq!(ids(&journal, range(false, None, 9)).await, ["c5", "c4", "c3", "c2"]);
+        assert_eq!(
+            ids(&journal, range(false, None, 9)).await,
+            ["c5", "c4", "c3", "c2"]
+        );
         assert_eq!(ids(&journal, range(true, None, 2)).await, ["c2", "c3"]);
         for ascending in [true, false] {
-            let page = journal.cdrs("acc", range(ascending, None, 3)).await.unwrap();
+            let page = journal
+                .cdrs("acc", range(ascending, None, 3))
+                .await
+                .unwrap();
             let rest = ids(&journal, range(ascending, Some(page[2].key.clone()), 9)).await;
             assert_eq!(rest.len(), 2, "the page goes on at the row itself");
             assert_eq!(rest[0], page[2].cdr.call_id);
@@ -514,7 +555,12 @@ mod tests {
                 }));
             }
         }
-        assert_eq!(remove_before(&store, UnixMicros::from_secs(5_000)).await.unwrap(), 2);
+        assert_eq!(
+            remove_before(&store, UnixMicros::from_secs(5_000))
+                .await
+                .unwrap(),
+            2
+        );
         assert_eq!(ids(&journal, TimeRange::newest(9)).await, ["new"]);
         let left = store
             .scan(Table::Cdr, KeyRange::all(), Direction::Forward, 99)

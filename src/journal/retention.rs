@@ -65,9 +65,16 @@ pub(super) fn put(batch: &mut Batch, log: Log, at: UnixMicros, key: Vec<u8>, val
 }
 
 /// Removes what is too old, or too much. Returns how many rows went.
-pub(super) async fn prune(store: &Store, config: &RetentionConfig, now: UnixMicros) -> Result<usize, StoreError> {
+pub(super) async fn prune(
+    store: &Store,
+    config: &RetentionConfig,
+    now: UnixMicros,
+) -> Result<usize, StoreError> {
     let mut removed = 0;
-    for (log, days) in [(Log::Debug, config.debug_days), (Log::Trace, config.trace_days)] {
+    for (log, days) in [
+        (Log::Debug, config.debug_days),
+        (Log::Trace, config.trace_days),
+    ] {
         if days > 0 {
             removed += remove_before(store, log, cutoff(now, days)).await?;
         }
@@ -94,7 +101,9 @@ async fn remove_before(store: &Store, log: Log, time: UnixMicros) -> Result<usiz
     let mut removed = 0;
     loop {
         let range = KeyRange::between(from.clone(), to.clone());
-        let rows = store.scan(Table::Log, range, Direction::Forward, STEP).await?;
+        let rows = store
+            .scan(Table::Log, range, Direction::Forward, STEP)
+            .await?;
         let mut batch = Batch::new();
         for (entry, _) in &rows {
             if let Some(key) = key_of(entry, log) {
@@ -111,7 +120,11 @@ async fn remove_before(store: &Store, log: Log, time: UnixMicros) -> Result<usiz
 }
 
 /// The time from which on the rows of a log fit into `limit` bytes; `None` when all do.
-async fn oldest_within(store: &Store, log: Log, limit: u64) -> Result<Option<UnixMicros>, StoreError> {
+async fn oldest_within(
+    store: &Store,
+    log: Log,
+    limit: u64,
+) -> Result<Option<UnixMicros>, StoreError> {
     let from = keys::prefix(&["expiry", log.name()]);
     let mut to = KeyRange::prefix(from.clone()).to;
     let mut total = 0_u64;
@@ -120,7 +133,9 @@ async fn oldest_within(store: &Store, log: Log, limit: u64) -> Result<Option<Uni
             from: from.clone(),
             to: to.clone(),
         };
-        let rows = store.scan(Table::Log, range, Direction::Backward, STEP).await?;
+        let rows = store
+            .scan(Table::Log, range, Direction::Backward, STEP)
+            .await?;
         for (entry, size) in &rows {
             let size = std::str::from_utf8(size)
                 .ok()
@@ -184,11 +199,18 @@ mod tests {
         }
         store.write(batch).await.unwrap();
         let config = RetentionConfig::default();
-        let removed = prune(&store, &config, UnixMicros::from_secs(51 * DAY)).await.unwrap();
+        let removed = prune(&store, &config, UnixMicros::from_secs(51 * DAY))
+            .await
+            .unwrap();
         assert_eq!(removed, 4);
         assert_eq!(rows(&store).await, ["row debug 50", "row trace 50"]);
         let left = store
-            .scan(Table::Log, KeyRange::prefix("expiry"), Direction::Forward, 99)
+            .scan(
+                Table::Log,
+                KeyRange::prefix("expiry"),
+                Direction::Forward,
+                99,
+            )
             .await
             .unwrap();
         assert_eq!(left.len(), 2, "the index went with them");
@@ -214,7 +236,9 @@ mod tests {
             trace_days: 0,
             ..RetentionConfig::default()
         };
-        prune(&store, &config, UnixMicros::from_secs(11)).await.unwrap();
+        prune(&store, &config, UnixMicros::from_secs(11))
+            .await
+            .unwrap();
         assert_eq!(rows(&store).await, ["row 08", "row 09", "row 10"]);
     }
 }

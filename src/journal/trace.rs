@@ -77,7 +77,11 @@ impl Rings {
     /// Takes what is over at `now`.
     pub(super) fn settle(&mut self, now: UnixMicros) -> Vec<Finished> {
         let mut finished = Vec::new();
-        while self.ended.front().is_some_and(|(at, _)| now.since(*at) >= LINGER) {
+        while self
+            .ended
+            .front()
+            .is_some_and(|(at, _)| now.since(*at) >= LINGER)
+        {
             let Some((_, call_id)) = self.ended.pop_front() else {
                 break;
             };
@@ -91,7 +95,8 @@ impl Rings {
         }
         if now.since(self.last_idle_check) >= IDLE {
             self.last_idle_check = now;
-            self.calls.retain(|_, ring| ring.kept || now.since(ring.last) < IDLE);
+            self.calls
+                .retain(|_, ring| ring.kept || now.since(ring.last) < IDLE);
         }
         finished
     }
@@ -199,7 +204,13 @@ pub(super) fn write(store: &Store, trace: &Finished) {
     let key = keys::join(&["trace", &trace.call_id, &keys::time(at)]);
     let value = Value::Array(lines(&trace.facts, trace.dropped)).to_string();
     let mut batch = Batch::droppable();
-    retention::put(&mut batch, retention::Log::Trace, at, key, value.into_bytes());
+    retention::put(
+        &mut batch,
+        retention::Log::Trace,
+        at,
+        key,
+        value.into_bytes(),
+    );
     store.submit(
         batch,
         Box::new(|result| {
@@ -213,7 +224,9 @@ pub(super) fn write(store: &Store, trace: &Finished) {
 /// What the log has of a call.
 pub(super) async fn stored(store: &Store, call_id: &str) -> Result<Vec<Value>, StoreError> {
     let range = KeyRange::prefix(keys::prefix(&["trace", call_id]));
-    let rows = store.scan(Table::Log, range, Direction::Forward, 100).await?;
+    let rows = store
+        .scan(Table::Log, range, Direction::Forward, 100)
+        .await?;
     let mut all = Vec::new();
     for (_, value) in rows {
         match serde_json::from_slice(&value) {
@@ -269,7 +282,12 @@ mod tests {
             "{}",
             lines[0]
         );
-        assert!(lines.last().unwrap()["text"].as_str().unwrap().starts_with("99 "));
+        assert!(
+            lines.last().unwrap()["text"]
+                .as_str()
+                .unwrap()
+                .starts_with("99 ")
+        );
     }
 
     #[test]

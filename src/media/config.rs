@@ -134,7 +134,9 @@ impl FromStr for PortRange {
     type Err = PortRangeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || PortRangeError { value: text.to_owned() };
+        let refused = || PortRangeError {
+            value: text.to_owned(),
+        };
         let (first, last) = text.split_once('-').ok_or_else(refused)?;
         let parse = |part: &str| part.trim().parse::<u16>().map_err(|_| refused());
         Self::new(parse(first)?, parse(last)?).ok_or_else(refused)
@@ -213,9 +215,20 @@ mod tests {
 
     #[test]
     fn a_range_without_a_pair_is_refused_and_says_why() {
-        for bad in ["", "5000", "80-90", "5001-5001", "5000-5000", "6000-5000", "1024-99999"] {
+        for bad in [
+            "",
+            "5000",
+            "80-90",
+            "5001-5001",
+            "5000-5000",
+            "6000-5000",
+            "1024-99999",
+        ] {
             let error = bad.parse::<PortRange>().unwrap_err().to_string();
-            assert!(error.contains(bad) && error.contains("FIRST-LAST"), "{error}");
+            assert!(
+                error.contains(bad) && error.contains("FIRST-LAST"),
+                "{error}"
+            );
         }
     }
 

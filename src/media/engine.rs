@@ -62,27 +62,40 @@ impl Media {
     ///
     /// # Errors
     /// When an address cannot be bound or the machine refuses threads or descriptors.
-    pub fn start(config: &MediaConfig, addresses: &[IpAddr]) -> Result<(Media, MediaEvents), MediaError> {
+    pub fn start(
+        config: &MediaConfig,
+        addresses: &[IpAddr],
+    ) -> Result<(Media, MediaEvents), MediaError> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|e| MediaError::Start {
             worker: 0,
             source: std::io::Error::other(e),
         })?;
         let mut rng = Rng::from_bytes(seed);
-        let pool = Arc::new(PortPool::new(config, true, raise_descriptor_limit(), rng.fork()));
+        let pool = Arc::new(PortPool::new(
+            config,
+            true,
+            raise_descriptor_limit(),
+            rng.fork(),
+        ));
         for address in addresses {
             pool.prepare(*address, clock::now())?;
         }
         let outside = Arc::new(Outside::default());
         let recorder = Arc::new(Recorder::new(config, Arc::clone(&outside)));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (mut links, mut rings, mut retired, mut threads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut links, mut rings, mut retired, mut threads) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for index in 0..config.worker_count(cores) {
-            let failed = |source| MediaError::Start { worker: index, source };
+            let failed = |source| MediaError::Start {
+                worker: index,
+                source,
+            };
             let (waiter, bell) = Waiter::new().map_err(failed)?;
             let set = EpollIo::open().map_err(failed)?;
             let link = Arc::new(Link::new(Some(bell)));
-            let (worker, events, gone) = new_worker(&link, &outside, rng.fork(), clock::now(), clock::unix_now());
+            let (worker, events, gone) =
+                new_worker(&link, &outside, rng.fork(), clock::now(), clock::unix_now());
             let inbox = Arc::clone(&link);
             let thread = task::thread(&format!("media-{index}"), move || {
                 run(worker, EpollIo::new(set), &inbox, waiter)
@@ -99,7 +112,8 @@ impl Media {
             worker: threads.len(),
             source,
         };
-        let keeping = task::thread("media-keeper", move || keep.run(&own, retired)).map_err(failed)?;
+        let keeping =
+            task::thread("media-keeper", move || keep.run(&own, retired)).map_err(failed)?;
         let recording = Recorder::spawn(&recorder).map_err(failed)?;
         threads.push(keeping);
         threads.extend(recording);
@@ -125,12 +139,17 @@ impl Media {
     }
 
     /// [`Media::inline`] with a seed, beginning at `now`.
-    pub fn inline_seeded(config: &MediaConfig, mut rng: Rng, now: Instant) -> (Media, InlineWorker, MediaEvents) {
+    pub fn inline_seeded(
+        config: &MediaConfig,
+        mut rng: Rng,
+        now: Instant,
+    ) -> (Media, InlineWorker, MediaEvents) {
         let outside = Arc::new(Outside::default());
         let pool = Arc::new(PortPool::new(config, false, 0, rng.fork()));
         let recorder = Arc::new(Recorder::new(config, Arc::clone(&outside)));
         let link = Arc::new(Link::new(None));
-        let (worker, ring, retired) = new_worker(&link, &outside, rng.fork(), now, INLINE_UNIX_TIME);
+        let (worker, ring, retired) =
+            new_worker(&link, &outside, rng.fork(), now, INLINE_UNIX_TIME);
         let time = Arc::new(AtomicU64::new(0));
         let shared = Shared {
             pool: Arc::clone(&pool),
@@ -202,7 +221,11 @@ impl Media {
 
     /// Slots that began more than one slot late, since the start: the sign of an overloaded machine.
     pub fn overruns(&self) -> usize {
-        self.0.links.iter().map(|l| l.overruns.load(Ordering::Relaxed)).sum()
+        self.0
+            .links
+            .iter()
+            .map(|l| l.overruns.load(Ordering::Relaxed))
+            .sum()
     }
 }
 
@@ -210,7 +233,9 @@ impl Shared {
     fn now(&self) -> Instant {
         match &self.clock {
             Clock::Host => clock::now(),
-            Clock::Inline(begin, micros) => *begin + Duration::from_micros(micros.load(Ordering::Relaxed)),
+            Clock::Inline(begin, micros) => {
+                *begin + Duration::from_micros(micros.load(Ordering::Relaxed))
+            }
         }
     }
 
@@ -222,7 +247,14 @@ impl Shared {
 
     /// The frames of a clip: ready ones at once, others made by the keeper while the queue waits. What the keeper has
     /// to do must be given to it after the queue has the source, or its answer could come first.
-    fn frames(&self, clip: Arc<Clip>, codec: Codec, looped: bool, worker: usize, port: PortId) -> (Audio, Option<Job>) {
+    fn frames(
+        &self,
+        clip: Arc<Clip>,
+        codec: Codec,
+        looped: bool,
+        worker: usize,
+        port: PortId,
+    ) -> (Audio, Option<Job>) {
         let inline = matches!(self.clock, Clock::Inline(..));
         if let Some(frames) = clip
             .encoded_ready(codec)
@@ -231,10 +263,9 @@ impl Shared {
             return (Audio::frames(frames, codec, looped), None);
         }
         let ticket = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let job =
-            self.links.get(worker).map(Arc::clone).map(|link| -> Job {
-                Box::new(move || link.push(Message::Prepared(port, ticket, clip.encoded(codec))))
-            });
+        let job = self.links.get(worker).map(Arc::clone).map(|link| -> Job {
+            Box::new(move || link.push(Message::Prepared(port, ticket, clip.encoded(codec))))
+        });
         (Audio::awaited(ticket, codec, looped), job)
     }
 }
@@ -298,7 +329,12 @@ impl Port {
     pub fn command(&self, command: Command) {
         let mut side = self.side.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pair) = side.pair.take() {
-            let mut rng = self.shared.rng.lock().unwrap_or_else(PoisonError::into_inner).fork();
+            let mut rng = self
+                .shared
+                .rng
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .fork();
             let state = PortState::new(self.id, self.shared.keepalive, &mut rng);
             self.push(Message::Attach(Box::new(state), pair));
         }
@@ -311,7 +347,9 @@ impl Port {
             }
             Command::Play { op, source } => {
                 let mut frames = |clip, looped| {
-                    let (audio, later) = self.shared.frames(clip, codec, looped, self.worker, self.id);
+                    let (audio, later) =
+                        self.shared
+                            .frames(clip, codec, looped, self.worker, self.id);
                     job = later;
                     audio
                 };
@@ -324,7 +362,9 @@ impl Port {
                 };
                 Message::Play(self.id, op, audio)
             }
-            Command::Record { op, spec } => Message::Record(self.id, self.shared.recorder.begin(self.id, op, spec)),
+            Command::Record { op, spec } => {
+                Message::Record(self.id, self.shared.recorder.begin(self.id, op, spec))
+            }
             Command::SendDigits {
                 op,
                 digits,
@@ -431,7 +471,15 @@ fn new_worker(
     let (events, ring) = RingBuffer::new(EVENTS);
     let (retire, gone) = RingBuffer::new(RETIRED);
     (
-        Worker::new(Arc::clone(link), Arc::clone(outside), events, retire, rng, now, unix),
+        Worker::new(
+            Arc::clone(link),
+            Arc::clone(outside),
+            events,
+            retire,
+            rng,
+            now,
+            unix,
+        ),
         ring,
         gone,
     )

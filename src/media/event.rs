@@ -163,7 +163,13 @@ impl MediaEvents {
             }
         }
         if self.outside.waiting.swap(false, Ordering::AcqRel) {
-            let taken = std::mem::take(&mut *self.outside.list.lock().unwrap_or_else(PoisonError::into_inner));
+            let taken = std::mem::take(
+                &mut *self
+                    .outside
+                    .list
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
             taken.into_iter().for_each(f);
         }
     }

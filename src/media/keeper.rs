@@ -93,8 +93,14 @@ impl Keeper {
             }
         } else {
             self.idle.store(true, Ordering::SeqCst);
-            while inbox.jobs.is_empty() && !inbox.stop && !self.stirred.swap(false, Ordering::SeqCst) {
-                inbox = self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+            while inbox.jobs.is_empty()
+                && !inbox.stop
+                && !self.stirred.swap(false, Ordering::SeqCst)
+            {
+                inbox = self
+                    .bell
+                    .wait(inbox)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
             self.idle.store(false, Ordering::SeqCst);
         }

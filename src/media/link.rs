@@ -76,7 +76,10 @@ impl Link {
     }
 
     pub(super) fn push(&self, message: Message) {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.inbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(message);
         self.waiting.store(true, Ordering::SeqCst);
         self.wake();
     }

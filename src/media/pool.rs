@@ -73,7 +73,10 @@ impl PortPool {
     pub(super) fn new(config: &MediaConfig, real: bool, descriptors: usize, rng: Rng) -> Self {
         // The rest of the program (connections, files, store) needs descriptors too.
         let by_descriptors = if real {
-            descriptors.saturating_sub(descriptors / 4).saturating_sub(32) / 2
+            descriptors
+                .saturating_sub(descriptors / 4)
+                .saturating_sub(32)
+                / 2
         } else {
             usize::MAX
         };
@@ -121,7 +124,13 @@ impl PortPool {
         taken
     }
 
-    fn take_from(&self, shelf: &mut Shelf, rng: &mut Rng, total: usize, now: Instant) -> Result<Pair, MediaError> {
+    fn take_from(
+        &self,
+        shelf: &mut Shelf,
+        rng: &mut Rng,
+        total: usize,
+        now: Instant,
+    ) -> Result<Pair, MediaError> {
         if !shelf.ready.is_empty() {
             let pick = rng.below(shelf.ready.len() as u64) as usize;
             return Ok(shelf.ready.swap_remove(pick));
@@ -187,18 +196,25 @@ impl PortPool {
                 shelf.ready.push(pair);
             }
             while shelf.ready.len() < self.reserve && total < self.limit {
-                let Ok(Some(pair)) = self.bind(shelf, rng) else { break };
+                let Ok(Some(pair)) = self.bind(shelf, rng) else {
+                    break;
+                };
                 shelf.ready.push(pair);
                 total += 1;
             }
             if quiet {
-                let excess = shelf.ready.len().saturating_sub(self.reserve).min(CLOSED_AT_ONCE);
+                let excess = shelf
+                    .ready
+                    .len()
+                    .saturating_sub(self.reserve)
+                    .min(CLOSED_AT_ONCE);
                 for pair in shelf.ready.split_off(shelf.ready.len() - excess) {
                     shelf.forget(self.range.index(pair.rtp.port()));
                     closing.push(pair);
                 }
             }
-            more |= shelf.in_use > 0 || !shelf.resting.is_empty() || shelf.ready.len() > self.reserve;
+            more |=
+                shelf.in_use > 0 || !shelf.resting.is_empty() || shelf.ready.len() > self.reserve;
         }
         more
     }
@@ -234,11 +250,15 @@ impl PortPool {
     fn bind(&self, shelf: &mut Shelf, rng: &mut Rng) -> io::Result<Option<Pair>> {
         let mut refused = None;
         for _ in 0..BIND_ATTEMPTS {
-            let Some(index) = shelf.free_index(rng.below(self.range.pairs() as u64) as usize, self.range.pairs())
-            else {
+            let Some(index) = shelf.free_index(
+                rng.below(self.range.pairs() as u64) as usize,
+                self.range.pairs(),
+            ) else {
                 break;
             };
-            let Some(port) = self.range.pair(index) else { break };
+            let Some(port) = self.range.pair(index) else {
+                break;
+            };
             let sockets = match self
                 .real
                 .then(|| Sockets::bind(shelf.local, port, self.dscp))
@@ -297,9 +317,11 @@ impl Shelf {
 
     /// The first pair from `start` on (going round) that does not exist.
     fn free_index(&self, start: usize, pairs: usize) -> Option<usize> {
-        (start..pairs)
-            .chain(0..start)
-            .find(|i| self.exists.get(i / 64).is_some_and(|word| word >> (i % 64) & 1 == 0))
+        (start..pairs).chain(0..start).find(|i| {
+            self.exists
+                .get(i / 64)
+                .is_some_and(|word| word >> (i % 64) & 1 == 0)
+        })
     }
 
     fn mark(&mut self, index: usize) {
@@ -385,7 +407,9 @@ mod tests {
     #[test]
     fn ports_are_picked_at_random() {
         let (pool, now) = pool("20000-29999");
-        let ports: Vec<u16> = (0..20).map(|_| pool.take(LOCAL, now).unwrap().rtp.port()).collect();
+        let ports: Vec<u16> = (0..20)
+            .map(|_| pool.take(LOCAL, now).unwrap().rtp.port())
+            .collect();
         assert!(
             ports.windows(2).any(|w| w[1] < w[0]) && ports.windows(2).any(|w| w[1] > w[0] + 2),
             "{ports:?}"
@@ -438,7 +462,10 @@ mod tests {
             later += Duration::from_millis(50);
         }
         assert_eq!(pool.counts(), PoolCounts::default());
-        assert_eq!((0..100).filter(|_| pool.take(LOCAL, later).is_ok()).count(), 100);
+        assert_eq!(
+            (0..100).filter(|_| pool.take(LOCAL, later).is_ok()).count(),
+            100
+        );
     }
 
     #[test]

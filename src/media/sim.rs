@@ -100,14 +100,22 @@ impl SimIo {
 
     /// Takes the packets from ports that have arrived by now, in the order of arrival.
     pub fn arrived(&mut self) -> Vec<Datagram> {
-        let later = self.outbound.split_off(&(self.now + Duration::from_nanos(1), 0));
-        std::mem::replace(&mut self.outbound, later).into_values().collect()
+        let later = self
+            .outbound
+            .split_off(&(self.now + Duration::from_nanos(1), 0));
+        std::mem::replace(&mut self.outbound, later)
+            .into_values()
+            .collect()
     }
 
     /// When the next packet arrives anywhere.
     pub fn next_arrival(&self) -> Option<Instant> {
-        let first = |queue: &BTreeMap<(Instant, u64), Datagram>| queue.keys().next().map(|(at, _)| *at);
-        first(&self.inbound).into_iter().chain(first(&self.outbound)).min()
+        let first =
+            |queue: &BTreeMap<(Instant, u64), Datagram>| queue.keys().next().map(|(at, _)| *at);
+        first(&self.inbound)
+            .into_iter()
+            .chain(first(&self.outbound))
+            .min()
     }
 
     /// Whom a port's socket is bound to, when it is.
@@ -120,7 +128,10 @@ impl SimIo {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of a network, borrowed apart")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the fields of a network, borrowed apart"
+    )]
     fn cross(
         now: Instant,
         link: &SimLink,
@@ -174,7 +185,9 @@ impl PacketIo for SimIo {
     }
 
     fn send(&mut self, key: PortKey, channel: Channel, to: SocketAddr, bytes: &[u8]) -> bool {
-        let Some(port) = self.ports.get(&key) else { return false };
+        let Some(port) = self.ports.get(&key) else {
+            return false;
+        };
         let from = match channel {
             Channel::Rtp => port.pair.rtp,
             Channel::Rtcp => port.pair.rtcp,
@@ -203,8 +216,13 @@ impl PacketIo for SimIo {
 
     fn receive(&mut self, buffer: &mut [u8]) -> Option<Received> {
         loop {
-            let first = self.inbound.first_entry().filter(|e| e.key().0 <= self.now)?;
-            let Datagram { from, to, bytes, .. } = first.remove();
+            let first = self
+                .inbound
+                .first_entry()
+                .filter(|e| e.key().0 <= self.now)?;
+            let Datagram {
+                from, to, bytes, ..
+            } = first.remove();
             let Some((key, channel)) = self.owners.get(&to).copied() else {
                 continue;
             };
@@ -212,7 +230,10 @@ impl PacketIo for SimIo {
                 continue;
             }
             let len = bytes.len().min(buffer.len());
-            buffer.iter_mut().zip(&bytes).for_each(|(to, byte)| *to = *byte);
+            buffer
+                .iter_mut()
+                .zip(&bytes)
+                .for_each(|(to, byte)| *to = *byte);
             return Some(Received {
                 key,
                 channel,

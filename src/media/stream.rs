@@ -24,7 +24,10 @@ pub fn stream(capacity: Duration) -> (StreamWriter, StreamReader) {
             ring: producer,
             done: Arc::clone(&done),
         },
-        StreamReader { ring: consumer, done },
+        StreamReader {
+            ring: consumer,
+            done,
+        },
     )
 }
 
@@ -116,7 +119,10 @@ impl StreamReader {
         // Looked at before the ring: what was written before it is then certainly seen.
         let abandoned = self.ring.is_abandoned();
         let take = self.ring.pop_partial_slice(out).0.len();
-        let state = match (abandoned && self.ring.is_empty(), self.done.load(Ordering::Acquire)) {
+        let state = match (
+            abandoned && self.ring.is_empty(),
+            self.done.load(Ordering::Acquire),
+        ) {
             (false, _) => StreamState::Open,
             (true, true) => StreamState::Done,
             (true, false) => StreamState::Broken,

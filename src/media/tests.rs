@@ -100,7 +100,10 @@ impl Line {
     }
 
     fn play(&self, op: u64, source: Source) {
-        self.command(Command::Play { op: OpId(op), source });
+        self.command(Command::Play {
+            op: OpId(op),
+            source,
+        });
     }
 
     fn step(&mut self) {
@@ -421,7 +424,10 @@ fn mute_sends_silence_while_the_source_goes_on() {
     line.run(200);
     let heard = line.heard();
     assert_eq!(heard.len(), 1600);
-    let silent = heard.chunks(160).filter(|f| f.iter().all(|s| *s == 0)).count();
+    let silent = heard
+        .chunks(160)
+        .filter(|f| f.iter().all(|s| *s == 0))
+        .count();
     assert_eq!(silent, 3);
     assert!(
         heard
@@ -471,9 +477,19 @@ fn keys_are_sent_as_events_while_audio_waits() {
     assert_eq!(line.heard(), pcm, "no sample was lost to the keys");
     assert_eq!(line.finished(), [(2, Finish::Done), (1, Finish::Done)]);
     let packets = line.rtp();
-    assert!(packets.windows(2).all(|w| w[1].1.sequence.since(w[0].1.sequence) == 1));
-    let back = packets.iter().position(|(_, p)| p.payload_type == 101).unwrap();
-    let audio = packets[back..].iter().find(|(_, p)| p.payload_type == 0).unwrap();
+    assert!(
+        packets
+            .windows(2)
+            .all(|w| w[1].1.sequence.since(w[0].1.sequence) == 1)
+    );
+    let back = packets
+        .iter()
+        .position(|(_, p)| p.payload_type == 101)
+        .unwrap();
+    let audio = packets[back..]
+        .iter()
+        .find(|(_, p)| p.payload_type == 0)
+        .unwrap();
     assert!(audio.1.marker);
 }
 
@@ -493,7 +509,11 @@ fn keys_are_sent_as_tones_when_no_events_were_agreed() {
     });
     line.run(1500);
     let mut detector = DtmfDetector::new();
-    let found: String = line.heard().chunks(160).filter_map(|f| detector.push(f)).collect();
+    let found: String = line
+        .heard()
+        .chunks(160)
+        .filter_map(|f| detector.push(f))
+        .collect();
     assert_eq!(found, "159D");
     assert_eq!(line.finished(), [(2, Finish::Done)]);
 }
@@ -572,7 +592,10 @@ fn keys_in_the_audio_can_be_turned_off() {
     line.command(Command::Inband(false));
     let mut payload = Vec::new();
     Codec::Pcmu.encode(&dtmf_tone('7', 200), &mut payload);
-    line.talk(at(PEER), payload.chunks(160).map(<[u8]>::to_vec).collect::<Vec<_>>());
+    line.talk(
+        at(PEER),
+        payload.chunks(160).map(<[u8]>::to_vec).collect::<Vec<_>>(),
+    );
     line.talk(at(PEER), vec![vec![0xFF; 160]; 20]);
     assert_eq!(line.digits(), "");
 }
@@ -584,14 +607,21 @@ fn an_echo_gives_back_what_the_peer_said() {
     let pcm = tune(16_000, 9);
     let mut encoded = Vec::new();
     Codec::Pcmu.encode(&pcm, &mut encoded);
-    line.talk(at(PEER), encoded.chunks(160).map(<[u8]>::to_vec).collect::<Vec<_>>());
+    line.talk(
+        at(PEER),
+        encoded.chunks(160).map(<[u8]>::to_vec).collect::<Vec<_>>(),
+    );
     line.run(300);
     let heard = line.heard();
     let begin = heard
         .windows(160)
         .position(|w| w == &pcm[..160])
         .expect("the first packet comes back");
-    let whole = heard[begin..].iter().zip(&pcm).take_while(|(a, b)| a == b).count();
+    let whole = heard[begin..]
+        .iter()
+        .zip(&pcm)
+        .take_while(|(a, b)| a == b)
+        .count();
     assert!(whole >= 14_000, "{whole} samples in a row");
     assert!(begin <= 1600, "{begin} samples late");
 }
@@ -620,7 +650,10 @@ fn record(line: &Line, path: &str, max: u64, silence: Option<u64>, finish_on: &s
 
 fn speech(seconds: u64) -> Vec<Vec<u8>> {
     let mut encoded = Vec::new();
-    Codec::Pcmu.encode(&tune(usize::try_from(seconds).unwrap() * 8000, 10), &mut encoded);
+    Codec::Pcmu.encode(
+        &tune(usize::try_from(seconds).unwrap() * 8000, 10),
+        &mut encoded,
+    );
     encoded.chunks(160).map(<[u8]>::to_vec).collect()
 }
 
@@ -659,8 +692,14 @@ fn a_recording_ends_at_its_longest_length_to_the_sample() {
     let mut line = recording(&dir, SimLink::default());
     record(&line, "m.wav", 1234, None, "");
     line.talk(at(PEER), speech(2));
-    assert_eq!(line.recorded(), [(Duration::from_millis(1234), RecordEnd::MaxLength)]);
-    assert_eq!(std::fs::read(dir.path().join("m.wav")).unwrap().len(), 44 + 1234 * 16);
+    assert_eq!(
+        line.recorded(),
+        [(Duration::from_millis(1234), RecordEnd::MaxLength)]
+    );
+    assert_eq!(
+        std::fs::read(dir.path().join("m.wav")).unwrap().len(),
+        44 + 1234 * 16
+    );
 }
 
 #[test]
@@ -682,7 +721,11 @@ fn a_recording_ends_after_silence_a_key_or_the_call() {
     line.run(50);
     assert_eq!(line.recorded().last().unwrap().1, RecordEnd::Closed);
     assert_eq!(line.recorded().len(), 3);
-    assert!(["s.wav", "k.wav", "c.wav"].iter().all(|f| dir.path().join(f).exists()));
+    assert!(
+        ["s.wav", "k.wav", "c.wav"]
+            .iter()
+            .all(|f| dir.path().join(f).exists())
+    );
 }
 
 #[test]
@@ -740,7 +783,12 @@ fn comfort_noise_is_a_sign_of_life() {
         line.post(at(PEER), header, &[60]);
         line.run(10_000);
     }
-    assert!(!line.seen.iter().any(|e| matches!(e, MediaEvent::Silent { .. })));
+    assert!(
+        !line
+            .seen
+            .iter()
+            .any(|e| matches!(e, MediaEvent::Silent { .. }))
+    );
 }
 
 #[test]
@@ -784,7 +832,12 @@ fn a_peer_behind_a_nat_is_learned_and_a_late_stranger_is_not() {
     line.sent.clear();
     line.talk(at("203.0.113.66:9999"), speech(1));
     assert!(line.rtp().len() >= 49);
-    assert!(line.sent.iter().filter(|d| d.from == line.rtp).all(|d| d.to == real));
+    assert!(
+        line.sent
+            .iter()
+            .filter(|d| d.from == line.rtp)
+            .all(|d| d.to == real)
+    );
     assert_eq!(line.io.peer_of(line.rtp), Some(real));
     // A refresh of the same session does not lose it again.
     line.sent.clear();
@@ -795,7 +848,12 @@ fn a_peer_behind_a_nat_is_learned_and_a_late_stranger_is_not() {
     }));
     line.talk(real, speech(1));
     assert!(line.rtp().len() >= 49);
-    assert!(line.sent.iter().filter(|d| d.from == line.rtp).all(|d| d.to == real));
+    assert!(
+        line.sent
+            .iter()
+            .filter(|d| d.from == line.rtp)
+            .all(|d| d.to == real)
+    );
     // A new address of the peer is used at once.
     line.sent.clear();
     line.command(nat(Agreed {
@@ -835,12 +893,15 @@ fn reports_go_out_every_few_seconds_and_goodbye_at_the_end() {
             } = part
             {
                 assert!(info.packets > 0);
-                blocks += about.next().map_or(0, |b| u32::from(b.ssrc == line.peer.ssrc()));
+                blocks += about
+                    .next()
+                    .map_or(0, |b| u32::from(b.ssrc == line.peer.ssrc()));
             }
         }
     }
     assert!(blocks >= 3);
-    let goodbye = rtcp::parse(&reports.last().unwrap().bytes).any(|p| matches!(p, Rtcp::Bye { .. }));
+    let goodbye =
+        rtcp::parse(&reports.last().unwrap().bytes).any(|p| matches!(p, Rtcp::Bye { .. }));
     assert!(goodbye);
 }
 
@@ -859,7 +920,12 @@ fn the_round_trip_is_measured_from_the_peers_reports_and_a_forged_goodbye_change
     let mut answered = 0;
     for _ in 0..1000 {
         line.talk(at(PEER), vec![vec![0xFF; 160]]);
-        while let Some(report) = line.sent.iter().filter(|d| d.from.port() % 2 == 1).nth(answered) {
+        while let Some(report) = line
+            .sent
+            .iter()
+            .filter(|d| d.from.port() % 2 == 1)
+            .nth(answered)
+        {
             answered += 1;
             let Some((ssrc, ntp)) = rtcp::parse(&report.bytes).find_map(|p| match p {
                 Rtcp::Sender { ssrc, info, .. } => Some((ssrc, info.ntp)),
@@ -889,11 +955,18 @@ fn the_round_trip_is_measured_from_the_peers_reports_and_a_forged_goodbye_change
     assert!(answered >= 2);
     let sent = line.rtp().len();
     line.run(200);
-    assert_eq!(line.rtp().len(), sent + 10, "signalling ends calls, not RTCP");
+    assert_eq!(
+        line.rtp().len(),
+        sent + 10,
+        "signalling ends calls, not RTCP"
+    );
     let stats = line.close();
     let round_trip = stats.round_trip.unwrap();
     // The peer answers within its 20 ms period, both ways take 40 ms.
-    assert!((75..=125).contains(&round_trip.as_millis()), "{round_trip:?}");
+    assert!(
+        (75..=125).contains(&round_trip.as_millis()),
+        "{round_trip:?}"
+    );
     assert_eq!(stats.remote_loss, 0.25);
     assert!(stats.mos > 4.0, "{}", stats.mos);
 }
@@ -913,7 +986,12 @@ fn a_change_of_codec_is_followed_in_mid_clip() {
     assert!(line.rtp().iter().any(|(_, p)| p.payload_type == 8));
     let heard = line.heard();
     assert_eq!(heard.len(), 3200);
-    let worst = heard.iter().zip(&pcm).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    let worst = heard
+        .iter()
+        .zip(&pcm)
+        .map(|(a, b)| a.abs_diff(*b))
+        .max()
+        .unwrap();
     assert!(worst <= 512, "{worst}");
 }
 
@@ -921,7 +999,10 @@ fn a_change_of_codec_is_followed_in_mid_clip() {
 fn other_packet_lengths_keep_their_own_rhythm() {
     for ptime_ms in [10, 30, 40, 60] {
         let mut line = Line::new(SimLink::default(), &MediaConfig::default());
-        line.command(plan(Agreed { ptime_ms, ..agreed() }));
+        line.command(plan(Agreed {
+            ptime_ms,
+            ..agreed()
+        }));
         line.play(1, Source::Clip(clip(&tune(9600, 12))));
         line.run(1400);
         let packets = line.rtp();
@@ -995,7 +1076,11 @@ fn a_closed_port_reports_everything_it_still_owed_and_rests() {
     finished.sort_by_key(|f| f.0);
     assert_eq!(finished, [(1, Finish::Cancelled), (2, Finish::Done)]);
     assert_eq!(
-        (stats.packets_received, stats.bytes_received, stats.packets_lost),
+        (
+            stats.packets_received,
+            stats.bytes_received,
+            stats.packets_lost
+        ),
         (50, 8000, 0)
     );
     assert!(stats.packets_sent > 40 && stats.mos > 4.0);
@@ -1025,7 +1110,10 @@ fn no_event_is_lost_when_nobody_reads_for_a_while() {
         port.command(plan(agreed()));
         for op in 0..5 {
             let source = Source::Silence(Some(Duration::from_millis(10)));
-            port.command(Command::Play { op: OpId(op), source });
+            port.command(Command::Play {
+                op: OpId(op),
+                source,
+            });
         }
     }
     for _ in 0..50 {
@@ -1081,5 +1169,9 @@ fn rubbish_changes_nothing() {
 
 #[test]
 fn a_port_is_small() {
-    assert!(size_of::<port::PortState>() <= 2048, "{}", size_of::<port::PortState>());
+    assert!(
+        size_of::<port::PortState>() <= 2048,
+        "{}",
+        size_of::<port::PortState>()
+    );
 }

@@ -125,7 +125,8 @@ impl Wheel {
     }
 
     fn slot_at(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.begin).as_millis()).unwrap_or(u64::MAX) / SLOT_MS
+        u64::try_from(now.saturating_duration_since(self.begin).as_millis()).unwrap_or(u64::MAX)
+            / SLOT_MS
     }
 
     fn bucket(&mut self, slot: u64) -> &mut Vec<u32> {
@@ -141,7 +142,13 @@ fn phase_of(slot: u64) -> usize {
 mod tests {
     use super::*;
 
-    fn run(wheel: &mut Wheel, places: &mut [Place], periods: &[u8], now: Instant, until: Duration) -> Vec<(u64, u32)> {
+    fn run(
+        wheel: &mut Wheel,
+        places: &mut [Place],
+        periods: &[u8],
+        now: Instant,
+        until: Duration,
+    ) -> Vec<(u64, u32)> {
         let mut seen = Vec::new();
         while let Some(slot) = wheel.begin_slot(now + until) {
             while let Some(port) = wheel.next_due() {
@@ -157,7 +164,13 @@ mod tests {
         let now = crate::host::clock::now();
         let mut wheel = Wheel::new(now);
         let mut places: Vec<Place> = (0..40).map(|p| wheel.insert(now, p)).collect();
-        let seen = run(&mut wheel, &mut places, &[20; 40], now, Duration::from_millis(20));
+        let seen = run(
+            &mut wheel,
+            &mut places,
+            &[20; 40],
+            now,
+            Duration::from_millis(20),
+        );
         for slot in 1..=4 {
             assert_eq!(seen.iter().filter(|(s, _)| *s == slot).count(), 10);
         }
@@ -169,14 +182,24 @@ mod tests {
         let mut wheel = Wheel::new(now);
         let periods = [10, 20, 30, 40, 60];
         let mut places: Vec<Place> = (0..5).map(|p| wheel.insert(now, p)).collect();
-        let seen = run(&mut wheel, &mut places, &periods, now, Duration::from_secs(12));
+        let seen = run(
+            &mut wheel,
+            &mut places,
+            &periods,
+            now,
+            Duration::from_secs(12),
+        );
         for (port, period) in periods.iter().enumerate() {
             let slots: Vec<u64> = seen
                 .iter()
                 .filter(|(_, p)| *p == port as u32)
                 .map(|(s, _)| *s)
                 .collect();
-            assert!(slots.windows(2).all(|w| (w[1] - w[0]) * SLOT_MS == u64::from(*period)));
+            assert!(
+                slots
+                    .windows(2)
+                    .all(|w| (w[1] - w[0]) * SLOT_MS == u64::from(*period))
+            );
             assert!((slots.len() as i64 - 12_000 / i64::from(*period)).abs() <= 1);
         }
     }

@@ -104,7 +104,8 @@ impl Worker {
                 | Message::Inband(port, _)
                 | Message::Flush(port) => {
                     if let Some(key) = self.keys.get(&port).copied() {
-                        self.table.visit(now, key, io, |state, cx| state.obey(message, cx));
+                        self.table
+                            .visit(now, key, io, |state, cx| state.obey(message, cx));
                     }
                 }
             }
@@ -116,15 +117,17 @@ impl Worker {
         if let Some(due) = self.wheel.next_deadline() {
             let behind = now.saturating_duration_since(due).as_millis() / SLOT.as_millis();
             if behind > 0 {
-                self.link
-                    .overruns
-                    .fetch_add(usize::try_from(behind).unwrap_or(usize::MAX), Ordering::Relaxed);
+                self.link.overruns.fetch_add(
+                    usize::try_from(behind).unwrap_or(usize::MAX),
+                    Ordering::Relaxed,
+                );
             }
         }
         while let Some(slot) = self.wheel.begin_slot(now) {
             let late = now.saturating_duration_since(self.wheel.time_of(slot)) > TOO_LATE;
             while let Some(key) = self.wheel.next_due() {
-                self.table.visit(now, key, io, |state, cx| state.slot(cx, late));
+                self.table
+                    .visit(now, key, io, |state, cx| state.slot(cx, late));
                 if let Some(Some(state)) = self.table.ports.get_mut(key as usize) {
                     let period = state.period_ms();
                     self.wheel.put_back(&mut state.place, key, period);
@@ -138,9 +141,12 @@ impl Worker {
             len,
         }) = io.receive(&mut self.buffer[..])
         {
-            let Some(bytes) = self.buffer.get(..len) else { continue };
-            self.table
-                .visit(now, key.0, io, |state, cx| state.receive(cx, channel, from, bytes));
+            let Some(bytes) = self.buffer.get(..len) else {
+                continue;
+            };
+            self.table.visit(now, key.0, io, |state, cx| {
+                state.receive(cx, channel, from, bytes)
+            });
         }
     }
 
@@ -199,7 +205,13 @@ impl Worker {
         self.wheel.len()
     }
 
-    fn attach(&mut self, now: Instant, mut state: Box<PortState>, pair: Pair, io: &mut impl PacketIo) {
+    fn attach(
+        &mut self,
+        now: Instant,
+        mut state: Box<PortState>,
+        pair: Pair,
+        io: &mut impl PacketIo,
+    ) {
         let table = &mut self.table;
         let key = self.free.pop().unwrap_or_else(|| {
             table.ports.push(None);
@@ -218,12 +230,19 @@ impl Worker {
     }
 
     fn detach(&mut self, now: Instant, port: PortId, io: &mut impl PacketIo) {
-        let Some(key) = self.keys.remove(&port) else { return };
+        let Some(key) = self.keys.remove(&port) else {
+            return;
+        };
         let mut stats = None;
         self.table
             .visit(now, key, io, |state, cx| stats = Some(state.close(cx)));
         let pair = io.detach(PortKey(key));
-        let Some(mut state) = self.table.ports.get_mut(key as usize).and_then(Option::take) else {
+        let Some(mut state) = self
+            .table
+            .ports
+            .get_mut(key as usize)
+            .and_then(Option::take)
+        else {
             return;
         };
         self.table.listed.retain(|listed| *listed != key);
@@ -237,7 +256,10 @@ impl Worker {
             port,
             stats: Box::new(stats.unwrap_or_default()),
         });
-        self.leaving.push_back(Retired { pair, _state: state });
+        self.leaving.push_back(Retired {
+            pair,
+            _state: state,
+        });
     }
 }
 

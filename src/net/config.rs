@@ -128,7 +128,9 @@ impl FromStr for ListenUrl {
             "tcp" => Transport::Tcp,
             _ => return Err(ListenUrlError::Transport(scheme.into())),
         };
-        let address = rest.parse().map_err(|_| ListenUrlError::Address(rest.into()))?;
+        let address = rest
+            .parse()
+            .map_err(|_| ListenUrlError::Address(rest.into()))?;
         Ok(Self { transport, address })
     }
 }

@@ -58,7 +58,11 @@ impl<S: Signalling> Driver<S> {
     ///
     /// # Errors
     /// When a socket cannot be handed to the runtime.
-    pub fn start(signalling: Rc<S>, listeners: Vec<Bound>, config: SipConfig) -> io::Result<Rc<Self>> {
+    pub fn start(
+        signalling: Rc<S>,
+        listeners: Vec<Bound>,
+        config: SipConfig,
+    ) -> io::Result<Rc<Self>> {
         let mut udp = Vec::new();
         let mut tcp = Vec::new();
         for bound in listeners {
@@ -144,7 +148,9 @@ impl<S: Signalling> Driver<S> {
 
     fn admit(self: &Rc<Self>, stream: TcpStream, remote: SocketAddr) {
         let (total, from_source) = self.tcp.borrow().count(remote.ip());
-        if total >= self.config.max_connections || from_source >= self.config.max_connections_per_source {
+        if total >= self.config.max_connections
+            || from_source >= self.config.max_connections_per_source
+        {
             metrics::counter!("swivel_sip_tcp_refused_total").increment(1);
             tracing::debug!(peer = %remote, total, from_source, "too many connections");
             return;
@@ -168,7 +174,9 @@ impl<S: Signalling> Driver<S> {
         while let Some(transmit) = self.signalling.poll_transmit() {
             match transmit {
                 Transmit::Send { flow, bytes } => self.send(flow, bytes),
-                Transmit::Connect { request, remote, .. } => {
+                Transmit::Connect {
+                    request, remote, ..
+                } => {
                     task::spawn_local("sip-tcp-connect", self.clone().connect(request, remote));
                 }
                 Transmit::Close { flow } => self.tcp.borrow_mut().close(flow),

@@ -46,7 +46,10 @@ pub enum ListenError {
 }
 
 fn holder(owner: &Option<String>) -> String {
-    owner.as_ref().map(|name| format!(" by {name}")).unwrap_or_default()
+    owner
+        .as_ref()
+        .map(|name| format!(" by {name}"))
+        .unwrap_or_default()
 }
 
 /// Binds one listener. `dscp` marks what it sends.
@@ -116,7 +119,9 @@ fn port_owner(url: ListenUrl) -> Option<String> {
     let inode = text.lines().skip(1).find_map(|line| {
         let mut fields = line.split_whitespace();
         let local = fields.nth(1)?;
-        local.ends_with(&port).then(|| fields.nth(7).map(str::to_owned))?
+        local
+            .ends_with(&port)
+            .then(|| fields.nth(7).map(str::to_owned))?
     })?;
     let wanted = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {

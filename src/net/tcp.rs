@@ -40,7 +40,11 @@ struct Connection {
 impl Table {
     /// How many connections there are, in all and from `source`.
     pub(super) fn count(&self, source: IpAddr) -> (usize, usize) {
-        let same = self.open.values().filter(|c| c.flow.remote.ip() == source).count();
+        let same = self
+            .open
+            .values()
+            .filter(|c| c.flow.remote.ip() == source)
+            .count();
         (self.open.len(), same)
     }
 
@@ -68,7 +72,14 @@ impl Table {
         );
         let read = task::spawn_local(
             "sip-tcp-read",
-            read(reader, deadline, queue.clone(), queued.clone(), events, flow),
+            read(
+                reader,
+                deadline,
+                queue.clone(),
+                queued.clone(),
+                events,
+                flow,
+            ),
         );
         let tasks = [write.abort_handle(), read.abort_handle()];
         self.open.insert(
@@ -110,13 +121,19 @@ impl Table {
     /// Forgets a connection that has closed by itself.
     pub(super) fn drop_now(&mut self, flow: Flow) {
         if let Some(connection) = self.open.remove(&flow.connection) {
-            connection.tasks.iter().for_each(tokio::task::AbortHandle::abort);
+            connection
+                .tasks
+                .iter()
+                .for_each(tokio::task::AbortHandle::abort);
         }
     }
 
     /// An open connection to that peer, for requests of ours.
     pub(super) fn to(&self, remote: SocketAddr) -> Option<Flow> {
-        self.open.values().find(|c| c.flow.remote == remote).map(|c| c.flow)
+        self.open
+            .values()
+            .find(|c| c.flow.remote == remote)
+            .map(|c| c.flow)
     }
 }
 
@@ -155,7 +172,9 @@ async fn read<C: Connections>(
                 }
                 Framed::Pong => {}
                 Framed::Fatal { error, readable } => {
-                    events.clone().malformed(flow, Malformed { error, readable });
+                    events
+                        .clone()
+                        .malformed(flow, Malformed { error, readable });
                     fatal = true;
                 }
             }

@@ -49,12 +49,17 @@ impl UdpListener {
     }
 
     /// Hands every waiting datagram, up to one batch, to `take(our address, peer, bytes)`. Returns how many there were.
-    pub(super) fn receive(&self, mut take: impl FnMut(SocketAddr, SocketAddr, Bytes)) -> io::Result<usize> {
+    pub(super) fn receive(
+        &self,
+        mut take: impl FnMut(SocketAddr, SocketAddr, Bytes),
+    ) -> io::Result<usize> {
         let mut buffers = self.buffers.borrow_mut();
-        let mut slices: Vec<IoSliceMut<'_>> = buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
+        let mut slices: Vec<IoSliceMut<'_>> =
+            buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
         let mut metas = [RecvMeta::default(); BATCH];
         let count = self.socket.try_io(Interest::READABLE, || {
-            self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas)
+            self.state
+                .recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas)
         })?;
         drop(slices);
         let mut seen = 0;
@@ -80,7 +85,8 @@ impl UdpListener {
             src_ip: (!from.is_unspecified()).then_some(from),
         };
         match self.socket.try_io(Interest::WRITABLE, || {
-            self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
+            self.state
+                .try_send(UdpSockRef::from(&self.socket), &transmit)
         }) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 metrics::counter!("swivel_sip_udp_send_full_total").increment(1);
@@ -92,13 +98,24 @@ impl UdpListener {
 }
 
 /// The batch library forbids fragments, as QUIC wants; a SIP message may be larger than the path's MTU.
-#[expect(unsafe_code, reason = "neither std nor a safe wrapper sets IP_MTU_DISCOVER")]
+#[expect(
+    unsafe_code,
+    reason = "neither std nor a safe wrapper sets IP_MTU_DISCOVER"
+)]
 fn allow_fragments(socket: &std::net::UdpSocket, local: SocketAddr) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
     let (level, option, value) = if local.is_ipv4() {
-        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)
+        (
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_DONT,
+        )
     } else {
-        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)
+        (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_DONT,
+        )
     };
     let size = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or(4);
     // SAFETY: the descriptor is open for the length of the call, and `value` is an int of `size` bytes that outlives it.

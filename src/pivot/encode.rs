@@ -52,7 +52,9 @@ fn pair(out: &mut String, key: &str, value: &str) {
     out.push('=');
     for byte in value.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => out.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => {
+                out.push(char::from(byte))
+            }
             b' ' => out.push('+'),
             _ => percent(out, byte),
         }
@@ -64,7 +66,9 @@ fn escaped_key(key: &str) -> String {
     let mut out = String::with_capacity(key.len());
     for byte in key.bytes() {
         match byte {
-            b'&' | b'=' | b'+' | b'%' | b'#' | b'[' | b']' | 0..=b' ' | 0x7f.. => percent(&mut out, byte),
+            b'&' | b'=' | b'+' | b'%' | b'#' | b'[' | b']' | 0..=b' ' | 0x7f.. => {
+                percent(&mut out, byte)
+            }
             _ => out.push(char::from(byte)),
         }
     }
@@ -95,7 +99,9 @@ mod tests {
     #[test]
     fn values_are_escaped_byte_by_byte() {
         assert_eq!(
-            form_of(json!({"Call-ID": "829597750@10.26.0.158", "Caller-ID-Name": "Bob Smith", "X": "~*'()/é+&="})),
+            form_of(
+                json!({"Call-ID": "829597750@10.26.0.158", "Caller-ID-Name": "Bob Smith", "X": "~*'()/é+&="})
+            ),
             "Call-ID=829597750%4010.26.0.158&Caller-ID-Name=Bob+Smith&X=~%2A%27%28%29%2F%C3%A9%2B%26%3D"
         );
     }
@@ -103,7 +109,9 @@ mod tests {
     #[test]
     fn objects_and_lists_nest_in_brackets() {
         assert_eq!(
-            form_of(json!({"V": {"a": "1", "b": {"c": true, "d": 2.5}}, "L": ["x", "y"], "O": [{"k": 1}]})),
+            form_of(
+                json!({"V": {"a": "1", "b": {"c": true, "d": 2.5}}, "L": ["x", "y"], "O": [{"k": 1}]})
+            ),
             "V[a]=1&V[b][c]=true&V[b][d]=2.5&L[]=x&L[]=y&O[][k]=1"
         );
     }

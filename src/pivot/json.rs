@@ -61,7 +61,9 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
         .take(line.saturating_sub(1))
         .map(str::len)
         .sum();
-    let mut at = start.saturating_add(column.saturating_sub(1)).min(text.len());
+    let mut at = start
+        .saturating_add(column.saturating_sub(1))
+        .min(text.len());
     while !text.is_char_boundary(at) {
         at = at.saturating_sub(1);
     }
@@ -198,16 +200,27 @@ mod tests {
     fn text_after_the_value_is_trailing_data() {
         let found = parse("{} \nx").unwrap_err();
         assert_eq!(
-            (found.message.as_str(), found.before.as_str(), found.after.as_str()),
+            (
+                found.message.as_str(),
+                found.before.as_str(),
+                found.after.as_str()
+            ),
             ("trailing data", "{} \n", "x")
         );
-        assert!(parse("{\"a\":1}{\"b\":2}").unwrap_err().message.starts_with("trailing"));
+        assert!(
+            parse("{\"a\":1}{\"b\":2}")
+                .unwrap_err()
+                .message
+                .starts_with("trailing")
+        );
     }
 
     #[test]
     fn a_key_twice_is_refused_by_name() {
         assert_eq!(
-            parse("{\"a\":1,\"b\":{\"c\":1,\"c\":2}}").unwrap_err().message,
+            parse("{\"a\":1,\"b\":{\"c\":1,\"c\":2}}")
+                .unwrap_err()
+                .message,
             "invalid JSON: key \"c\" appears twice"
         );
     }
@@ -216,7 +229,12 @@ mod tests {
     fn depth_is_limited_on_both_sides_of_the_limit() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(parse(&nested(64)).is_ok());
-        assert!(parse(&nested(65)).unwrap_err().message.contains("deeper than 64"));
+        assert!(
+            parse(&nested(65))
+                .unwrap_err()
+                .message
+                .contains("deeper than 64")
+        );
         assert!(parse(&"[".repeat(1_000_000)).is_err());
         assert!(parse(&"{\"a\":".repeat(100_000)).is_err());
     }
@@ -248,7 +266,10 @@ mod tests {
     #[test]
     fn a_mistake_inside_a_wide_character_is_shown_whole() {
         let found = parse("{\"é\": é}").unwrap_err();
-        assert_eq!((found.before.as_str(), found.after.as_str()), ("{\"é\": ", "é}"));
+        assert_eq!(
+            (found.before.as_str(), found.after.as_str()),
+            ("{\"é\": ", "é}")
+        );
     }
 
     /// Cuts, flips and repeats pieces of a document: whatever comes out is parsed or refused, with a place inside it.

@@ -54,7 +54,10 @@ pub(super) fn params(subject: &Subject<'_>, format: RequestFormat) -> Map<String
     }
     out.both("Caller-ID-Name", "CallerName", name);
     out.both("Caller-ID-Number", "CallerNumber", subject.caller_id_number);
-    out.kazoo("Custom-Application-Vars", subject.custom_application_vars.clone());
+    out.kazoo(
+        "Custom-Application-Vars",
+        subject.custom_application_vars.clone(),
+    );
     out.kazoo("Custom-SIP-Headers", subject.custom_sip_headers.clone());
     if !digits.is_empty() {
         out.both("Digits", "Digits", digits);

@@ -15,5 +15,7 @@ pub enum Reply {
 
 /// Checks a flow node: the node with defaults inserted and warnings, or what is wrong with it. The callflow room's
 /// `validate`, handed in because that room is above this one.
-pub type Check<'a> =
-    &'a dyn Fn(&Value, &dyn Fn(&str) -> Result<(), String>) -> Result<(Value, Vec<Finding>), Vec<Finding>>;
+pub type Check<'a> = &'a dyn Fn(
+    &Value,
+    &dyn Fn(&str) -> Result<(), String>,
+) -> Result<(Value, Vec<Finding>), Vec<Finding>>;

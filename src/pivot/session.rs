@@ -121,13 +121,23 @@ fn count(vars: &mut CallVars) -> Result<(), PivotError> {
     Ok(())
 }
 
-fn subject<'a>(facts: &'a crate::call::CallFacts, vars: &'a CallVars, language: &'a str) -> Subject<'a> {
+fn subject<'a>(
+    facts: &'a crate::call::CallFacts,
+    vars: &'a CallVars,
+    language: &'a str,
+) -> Subject<'a> {
     Subject {
         account_id: &facts.account.id,
         call_id: &facts.call_id,
         call_status: vars.call_status.as_deref(),
-        caller_id_name: vars.caller_id_name.as_deref().unwrap_or(&facts.caller_id_name),
-        caller_id_number: vars.caller_id_number.as_deref().unwrap_or(&facts.caller_id_number),
+        caller_id_name: vars
+            .caller_id_name
+            .as_deref()
+            .unwrap_or(&facts.caller_id_name),
+        caller_id_number: vars
+            .caller_id_number
+            .as_deref()
+            .unwrap_or(&facts.caller_id_number),
         direction: facts.direction,
         from: &facts.from_user,
         from_realm: &facts.from_realm,
@@ -150,7 +160,11 @@ async fn conduct(
     check: Check<'_>,
     logs: &Logs<'_>,
 ) -> Result<Reply, PivotError> {
-    let guard = |url: &str| http.guard().check_text(url).map_err(|refused| refused.to_string());
+    let guard = |url: &str| {
+        http.guard()
+            .check_text(url)
+            .map_err(|refused| refused.to_string())
+    };
     if let (None, Some(serverless)) = (&settings.voice_url, &settings.serverless) {
         let body = match &serverless.flow_doc {
             Value::String(text) => text.clone(),
@@ -164,7 +178,9 @@ async fn conduct(
         return read(Some(&serverless.flow_type), &body, check, &guard, logs);
     }
     let url = settings.voice_url.as_deref().ok_or(PivotError::NoUrl)?;
-    let url = Url::parse(url).map_err(|_| PivotError::Url { url: url.to_owned() })?;
+    let url = Url::parse(url).map_err(|_| PivotError::Url {
+        url: url.to_owned(),
+    })?;
     let response = fetch(http, settings, &url, &params, logs).await?;
     let body = String::from_utf8_lossy(&response.body);
     read(response.header("content-type"), &body, check, &guard, logs)
@@ -189,13 +205,21 @@ async fn fetch(
             note,
         })
     };
-    hook("request", None, None, format!("{} bytes", request.body.len()));
+    hook(
+        "request",
+        None,
+        None,
+        format!("{} bytes", request.body.len()),
+    );
     let started = clock::now();
     let answered = http.send(request).await;
     let took = Some(clock::now().saturating_duration_since(started));
     let response = answered.map_err(|error| {
         hook("failure", None, took, error.to_string());
-        PivotError::Http { url: plain(url), error }
+        PivotError::Http {
+            url: plain(url),
+            error,
+        }
     })?;
     let redirects = if response.redirects > 0 {
         format!(", {} redirects", response.redirects)
@@ -226,9 +250,11 @@ async fn fetch(
 fn request(settings: &Settings, url: &Url, params: &Map<String, Value>) -> HttpRequest {
     let mut request = match (settings.method, settings.req_body_format) {
         (RequestMethod::Get, _) => HttpRequest::get(encode::with_query(url, params)),
-        (RequestMethod::Post, BodyFormat::Form) => {
-            HttpRequest::post(url.clone(), "application/x-www-form-urlencoded", encode::form(params))
-        }
+        (RequestMethod::Post, BodyFormat::Form) => HttpRequest::post(
+            url.clone(),
+            "application/x-www-form-urlencoded",
+            encode::form(params),
+        ),
         (RequestMethod::Post, BodyFormat::Json) => HttpRequest::post(
             url.clone(),
             "application/json",
@@ -318,7 +344,12 @@ fn read_flow(
     }
 }
 
-fn schema_error(mut findings: Vec<Finding>, wrapped: bool, body: &str, logs: &Logs<'_>) -> PivotError {
+fn schema_error(
+    mut findings: Vec<Finding>,
+    wrapped: bool,
+    body: &str,
+    logs: &Logs<'_>,
+) -> PivotError {
     if wrapped {
         for finding in &mut findings {
             finding.path = if finding.path.is_empty() {
@@ -347,7 +378,9 @@ fn schema_error(mut findings: Vec<Finding>, wrapped: bool, body: &str, logs: &Lo
 /// The node of a document that is wrapped as `{"flow": node}`, as stored callflows are.
 fn unwrap_flow(document: Value) -> (Value, bool) {
     match document {
-        Value::Object(mut map) if !map.contains_key("module") && map.get("flow").is_some_and(Value::is_object) => {
+        Value::Object(mut map)
+            if !map.contains_key("module") && map.get("flow").is_some_and(Value::is_object) =>
+        {
             (map.remove("flow").unwrap_or(Value::Null), true)
         }
         other => (other, false),

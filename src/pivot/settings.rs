@@ -81,7 +81,9 @@ impl Settings {
             .req_timeout_ms
             .and_then(|ms| u64::try_from(ms).ok())
             .filter(|ms| *ms > 0);
-        millis.map_or(MAX_TIMEOUT, Duration::from_millis).min(MAX_TIMEOUT)
+        millis
+            .map_or(MAX_TIMEOUT, Duration::from_millis)
+            .min(MAX_TIMEOUT)
     }
 
     /// Names and values of the custom headers; values that are no text or number are passed over.
@@ -166,7 +168,9 @@ mod tests {
 
     #[test]
     fn old_and_unknown_keys_do_nothing() {
-        let settings = settings(json!({"voice_url": "http://a/", "req_timeout": "60", "x": {}, "debug": "true"}));
+        let settings = settings(
+            json!({"voice_url": "http://a/", "req_timeout": "60", "x": {}, "debug": "true"}),
+        );
         assert_eq!(settings.timeout(), Duration::from_secs(5));
         assert!(settings.debug);
     }

@@ -27,7 +27,12 @@ pub(super) fn kind(content_type: Option<&str>, body: &str) -> Kind {
         "text/xml" | "application/xml" => Kind::Xml,
         other if other.ends_with("+json") => Kind::Json,
         other if other.ends_with("+xml") => Kind::Xml,
-        _ => match body.trim_start_matches('\u{feff}').trim_start().bytes().next() {
+        _ => match body
+            .trim_start_matches('\u{feff}')
+            .trim_start()
+            .bytes()
+            .next()
+        {
             Some(b'{' | b'[') => Kind::Json,
             Some(b'<') => Kind::Xml,
             _ => Kind::Unknown,
@@ -40,7 +45,9 @@ pub(super) fn is_twiml(body: &str) -> bool {
     let mut reader = Reader::from_str(body.trim_start_matches('\u{feff}').trim_start());
     let (mut depth, mut elements, mut text, mut root) = (0_usize, 0_usize, 0_usize, false);
     loop {
-        let Ok(event) = reader.read_event() else { return false };
+        let Ok(event) = reader.read_event() else {
+            return false;
+        };
         match event {
             Event::Start(start) => {
                 if !opens(depth, root, &mut elements, start.name().as_ref()) {
@@ -62,7 +69,9 @@ pub(super) fn is_twiml(body: &str) -> bool {
             },
             Event::Text(piece) => {
                 text += piece.len();
-                if text > MAX_TEXT || (depth == 0 && !piece.bytes().all(|b| b.is_ascii_whitespace())) {
+                if text > MAX_TEXT
+                    || (depth == 0 && !piece.bytes().all(|b| b.is_ascii_whitespace()))
+                {
                     return false;
                 }
             }
@@ -87,7 +96,11 @@ pub(super) fn is_twiml(body: &str) -> bool {
 /// Whether an element may begin here: a `Response` first, never a second root, within the limits.
 fn opens(depth: usize, root: bool, elements: &mut usize, name: &str) -> bool {
     *elements += 1;
-    let placed = if depth == 0 { !root && name == "Response" } else { true };
+    let placed = if depth == 0 {
+        !root && name == "Response"
+    } else {
+        true
+    };
     placed && depth < MAX_DEPTH && *elements <= MAX_ELEMENTS
 }
 
@@ -120,7 +133,11 @@ mod tests {
             (None, "{}", Kind::Json),
             (None, "", Kind::Unknown),
         ] {
-            assert_eq!(kind(content_type, body), wanted, "{content_type:?} {body:?}");
+            assert_eq!(
+                kind(content_type, body),
+                wanted,
+                "{content_type:?} {body:?}"
+            );
         }
     }
 
@@ -168,7 +185,11 @@ mod tests {
         for body in [laughs, external, inner, &deep, &wide, &long] {
             assert!(!is_twiml(body));
         }
-        let allowed = format!("<Response>{}{}</Response>", "<a>".repeat(31), "</a>".repeat(31));
+        let allowed = format!(
+            "<Response>{}{}</Response>",
+            "<a>".repeat(31),
+            "</a>".repeat(31)
+        );
         assert!(is_twiml(&allowed));
     }
 
@@ -180,8 +201,7 @@ mod tests {
             .unwrap_or(2);
         let until = crate::host::clock::now() + std::time::Duration::from_secs(seconds);
         let mut rng = crate::base::rng::Rng::seeded(19);
-        let seed =
-            "<?xml version=\"1.0\"?><Response><Gather numDigits='1'><Say>é &lt;</Say><![CDATA[x]]></Gather></Response>";
+        let seed = "<?xml version=\"1.0\"?><Response><Gather numDigits='1'><Say>é &lt;</Say><![CDATA[x]]></Gather></Response>";
         while crate::host::clock::now() < until {
             for _ in 0..200 {
                 let mut bytes = seed.as_bytes().to_vec();

@@ -63,7 +63,10 @@ fn e164(number: &str) -> Option<String> {
 
 /// Class and pattern, in the order they are tested. The area codes are those of the islands in the North American plan.
 const CLASSIFIERS: &[(&str, &str)] = &[
-    ("tollfree_us", r"^\+1((?:800|88\d|877|866|855|844|833|822)\d{7})$"),
+    (
+        "tollfree_us",
+        r"^\+1((?:800|88\d|877|866|855|844|833|822)\d{7})$",
+    ),
     ("toll_us", r"^\+1(900\d{7})$"),
     ("emergency", r"^(911|922|933|833|811|711|999)$"),
     (

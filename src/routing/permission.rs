@@ -28,7 +28,10 @@ pub fn restriction(
     captured: Option<&str>,
     flow: Option<&Value>,
 ) -> Option<Restriction> {
-    let device = account.devices.get(device_id).map(|device| device.doc.as_ref());
+    let device = account
+        .devices
+        .get(device_id)
+        .map(|device| device.doc.as_ref());
     let owner = owner_id
         .and_then(|id| account.users.get(id))
         .map(|user| user.doc.as_ref());
@@ -47,7 +50,9 @@ pub fn restriction(
     if sources.denied("closed_groups") && rings_somebody(flow) {
         return Some(Restriction::ClosedGroup);
     }
-    sources.denied(class.0).then_some(Restriction::Class(class.0))
+    sources
+        .denied(class.0)
+        .then_some(Restriction::Class(class.0))
 }
 
 /// The documents an endpoint's attributes come from.
@@ -90,8 +95,12 @@ fn rings_somebody(flow: Option<&Value>) -> bool {
             .to_owned()
     };
     flow.is_some_and(|root| {
-        let next = root.get("children").and_then(|children| children.get("_")).map(module);
-        matches!(module(root).as_str(), "user" | "device") && next.is_none_or(|next| next == "voicemail")
+        let next = root
+            .get("children")
+            .and_then(|children| children.get("_"))
+            .map(module);
+        matches!(module(root).as_str(), "user" | "device")
+            && next.is_none_or(|next| next == "voicemail")
     })
 }
 
@@ -158,7 +167,10 @@ pub(super) mod tests {
     #[test]
     fn nothing_said_is_allowed() {
         assert_eq!(
-            check(&with(account(json!({}), &[]), json!({}), json!({})), "+4930123456"),
+            check(
+                &with(account(json!({}), &[]), json!({}), json!({})),
+                "+4930123456"
+            ),
             None
         );
     }
@@ -181,21 +193,30 @@ pub(super) mod tests {
         let lifted = with(account(json!({}), &[]), deny.clone(), allow.clone());
         assert_eq!(check(&lifted, "4155550100"), None);
         let held = with(account(deny, &[]), json!({}), allow);
-        assert_eq!(check(&held, "4155550100"), Some(Restriction::Class("did_us")));
+        assert_eq!(
+            check(&held, "4155550100"),
+            Some(Restriction::Class("did_us"))
+        );
     }
 
     #[test]
     fn the_captured_text_counts_instead_of_the_dialled_one() {
         let deny = json!({"call_restriction": {"toll_us": {"action": "deny"}}});
         let account = with(account(json!({}), &[]), deny, json!({}));
-        let captured = restriction(&account, "d", None, "*7719005550100", Some("19005550100"), None);
+        let captured = restriction(
+            &account,
+            "d",
+            None,
+            "*7719005550100",
+            Some("19005550100"),
+            None,
+        );
         assert_eq!(captured, Some(Restriction::Class("toll_us")));
     }
 
     #[test]
     fn emergency_numbers_are_never_barred() {
-        let bar =
-            json!({"services": {"audio": {"enabled": false}}, "call_restriction": {"emergency": {"action": "deny"}}});
+        let bar = json!({"services": {"audio": {"enabled": false}}, "call_restriction": {"emergency": {"action": "deny"}}});
         let account = with(account(bar.clone(), &[]), bar, json!({}));
         assert_eq!(check(&account, "911"), None);
         assert_eq!(check(&account, "912"), Some(Restriction::AudioDisabled));
@@ -233,6 +254,9 @@ pub(super) mod tests {
             "call_restriction": {"international": {"action": "deny"}}
         });
         let account = with(account(json!({}), &[]), device, json!({}));
-        assert_eq!(check(&account, "9493012345"), Some(Restriction::Class("international")));
+        assert_eq!(
+            check(&account, "9493012345"),
+            Some(Restriction::Class("international"))
+        );
     }
 }

@@ -55,7 +55,10 @@ pub fn route(account: &Account, dialled: &str, caller: &Caller<'_>) -> Option<Ro
 /// The callflow for digits entered during a call (menu hunting): never `no_match`.
 pub fn hunt(account: &Account, digits: &str) -> Option<Route> {
     let full = normalise(account, digits);
-    found(account, find(account, digits, &full).filter(|hit| !hit.no_match)?)
+    found(
+        account,
+        find(account, digits, &full).filter(|hit| !hit.no_match)?,
+    )
 }
 
 /// The callflow that runs before every other one of the account (`preflow.always`), with its id.
@@ -66,7 +69,9 @@ pub fn preflow(account: &Account) -> Option<(&str, &Arc<Value>)> {
 
 fn find(account: &Account, dialled: &str, full: &str) -> Option<Hit> {
     let numbers = &account.numbers;
-    let exact = numbers.find_exact(full).or_else(|| numbers.find_exact(dialled));
+    let exact = numbers
+        .find_exact(full)
+        .or_else(|| numbers.find_exact(dialled));
     exact
         .or_else(|| numbers.find_pattern(full))
         .or_else(|| numbers.find_pattern(dialled))
@@ -110,7 +115,10 @@ mod tests {
             ],
         );
         assert_eq!(id(&account, "4155550100", &DEVICE).as_deref(), Some("full"));
-        assert_eq!(id(&account, "4155550199", &DEVICE).as_deref(), Some("typed"));
+        assert_eq!(
+            id(&account, "4155550199", &DEVICE).as_deref(),
+            Some("typed")
+        );
         assert_eq!(id(&account, "2030", &DEVICE).as_deref(), Some("short"));
         assert_eq!(id(&account, "2031", &DEVICE), None);
     }
@@ -126,7 +134,10 @@ mod tests {
 
     #[test]
     fn no_match_is_for_callers_the_account_vouches_for() {
-        let account = account(json!({}), &[("nm", json!({"numbers": ["no_match", "777"]}))]);
+        let account = account(
+            json!({}),
+            &[("nm", json!({"numbers": ["no_match", "777"]}))],
+        );
         let carrier = Caller {
             authorizing_type: "resource",
             device_id: "r",
@@ -136,10 +147,18 @@ mod tests {
             device_id: "",
         };
         assert_eq!(id(&account, "12345", &DEVICE).as_deref(), Some("nm"));
-        assert_eq!(id(&account, "*97", &DEVICE), None, "feature codes never reach it");
+        assert_eq!(
+            id(&account, "*97", &DEVICE),
+            None,
+            "feature codes never reach it"
+        );
         for caller in [carrier, nobody] {
             assert_eq!(id(&account, "12345", &caller), None);
-            assert_eq!(id(&account, "777", &caller), None, "nor by one of its other numbers");
+            assert_eq!(
+                id(&account, "777", &caller),
+                None,
+                "nor by one of its other numbers"
+            );
         }
     }
 
@@ -153,7 +172,10 @@ mod tests {
             ],
         );
         assert!(hunt(&account, "999").is_none());
-        assert_eq!(hunt(&account, "123").unwrap().capture_group.as_deref(), Some("23"));
+        assert_eq!(
+            hunt(&account, "123").unwrap().capture_group.as_deref(),
+            Some("23")
+        );
     }
 
     #[test]

@@ -282,7 +282,12 @@ struct Tone {
 
 fn payload(event: Event, end: bool, duration: u16) -> [u8; 4] {
     let [high, low] = duration.to_be_bytes();
-    [event.code(), if end { 0x80 | VOLUME } else { VOLUME }, high, low]
+    [
+        event.code(),
+        if end { 0x80 | VOLUME } else { VOLUME },
+        high,
+        low,
+    ]
 }
 
 /// What a receiver noticed.
@@ -359,8 +364,10 @@ impl EventReceiver {
             && open.ssrc == ssrc
         {
             let step = timestamp.since(open.segment).max(0).unsigned_abs();
-            let continues =
-                !packet.marker && open.event == event && step > 0 && (step == SEGMENT || step == open.duration);
+            let continues = !packet.marker
+                && open.event == event
+                && step > 0
+                && (step == SEGMENT || step == open.duration);
             if timestamp == open.segment || continues {
                 if open.event != event {
                     return keys; // one event a timestamp
@@ -412,7 +419,10 @@ impl EventReceiver {
     /// An audio packet of the same stream: ends an event whose end was lost.
     pub fn audio(&mut self, packet: &Packet<'_>) -> Option<Key> {
         let open = self.open.as_ref().filter(|open| open.ssrc == packet.ssrc)?;
-        let end = open.segment.plus(open.duration).plus(RESUMED_MS * self.ticks_per_ms);
+        let end = open
+            .segment
+            .plus(open.duration)
+            .plus(RESUMED_MS * self.ticks_per_ms);
         if packet.sequence.since(open.sequence) > 0 && packet.timestamp.since(end) >= 0 {
             self.close(false)
         } else {
@@ -448,7 +458,10 @@ impl EventReceiver {
             .filter(|over| over.ssrc == packet.ssrc)
             .any(|over| {
                 let step = packet.timestamp.since(over.segment);
-                step == 0 || (over.unfinished == Some(event) && !packet.marker && step == SEGMENT.cast_signed())
+                step == 0
+                    || (over.unfinished == Some(event)
+                        && !packet.marker
+                        && step == SEGMENT.cast_signed())
             });
         let overtaken = self.newest.is_some_and(|(ssrc, newest)| {
             ssrc == packet.ssrc && (-MAX_MISORDER..0).contains(&packet.sequence.since(newest))
@@ -604,7 +617,11 @@ mod tests {
             );
         }
         assert_eq!(
-            (Event::FLASH.digit(), Event::from_code(17), Event::from_digit('x')),
+            (
+                Event::FLASH.digit(),
+                Event::from_code(17),
+                Event::from_digit('x')
+            ),
             (None, None, None)
         );
     }
@@ -680,7 +697,9 @@ mod tests {
         sender.push(event('2'), 100, 40);
         sender.slot(RtpTime(0), 20);
         sender.cancel();
-        let rest: Vec<EventSlot> = (0..6).map(|i| sender.slot(RtpTime(160 * (i + 1)), 20)).collect();
+        let rest: Vec<EventSlot> = (0..6)
+            .map(|i| sender.slot(RtpTime(160 * (i + 1)), 20))
+            .collect();
         let ends = rest
             .iter()
             .filter(|s| matches!(s, EventSlot::Packet { payload, .. } if payload[1] & 0x80 != 0))
@@ -692,7 +711,9 @@ mod tests {
     fn the_queue_has_a_limit() {
         let mut sender = EventSender::new(8000);
         assert_eq!(
-            (0..1000).filter(|_| sender.push(event('1'), 100, 40)).count(),
+            (0..1000)
+                .filter(|_| sender.push(event('1'), 100, 40))
+                .count(),
             MAX_QUEUE
         );
     }
@@ -702,7 +723,10 @@ mod tests {
         let begin = some_instant();
         let mut receiver = EventReceiver::new(8000);
         let sent = send("5", 100, 40);
-        let keys: Vec<Key> = sent.iter().flat_map(|s| receiver.receive(begin, &s.packet())).collect();
+        let keys: Vec<Key> = sent
+            .iter()
+            .flat_map(|s| receiver.receive(begin, &s.packet()))
+            .collect();
         assert_eq!(
             keys,
             [
@@ -726,7 +750,10 @@ mod tests {
 
         let mut receiver = EventReceiver::new(8000);
         receiver.receive(begin, &first.packet());
-        assert_eq!(receiver.handle_timeout(begin + Duration::from_millis(149)), None);
+        assert_eq!(
+            receiver.handle_timeout(begin + Duration::from_millis(149)),
+            None
+        );
         assert_eq!(
             receiver.handle_timeout(begin + GIVE_UP),
             Some(Key::Up {
@@ -772,8 +799,14 @@ mod tests {
         let begin = some_instant();
         let sent = send("12", 100, 40);
         let mut receiver = EventReceiver::new(8000);
-        let mut keys: Vec<Key> = sent.iter().flat_map(|s| receiver.receive(begin, &s.packet())).collect();
-        keys.extend(sent.iter().flat_map(|s| receiver.receive(begin, &s.packet())));
+        let mut keys: Vec<Key> = sent
+            .iter()
+            .flat_map(|s| receiver.receive(begin, &s.packet()))
+            .collect();
+        keys.extend(
+            sent.iter()
+                .flat_map(|s| receiver.receive(begin, &s.packet())),
+        );
         assert_eq!(digits_down(&keys), "12");
     }
 
@@ -787,7 +820,11 @@ mod tests {
                 .skip(skip)
                 .flat_map(|s| receiver.receive(some_instant(), &s.packet()))
                 .collect();
-            assert_eq!((digits_down(&keys).as_str(), keys.len()), ("8", 2), "{skip} lost");
+            assert_eq!(
+                (digits_down(&keys).as_str(), keys.len()),
+                ("8", 2),
+                "{skip} lost"
+            );
         }
     }
 
@@ -812,7 +849,10 @@ mod tests {
         let mut receiver = EventReceiver::new(8000);
         let begin = some_instant();
         let mut heard = String::new();
-        for (i, time) in [1_000_000u32, 500, 3_000_000_000, 0].into_iter().enumerate() {
+        for (i, time) in [1_000_000u32, 500, 3_000_000_000, 0]
+            .into_iter()
+            .enumerate()
+        {
             let payload = [i as u8, 0x8A, 3, 32];
             let packet = Packet {
                 marker: true,

@@ -349,7 +349,9 @@ impl JitterBuffer {
 
     /// Whether a talkspurt is being played or built up.
     pub fn is_active(&self) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stream.state != State::Idle)
+        self.stream
+            .as_ref()
+            .is_some_and(|stream| stream.state != State::Idle)
     }
 
     fn ms(&self, ms: u32) -> u32 {
@@ -430,7 +432,13 @@ impl JitterBuffer {
         extended
     }
 
-    fn store(&mut self, extended: u64, packet: &Packet<'_>, ticks: u32, content: Content) -> Pushed {
+    fn store(
+        &mut self,
+        extended: u64,
+        packet: &Packet<'_>,
+        ticks: u32,
+        content: Content,
+    ) -> Pushed {
         if let Some(entry) = self.ring.get_mut(slot(extended)) {
             entry.content = content;
             entry.extended = extended;
@@ -494,7 +502,9 @@ impl Delay {
     fn new(config: &JitterConfig) -> Self {
         let ticks = |ms: u32| (config.clock_rate_hz / 1000).saturating_mul(ms);
         let mut spread = [0.0; BINS];
-        let initial = config.initial_ms.clamp(config.min_ms, config.max_ms.max(config.min_ms));
+        let initial = config
+            .initial_ms
+            .clamp(config.min_ms, config.max_ms.max(config.min_ms));
         // As if so many packets had needed the initial delay: it fades as real ones come.
         if let Some(bin) = spread.get_mut(initial.saturating_sub(1) as usize / BIN_MS as usize) {
             *bin = PRIOR;

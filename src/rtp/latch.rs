@@ -182,7 +182,11 @@ fn learning(now: Instant, config: &LatchConfig, as_signalled: bool) -> Option<St
 
 /// How many packets in sequence this source has now sent. More sources than places: the newest takes the place of the
 /// one with the shortest run.
-fn count(candidates: &mut [Option<Candidate>; CANDIDATES], source: SocketAddr, packet: &Packet<'_>) -> u8 {
+fn count(
+    candidates: &mut [Option<Candidate>; CANDIDATES],
+    source: SocketAddr,
+    packet: &Packet<'_>,
+) -> u8 {
     let next = packet.sequence.plus(1);
     if let Some(known) = candidates
         .iter_mut()
@@ -190,7 +194,11 @@ fn count(candidates: &mut [Option<Candidate>; CANDIDATES], source: SocketAddr, p
         .find(|candidate| candidate.source == source)
     {
         let continues = known.ssrc == packet.ssrc && known.next == packet.sequence;
-        known.run = if continues { known.run.saturating_add(1) } else { 1 };
+        known.run = if continues {
+            known.run.saturating_add(1)
+        } else {
+            1
+        };
         known.ssrc = packet.ssrc;
         known.next = next;
         return known.run;
@@ -218,7 +226,10 @@ fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || (a == 100 && (64..128).contains(&b))
+            v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || (a == 100 && (64..128).contains(&b))
         }
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
@@ -265,7 +276,12 @@ mod tests {
         }
     }
 
-    fn send(latch: &mut Latch, now: Instant, source: &str, seqs: std::ops::Range<u16>) -> Vec<Verdict> {
+    fn send(
+        latch: &mut Latch,
+        now: Instant,
+        source: &str,
+        seqs: std::ops::Range<u16>,
+    ) -> Vec<Verdict> {
         seqs.map(|seq| latch.receive(now, at(source), &packet(seq, 1)))
             .collect()
     }
@@ -286,7 +302,10 @@ mod tests {
             latch.receive(now, at("198.51.100.7:4000"), &packet(1, 9)),
             Verdict::Accept
         );
-        assert_eq!((latch.remote(), latch.dropped()), (at("198.51.100.7:4000"), 600));
+        assert_eq!(
+            (latch.remote(), latch.dropped()),
+            (at("198.51.100.7:4000"), 600)
+        );
     }
 
     #[test]
@@ -297,7 +316,13 @@ mod tests {
         let learned = Verdict::Latched(at("203.0.113.5:61000"));
         assert_eq!(
             verdicts,
-            [Verdict::Drop, Verdict::Drop, Verdict::Drop, learned, Verdict::Accept]
+            [
+                Verdict::Drop,
+                Verdict::Drop,
+                Verdict::Drop,
+                learned,
+                Verdict::Accept
+            ]
         );
         assert!(
             send(&mut latch, now, "203.0.113.5:61002", 0..50)
@@ -327,7 +352,10 @@ mod tests {
     fn the_address_of_the_sdp_wins_when_packets_come_from_it() {
         let now = some_instant();
         let mut latch = Latch::new(now, config("10.0.0.5:4000", true));
-        assert_eq!(latch.receive(now, at("10.0.0.5:4000"), &packet(1, 1)), Verdict::Accept);
+        assert_eq!(
+            latch.receive(now, at("10.0.0.5:4000"), &packet(1, 1)),
+            Verdict::Accept
+        );
         assert!(
             send(&mut latch, now, "203.0.113.5:61000", 0..50)
                 .iter()
@@ -374,7 +402,17 @@ mod tests {
     fn gaps_and_changing_sources_do_not_count() {
         let now = some_instant();
         let mut latch = Latch::new(now, config("10.0.0.5:4000", true));
-        for (seq, ssrc) in [(1, 1), (2, 1), (3, 1), (5, 1), (6, 1), (7, 1), (8, 2), (9, 2), (10, 2)] {
+        for (seq, ssrc) in [
+            (1, 1),
+            (2, 1),
+            (3, 1),
+            (5, 1),
+            (6, 1),
+            (7, 1),
+            (8, 2),
+            (9, 2),
+            (10, 2),
+        ] {
             assert_eq!(
                 latch.receive(now, at("203.0.113.5:61000"), &packet(seq, ssrc)),
                 Verdict::Drop
@@ -433,9 +471,14 @@ mod tests {
         for seq in 0..10u16 {
             for port in 1000..1040u16 {
                 let source = SocketAddr::new("192.0.2.66".parse().unwrap(), port);
-                assert_eq!(latch.receive(now, source, &packet(seq, u32::from(port))), Verdict::Drop);
+                assert_eq!(
+                    latch.receive(now, source, &packet(seq, u32::from(port))),
+                    Verdict::Drop
+                );
             }
-            if let Verdict::Latched(source) = latch.receive(now, at("203.0.113.5:61000"), &packet(seq, 1)) {
+            if let Verdict::Latched(source) =
+                latch.receive(now, at("203.0.113.5:61000"), &packet(seq, 1))
+            {
                 learned = Some(source);
             }
         }

@@ -181,7 +181,11 @@ mod tests {
         for (index, value) in [(0, 0x8F), (0, 0x90), (0, 0x00), (0, 0x40), (0, 0xC0)] {
             let mut bad = good;
             bad[index] = value;
-            assert_eq!(Packet::parse(&bad), Err(PacketError::Malformed), "{value:#x}");
+            assert_eq!(
+                Packet::parse(&bad),
+                Err(PacketError::Malformed),
+                "{value:#x}"
+            );
         }
         let mut padded = good;
         padded[0] = 0xA0;
@@ -205,6 +209,9 @@ mod tests {
 
     #[test]
     fn a_short_buffer_is_an_error() {
-        assert_eq!(header().write(&[0; 10], &mut [0; 21]), Err(PacketError::Buffer));
+        assert_eq!(
+            header().write(&[0; 10], &mut [0; 21]),
+            Err(PacketError::Buffer)
+        );
     }
 }

@@ -39,9 +39,15 @@ impl Playout {
     pub fn new(accepts: &[(u8, Codec)], config: JitterConfig) -> Self {
         let first = accepts.first().map_or(Codec::Pcmu, |(_, codec)| *codec);
         let (rate_hz, clock_rate_hz) = (first.sample_rate_hz(), first.clock_rate_hz());
-        let alike = |codec: Codec| codec.sample_rate_hz() == rate_hz && codec.clock_rate_hz() == clock_rate_hz;
+        let alike = |codec: Codec| {
+            codec.sample_rate_hz() == rate_hz && codec.clock_rate_hz() == clock_rate_hz
+        };
         Self {
-            accepts: accepts.iter().copied().filter(|(_, codec)| alike(*codec)).collect(),
+            accepts: accepts
+                .iter()
+                .copied()
+                .filter(|(_, codec)| alike(*codec))
+                .collect(),
             rate_hz,
             clock_rate_hz,
             jitter: JitterBuffer::new(JitterConfig {
@@ -81,9 +87,15 @@ impl Playout {
             self.decoded.clear();
             match self.jitter.pull() {
                 Slot::Payload {
-                    payload_type, payload, ..
+                    payload_type,
+                    payload,
+                    ..
                 } => {
-                    if let Some((_, codec)) = self.accepts.iter().find(|(known, _)| *known == payload_type) {
+                    if let Some((_, codec)) = self
+                        .accepts
+                        .iter()
+                        .find(|(known, _)| *known == payload_type)
+                    {
                         codec.decode(payload, &mut self.decoded);
                     }
                     if self.decoded.is_empty() {
@@ -93,14 +105,16 @@ impl Playout {
                     kind = Frame::Audio;
                 }
                 Slot::Lost { ticks } => {
-                    self.decoded.resize(samples(ticks, self.rate_hz, self.clock_rate_hz), 0);
+                    self.decoded
+                        .resize(samples(ticks, self.rate_hz, self.clock_rate_hz), 0);
                     self.plc.lost(&mut self.decoded);
                     if kind == Frame::Silent {
                         kind = Frame::Concealed;
                     }
                 }
                 Slot::Empty { ticks } => {
-                    self.decoded.resize(samples(ticks, self.rate_hz, self.clock_rate_hz), 0);
+                    self.decoded
+                        .resize(samples(ticks, self.rate_hz, self.clock_rate_hz), 0);
                     self.plc.good(&mut self.decoded);
                 }
             }
@@ -157,7 +171,9 @@ mod tests {
 
     impl Sender {
         fn packet(&mut self, codec: Codec, length: usize, out: &mut Vec<u8>) -> (u16, u32) {
-            let tone = |n: usize| ((n as f64 * 400.0 * std::f64::consts::TAU / 8000.0).sin() * 8000.0) as i16;
+            let tone = |n: usize| {
+                ((n as f64 * 400.0 * std::f64::consts::TAU / 8000.0).sin() * 8000.0) as i16
+            };
             let pcm: Vec<i16> = (self.sample..self.sample + length).map(tone).collect();
             out.clear();
             codec.encode(&pcm, out);
@@ -174,8 +190,12 @@ mod tests {
         let begin = some_instant();
         let mut rng = Rng::seeded(4);
         let mut playout = Playout::new(&ACCEPTS, JitterConfig::default());
-        let mut sender = Sender { sample: 0, seq: 65_500 };
-        let (mut body, mut frame, mut all, mut kinds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut sender = Sender {
+            sample: 0,
+            seq: 65_500,
+        };
+        let (mut body, mut frame, mut all, mut kinds) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for slot in 0..500 {
             let now = begin + Duration::from_millis(20) * slot;
             while sender.sample <= slot as usize * 160 {
@@ -221,7 +241,11 @@ mod tests {
         for length in [80, 160, 240, 320, 480] {
             let (pcm, kinds) = run(0.0, length, false);
             assert!(!kinds.contains(&Frame::Concealed), "{length}");
-            assert!(likeness(&pcm[1600..]) > 0.99, "{length}: {}", likeness(&pcm[1600..]));
+            assert!(
+                likeness(&pcm[1600..]) > 0.99,
+                "{length}: {}",
+                likeness(&pcm[1600..])
+            );
         }
     }
 
@@ -257,8 +281,15 @@ mod tests {
             playout.frame(&mut frame);
         }
         let kinds: Vec<Frame> = (0..12).map(|_| playout.frame(&mut frame)).collect();
-        assert_eq!(kinds.iter().filter(|k| **k == Frame::Concealed).count(), 3, "{kinds:?}");
-        assert_eq!((kinds[11], level_dbov(&frame) < -100.0), (Frame::Silent, true));
+        assert_eq!(
+            kinds.iter().filter(|k| **k == Frame::Concealed).count(),
+            3,
+            "{kinds:?}"
+        );
+        assert_eq!(
+            (kinds[11], level_dbov(&frame) < -100.0),
+            (Frame::Silent, true)
+        );
     }
 
     #[test]

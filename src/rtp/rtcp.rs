@@ -207,7 +207,11 @@ impl Report<'_> {
         }
         if let Some(block) = &self.block {
             out.word(block.ssrc)?;
-            let lost = block.cumulative_lost.clamp(-0x80_0000, 0x7F_FFFF).cast_unsigned() & 0xFF_FFFF;
+            let lost = block
+                .cumulative_lost
+                .clamp(-0x80_0000, 0x7F_FFFF)
+                .cast_unsigned()
+                & 0xFF_FFFF;
             out.word(u32::from(block.fraction_lost) << 24 | lost)?;
             out.word(block.highest_sequence)?;
             out.word(block.jitter)?;
@@ -367,7 +371,10 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!((got, blocks.next(), blocks.next()), (info, Some(block()), None));
+        assert_eq!(
+            (got, blocks.next(), blocks.next()),
+            (info, Some(block()), None)
+        );
         assert_eq!(
             packets.next(),
             Some(Rtcp::Cname {
@@ -437,7 +444,10 @@ mod tests {
     #[test]
     fn ntp_time_of_the_unix_epoch() {
         assert_eq!(ntp(UnixMicros(0)), NTP_OFFSET << 32);
-        assert_eq!(ntp(UnixMicros(1_500_000)), (NTP_OFFSET + 1) << 32 | 0x8000_0000);
+        assert_eq!(
+            ntp(UnixMicros(1_500_000)),
+            (NTP_OFFSET + 1) << 32 | 0x8000_0000
+        );
     }
 
     #[test]

@@ -39,7 +39,13 @@ impl RtpSender {
     }
 
     /// The header of a packet with its own marker and timestamp: telephone-events.
-    pub fn header(&mut self, marker: bool, payload_type: u8, timestamp: RtpTime, octets: usize) -> Header {
+    pub fn header(
+        &mut self,
+        marker: bool,
+        payload_type: u8,
+        timestamp: RtpTime,
+        octets: usize,
+    ) -> Header {
         let header = Header {
             marker,
             payload_type,
@@ -49,7 +55,9 @@ impl RtpSender {
         };
         self.sequence = self.sequence.plus(1);
         self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(u32::try_from(octets).unwrap_or(u32::MAX));
+        self.octets = self
+            .octets
+            .wrapping_add(u32::try_from(octets).unwrap_or(u32::MAX));
         header
     }
 

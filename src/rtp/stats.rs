@@ -56,8 +56,13 @@ impl Reception {
     /// A packet from the believed source, before the jitter buffer; of any payload type.
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>) {
         self.packets += 1;
-        let known = self.source.as_mut().filter(|source| source.ssrc == packet.ssrc);
-        let extended = known.as_ref().map(|source| extend(source.highest, packet.sequence));
+        let known = self
+            .source
+            .as_mut()
+            .filter(|source| source.ssrc == packet.ssrc);
+        let extended = known
+            .as_ref()
+            .map(|source| extend(source.highest, packet.sequence));
         if let (Some(source), Some(extended)) = (known, extended)
             && extended <= source.highest + MAX_DROPOUT
             && extended + MAX_MISORDER >= source.highest
@@ -69,7 +74,8 @@ impl Reception {
             let step = packet.timestamp.since(timestamp);
             if step != 0 {
                 source.last = (now, packet.timestamp);
-                let waited = now.saturating_duration_since(then).as_secs_f64() * f64::from(self.clock_rate_hz);
+                let waited = now.saturating_duration_since(then).as_secs_f64()
+                    * f64::from(self.clock_rate_hz);
                 let difference = (waited - f64::from(step)).abs();
                 if difference < f64::from(self.clock_rate_hz) {
                     self.jitter_ticks += (difference - self.jitter_ticks) / 16.0;
@@ -97,7 +103,11 @@ impl Reception {
 
     /// The peer's sender report arrived; `ssrc` is who sent it.
     pub fn sender_report(&mut self, now: Instant, ssrc: u32, info: &SenderInfo) {
-        if self.source.as_ref().is_some_and(|source| source.ssrc == ssrc) {
+        if self
+            .source
+            .as_ref()
+            .is_some_and(|source| source.ssrc == ssrc)
+        {
             self.last_report = Some(((info.ntp >> 16) as u32, now));
         }
     }
@@ -108,7 +118,8 @@ impl Reception {
         let source = self.source.as_mut()?;
         let expected = source.expected();
         let interval_expected = expected - source.expected_before;
-        let interval_lost = interval_expected.saturating_sub(source.received - source.received_before);
+        let interval_lost =
+            interval_expected.saturating_sub(source.received - source.received_before);
         source.expected_before = expected;
         source.received_before = source.received;
         let lost = i64::try_from(expected)
@@ -138,7 +149,8 @@ impl Reception {
             .source
             .as_ref()
             .map_or((0, 0), |source| (source.expected(), source.lost()));
-        let time = |ticks: f64| Duration::from_secs_f64(ticks / f64::from(self.clock_rate_hz.max(1)));
+        let time =
+            |ticks: f64| Duration::from_secs_f64(ticks / f64::from(self.clock_rate_hz.max(1)));
         Summary {
             packets: self.packets,
             expected: self.past_expected + expected,
@@ -227,15 +239,25 @@ mod tests {
         let begin = some_instant();
         let mut reception = Reception::new(8000);
         for i in (0..20u16).filter(|i| i % 5 != 3) {
-            reception.receive(begin, &packet(65_530u16.wrapping_add(i), u32::from(i) * 160));
+            reception.receive(
+                begin,
+                &packet(65_530u16.wrapping_add(i), u32::from(i) * 160),
+            );
         }
         let summary = reception.summary();
-        assert_eq!((summary.packets, summary.expected, summary.lost), (16, 20, 4));
+        assert_eq!(
+            (summary.packets, summary.expected, summary.lost),
+            (16, 20, 4)
+        );
         assert!((summary.loss() - 0.2).abs() < 1e-9);
         let block = reception.report(begin).unwrap();
         assert_eq!((block.fraction_lost, block.cumulative_lost), (51, 4));
         assert_eq!(block.highest_sequence, 65_536 + 13);
-        assert_eq!(reception.report(begin).unwrap().fraction_lost, 0, "a new interval");
+        assert_eq!(
+            reception.report(begin).unwrap().fraction_lost,
+            0,
+            "a new interval"
+        );
     }
 
     #[test]
@@ -267,11 +289,16 @@ mod tests {
         for i in 0..200u16 {
             let now = begin + Duration::from_millis(20) * u32::from(i);
             let event = (50..60).contains(&i);
-            reception.receive(now, &packet(i, if event { 50 * 160 } else { u32::from(i) * 160 }));
+            reception.receive(
+                now,
+                &packet(i, if event { 50 * 160 } else { u32::from(i) * 160 }),
+            );
         }
         assert!(reception.summary().max_jitter < Duration::from_micros(100));
         for i in 200..400u16 {
-            let now = begin + Duration::from_millis(20) * u32::from(i) + Duration::from_millis(u64::from(i % 2) * 10);
+            let now = begin
+                + Duration::from_millis(20) * u32::from(i)
+                + Duration::from_millis(u64::from(i % 2) * 10);
             reception.receive(now, &packet(i, u32::from(i) * 160));
         }
         let jitter = reception.summary().jitter;
@@ -303,10 +330,19 @@ mod tests {
             ..SenderInfo::default()
         };
         reception.sender_report(begin, 99, &info);
-        assert_eq!(reception.report(begin).unwrap().last_sr, 0, "from somebody else");
+        assert_eq!(
+            reception.report(begin).unwrap().last_sr,
+            0,
+            "from somebody else"
+        );
         reception.sender_report(begin, 1, &info);
-        let block = reception.report(begin + Duration::from_millis(500)).unwrap();
-        assert_eq!((block.last_sr, block.delay_since_last_sr), (0x2222_3333, 32_768));
+        let block = reception
+            .report(begin + Duration::from_millis(500))
+            .unwrap();
+        assert_eq!(
+            (block.last_sr, block.delay_since_last_sr),
+            (0x2222_3333, 32_768)
+        );
     }
 
     #[test]

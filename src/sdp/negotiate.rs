@@ -53,14 +53,22 @@ impl Direction {
     }
 
     fn named(name: &str) -> Option<Self> {
-        [Self::SendRecv, Self::SendOnly, Self::RecvOnly, Self::Inactive]
-            .into_iter()
-            .find(|d| d.name().eq_ignore_ascii_case(name))
+        [
+            Self::SendRecv,
+            Self::SendOnly,
+            Self::RecvOnly,
+            Self::Inactive,
+        ]
+        .into_iter()
+        .find(|d| d.name().eq_ignore_ascii_case(name))
     }
 
     /// What remains of `self` when the other side does `theirs`.
     fn against(self, theirs: Self) -> Self {
-        Self::of(self.sends() && theirs.receives(), self.receives() && theirs.sends())
+        Self::of(
+            self.sends() && theirs.receives(),
+            self.receives() && theirs.sends(),
+        )
     }
 }
 
@@ -160,9 +168,9 @@ impl Refused {
 impl From<SdpError> for Refused {
     fn from(error: SdpError) -> Self {
         match error {
-            SdpError::TooLong { .. } | SdpError::TooManyLines { .. } | SdpError::TooManyMedia { .. } => {
-                Self::new(399, error.to_string())
-            }
+            SdpError::TooLong { .. }
+            | SdpError::TooManyLines { .. }
+            | SdpError::TooManyMedia { .. } => Self::new(399, error.to_string()),
             SdpError::Media { .. } | SdpError::Port { .. } => Self::new(305, error.to_string()),
         }
     }
@@ -220,10 +228,17 @@ pub fn offer(local: &Local, direction: Direction) -> Session {
     let mut attributes = Vec::new();
     for &codec in &local.codecs {
         formats.push(codec.payload_type().to_string());
-        attributes.push(rtpmap(codec.payload_type(), codec.name(), codec.clock_rate_hz()));
+        attributes.push(rtpmap(
+            codec.payload_type(),
+            codec.name(),
+            codec.clock_rate_hz(),
+        ));
     }
     if local.dtmf {
-        let clock = local.codecs.first().map_or(8000, |codec| codec.clock_rate_hz());
+        let clock = local
+            .codecs
+            .first()
+            .map_or(8000, |codec| codec.clock_rate_hz());
         formats.push(local.dtmf_payload_type.to_string());
         attributes.push(rtpmap(local.dtmf_payload_type, TELEPHONE_EVENT, clock));
         attributes.push(Attribute::new(
@@ -273,7 +288,10 @@ pub fn accept_answer(offer: &Session, answer: &Session, local: &Local) -> Result
     )?
     .agreed;
     for (payload_type, codec) in common(ours, local) {
-        if agreed.accepts.iter().all(|(known, _)| *known != payload_type)
+        if agreed
+            .accepts
+            .iter()
+            .all(|(known, _)| *known != payload_type)
             && agreed.accepts.iter().any(|(_, known)| *known == codec)
         {
             agreed.accepts.push((payload_type, codec));
@@ -307,7 +325,11 @@ impl Author {
 
     /// The same description with the right `o=`.
     pub fn publish(&mut self, mut session: Session) -> Session {
-        if self.last.as_ref().is_some_and(|last| !last.same_content(&session)) {
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|last| !last.same_content(&session))
+        {
             self.version = self.version.wrapping_add(1);
         }
         if let Some(origin) = &mut session.origin {
@@ -344,8 +366,16 @@ impl Found {
         }
         if let Some(payload_type) = self.agreed.dtmf_payload_type {
             formats.push(payload_type.to_string());
-            attributes.push(rtpmap(payload_type, TELEPHONE_EVENT, self.agreed.codec.clock_rate_hz()));
-            let events = if self.flash { EVENTS_WITH_FLASH } else { EVENTS };
+            attributes.push(rtpmap(
+                payload_type,
+                TELEPHONE_EVENT,
+                self.agreed.codec.clock_rate_hz(),
+            ));
+            let events = if self.flash {
+                EVENTS_WITH_FLASH
+            } else {
+                EVENTS
+            };
             attributes.push(Attribute::new("fmtp", format!("{payload_type} {events}")));
         }
         attributes.push(Attribute::new("ptime", self.agreed.ptime_ms.to_string()));
@@ -386,7 +416,10 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
     let remote_rtp = SocketAddr::new(remote_address(session, media, local)?, media.port);
     let formats = common(media, local);
     let Some(&(payload_type, codec)) = formats.first() else {
-        return Err(Refused::new(305, "Incompatible media format: no common codec"));
+        return Err(Refused::new(
+            305,
+            "Incompatible media format: no common codec",
+        ));
     };
     let event = if local.dtmf {
         telephone_event(media, codec.clock_rate_hz())
@@ -424,13 +457,23 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
 
 /// The address the peer wants media at, when it is one we can send to.
 fn remote_address(session: &Session, media: &Media, local: &Local) -> Result<IpAddr, Refused> {
-    let incompatible = |why: &str| Refused::new(301, format!("Incompatible network address formats: {why}"));
-    match session.connection_of(media).map(|connection| &connection.host) {
+    let incompatible =
+        |why: &str| Refused::new(301, format!("Incompatible network address formats: {why}"));
+    match session
+        .connection_of(media)
+        .map(|connection| &connection.host)
+    {
         None => Err(incompatible("no c= line")),
         Some(Host::Name(_)) => Err(incompatible("host name in c=")),
-        Some(Host::Ip(ip)) if ip.is_ipv4() != local.address.is_ipv4() => Err(incompatible("other IP version")),
-        Some(Host::Ip(ip)) if ip.is_multicast() => Err(Refused::new(330, "Multicast not available")),
-        Some(Host::Ip(IpAddr::V4(ip))) if ip.is_broadcast() => Err(incompatible("broadcast address")),
+        Some(Host::Ip(ip)) if ip.is_ipv4() != local.address.is_ipv4() => {
+            Err(incompatible("other IP version"))
+        }
+        Some(Host::Ip(ip)) if ip.is_multicast() => {
+            Err(Refused::new(330, "Multicast not available"))
+        }
+        Some(Host::Ip(IpAddr::V4(ip))) if ip.is_broadcast() => {
+            Err(incompatible("broadcast address"))
+        }
         Some(Host::Ip(ip)) => Ok(*ip),
     }
 }
@@ -467,8 +510,14 @@ fn telephone_event(media: &Media, clock_rate_hz: u32) -> Option<(u8, bool)> {
         .filter(|pt| *pt < 128)
         .find_map(|payload_type| {
             let map = media.rtpmap(payload_type)?;
-            let fits = map.name.eq_ignore_ascii_case(TELEPHONE_EVENT) && map.clock_rate_hz == clock_rate_hz;
-            fits.then(|| (payload_type, media.fmtp(payload_type).is_some_and(covers_flash)))
+            let fits = map.name.eq_ignore_ascii_case(TELEPHONE_EVENT)
+                && map.clock_rate_hz == clock_rate_hz;
+            fits.then(|| {
+                (
+                    payload_type,
+                    media.fmtp(payload_type).is_some_and(covers_flash),
+                )
+            })
         })
 }
 
@@ -500,7 +549,9 @@ fn ptime(session: &Session, media: &Media) -> u8 {
             Some(digits.parse::<u32>().unwrap_or(u32::MAX))
         }
     };
-    let wanted = number("ptime").unwrap_or(20).clamp(MIN_PTIME_MS, MAX_PTIME_MS);
+    let wanted = number("ptime")
+        .unwrap_or(20)
+        .clamp(MIN_PTIME_MS, MAX_PTIME_MS);
     let most = number("maxptime").unwrap_or(MAX_PTIME_MS).max(MIN_PTIME_MS);
     // Whole tens: every codec's frames and the media engine's slots fit them.
     (wanted.min(most) / 10 * 10) as u8

@@ -138,7 +138,10 @@ impl Session {
         }
         let text = String::from_utf8_lossy(bytes);
         let mut session = Self::default();
-        let lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+        let lines = text
+            .split(['\n', '\r'])
+            .map(str::trim)
+            .filter(|line| !line.is_empty());
         for (index, line) in lines.enumerate() {
             if index >= MAX_LINES {
                 return Err(SdpError::TooManyLines { limit: MAX_LINES });
@@ -163,7 +166,9 @@ impl Session {
 
     /// Whether both say the same, whatever their `o=` lines.
     pub fn same_content(&self, other: &Self) -> bool {
-        self.connection == other.connection && self.attributes == other.attributes && self.media == other.media
+        self.connection == other.connection
+            && self.attributes == other.attributes
+            && self.media == other.media
     }
 
     fn line(&mut self, number: usize, kind: &str, value: &str) -> Result<(), SdpError> {
@@ -232,8 +237,12 @@ impl Connection {
 impl Host {
     /// An address, also in brackets, or a name.
     pub fn parse(text: &str) -> Self {
-        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-        bare.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Ip)
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|t| t.strip_suffix(']'))
+            .unwrap_or(text);
+        bare.parse()
+            .map_or_else(|_| Self::Name(text.to_owned()), Self::Ip)
     }
 }
 
@@ -262,7 +271,8 @@ impl Media {
             return Err(SdpError::Media { line });
         }
         let mut words = value.split_whitespace();
-        let (Some(kind), Some(port), Some(protocol)) = (words.next(), words.next(), words.next()) else {
+        let (Some(kind), Some(port), Some(protocol)) = (words.next(), words.next(), words.next())
+        else {
             return Err(SdpError::Media { line });
         };
         let number = port.split_once('/').map_or(port, |(first, _)| first);
@@ -297,7 +307,9 @@ impl Media {
         Some(RtpMap {
             name: parts.next()?,
             clock_rate_hz: parts.next()?.parse().ok()?,
-            channels: parts.next().map_or(Some(1), |channels| channels.parse().ok())?,
+            channels: parts
+                .next()
+                .map_or(Some(1), |channels| channels.parse().ok())?,
         })
     }
 
@@ -330,7 +342,11 @@ impl fmt::Display for Session {
         f.write_str("v=0\r\n")?;
         match &self.origin {
             Some(o) => {
-                let net = if o.address.contains(':') { "IP6" } else { "IP4" };
+                let net = if o.address.contains(':') {
+                    "IP6"
+                } else {
+                    "IP4"
+                };
                 write!(
                     f,
                     "o={} {} {} IN {net} {}\r\n",
@@ -411,7 +427,10 @@ mod tests {
             })
         );
         assert_eq!(audio.fmtp(101), Some("0-16"));
-        assert_eq!(s.connection_of(audio).unwrap().host, Host::Ip([192, 0, 2, 10].into()));
+        assert_eq!(
+            s.connection_of(audio).unwrap().host,
+            Host::Ip([192, 0, 2, 10].into())
+        );
         assert_eq!(s.media[1].port, 0);
     }
 
@@ -432,17 +451,33 @@ mod tests {
         );
         assert_eq!(s.media[0].attribute("sendonly"), Some(""));
         assert_eq!(Session::parse(b"").unwrap(), Session::default());
-        assert_eq!(Session::parse(&[0xFF, 0xFE, b'\n', b'm']).unwrap().media.len(), 0);
+        assert_eq!(
+            Session::parse(&[0xFF, 0xFE, b'\n', b'm'])
+                .unwrap()
+                .media
+                .len(),
+            0
+        );
     }
 
     #[test]
     fn addresses_come_in_many_forms() {
         for (text, host) in [
-            ("c=IN IP6 2001:db8::1", Host::Ip("2001:db8::1".parse().unwrap())),
+            (
+                "c=IN IP6 2001:db8::1",
+                Host::Ip("2001:db8::1".parse().unwrap()),
+            ),
             ("c=IN IP4 224.2.1.1/127/3", Host::Ip([224, 2, 1, 1].into())),
             ("c=IN IP4 sbc.example", Host::Name("sbc.example".into())),
         ] {
-            assert_eq!(Session::parse(text.as_bytes()).unwrap().connection.unwrap().host, host);
+            assert_eq!(
+                Session::parse(text.as_bytes())
+                    .unwrap()
+                    .connection
+                    .unwrap()
+                    .host,
+                host
+            );
         }
     }
 
@@ -462,7 +497,10 @@ mod tests {
                 );
             }
         }
-        assert_eq!(Session::parse(b"m=audio 1"), Err(SdpError::Media { line: 1 }));
+        assert_eq!(
+            Session::parse(b"m=audio 1"),
+            Err(SdpError::Media { line: 1 })
+        );
         assert_eq!(
             Session::parse(b"m=au\0dio 1 RTP/AVP 0"),
             Err(SdpError::Media { line: 1 })
@@ -478,7 +516,10 @@ mod tests {
             Err(SdpError::TooManyLines { limit: MAX_LINES })
         );
         let media = |n: usize| "m=audio 1 RTP/AVP 0\n".repeat(n).into_bytes();
-        assert_eq!(Session::parse(&media(MAX_MEDIA)).unwrap().media.len(), MAX_MEDIA);
+        assert_eq!(
+            Session::parse(&media(MAX_MEDIA)).unwrap().media.len(),
+            MAX_MEDIA
+        );
         assert_eq!(
             Session::parse(&media(MAX_MEDIA + 1)),
             Err(SdpError::TooManyMedia { limit: MAX_MEDIA })

@@ -68,7 +68,8 @@ impl Gate {
     /// Whether the source may send one more request now.
     pub fn admit(&mut self, now: Instant, source: IpAddr) -> bool {
         let epoch = *self.epoch.get_or_insert(now);
-        let now = u64::try_from(now.saturating_duration_since(epoch).as_millis()).unwrap_or(u64::MAX);
+        let now =
+            u64::try_from(now.saturating_duration_since(epoch).as_millis()).unwrap_or(u64::MAX);
         let full = u64::from(self.rate.burst).saturating_mul(REQUEST);
         let per_second = u64::from(self.rate.per_second);
         // One request a second is one unit a millisecond.
@@ -92,8 +93,14 @@ impl Gate {
         let Some(at) = known.or_else(|| quietest().map(|(at, _)| at)) else {
             return false;
         };
-        let Some(bucket) = set.get_mut(at) else { return false };
-        let tokens = if known.is_some() { filled(bucket) } else { full };
+        let Some(bucket) = set.get_mut(at) else {
+            return false;
+        };
+        let tokens = if known.is_some() {
+            filled(bucket)
+        } else {
+            full
+        };
         let admitted = tokens >= REQUEST;
         *bucket = Bucket {
             source: key,
@@ -168,7 +175,10 @@ pub fn retry_after(wait: Duration) -> (Name, String) {
 mod tests {
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "any instant will do as the start")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "any instant will do as the start"
+    )]
     fn start() -> Instant {
         Instant::now()
     }
@@ -196,8 +206,15 @@ mod tests {
         assert_eq!(admitted(&mut gate, 0, 20), 5);
         assert_eq!(admitted(&mut gate, 99, 20), 0);
         assert_eq!(admitted(&mut gate, 100, 20), 1);
-        assert_eq!(admitted(&mut gate, 1100, 200), 5, "never more than the burst");
-        assert!(gate.admit(begin, ip("192.0.2.2")), "another source is not affected");
+        assert_eq!(
+            admitted(&mut gate, 1100, 200),
+            5,
+            "never more than the burst"
+        );
+        assert!(
+            gate.admit(begin, ip("192.0.2.2")),
+            "another source is not affected"
+        );
     }
 
     #[test]
@@ -218,7 +235,9 @@ mod tests {
         assert!(gate.admit(begin, ip("2001:db8:0:1::1")));
         assert!(gate.admit(begin, ip("::ffff:192.0.2.1")));
         assert_eq!(
-            (0..5).filter(|_| gate.admit(begin, ip("192.0.2.1"))).count(),
+            (0..5)
+                .filter(|_| gate.admit(begin, ip("192.0.2.1")))
+                .count(),
             2,
             "mapped addresses are IPv4"
         );
@@ -314,7 +333,8 @@ mod tests {
             .map(|challenge| (Name::WwwAuthenticate, challenge.to_string()))
             .collect();
         let source = "10.0.0.1:5060".parse().unwrap();
-        let answer = stateless_response(401, "", &headers, &invite, source, "0123456789abcdef").unwrap();
+        let answer =
+            stateless_response(401, "", &headers, &invite, source, "0123456789abcdef").unwrap();
         let (asked, answered) = (invite.to_bytes().len(), answer.len());
         assert!(answered * 2 <= asked * 3, "{answered} bytes for {asked}");
     }

@@ -104,11 +104,26 @@ impl TtsConfig {
         };
         let names = tts::NAMES.join(", ");
         let known = tts::NAMES.contains(&self.provider.as_str());
-        require(known, "provider", &self.provider, format!("must be one of {names}"));
+        require(
+            known,
+            "provider",
+            &self.provider,
+            format!("must be one of {names}"),
+        );
         let program = self.provider != "command" || !self.command.trim().is_empty();
-        require(program, "command", &self.command, "must name a program".to_owned());
+        require(
+            program,
+            "command",
+            &self.command,
+            "must name a program".to_owned(),
+        );
         let server = self.provider != "http" || is_http(&self.url);
-        require(server, "url", &self.url, "must be an http or https URL".to_owned());
+        require(
+            server,
+            "url",
+            &self.url,
+            "must be an http or https URL".to_owned(),
+        );
         let format = matches!(self.response_format.as_str(), "wav" | "mp3" | "flac");
         require(
             format,

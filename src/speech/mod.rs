@@ -36,7 +36,10 @@ pub trait SpeechProvider: Send + Sync {
     fn fingerprint(&self) -> String;
 
     /// The audio file (WAV, MP3, FLAC or Ogg) of an utterance. Dropping the future stops the work.
-    fn synthesise<'a>(&'a self, utterance: &'a Utterance) -> BoxFuture<'a, Result<Bytes, SpeechError>>;
+    fn synthesise<'a>(
+        &'a self,
+        utterance: &'a Utterance,
+    ) -> BoxFuture<'a, Result<Bytes, SpeechError>>;
 }
 
 /// Why nothing was said.

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 /// The provider's voice the operator's map has for a voice and a language; the most exact entry wins:
 /// `en-us/female`, `en/female`, `female`, `en-us`, `en`.
-pub(super) fn mapped<'a>(map: &'a BTreeMap<String, String>, voice: &str, language: &str) -> Option<&'a str> {
+pub(super) fn mapped<'a>(
+    map: &'a BTreeMap<String, String>,
+    voice: &str,
+    language: &str,
+) -> Option<&'a str> {
     let (voice, language) = (plain(voice), language.to_ascii_lowercase());
     let primary = primary(&language);
     let keys = [
@@ -43,7 +47,9 @@ pub(super) fn is_argument(text: &str) -> bool {
         && text.len() <= 128
         && !text.starts_with('-')
         && !text.contains("..")
-        && text.chars().all(|c| c.is_alphanumeric() || "_+.-/ ()".contains(c))
+        && text
+            .chars()
+            .all(|c| c.is_alphanumeric() || "_+.-/ ()".contains(c))
 }
 
 fn find<'a>(map: &'a BTreeMap<String, String>, key: &str) -> Option<&'a str> {
@@ -76,11 +82,12 @@ fn espeak_language(language: &str) -> &str {
 
 /// Languages espeak-ng has voices for.
 const ESPEAK: &[&str] = &[
-    "af", "am", "an", "ar", "as", "az", "be", "bg", "bn", "bs", "ca", "cmn", "cs", "cy", "da", "de", "el", "en-gb",
-    "en-us", "eo", "es", "es-419", "et", "eu", "fa", "fi", "fr-be", "fr-ch", "fr-fr", "ga", "gd", "gu", "he", "hi",
-    "hr", "hu", "hy", "id", "is", "it", "ja", "ka", "kk", "kn", "ko", "ku", "ky", "la", "lb", "lt", "lv", "mi", "mk",
-    "ml", "mr", "ms", "mt", "my", "nb", "ne", "nl", "or", "pa", "pl", "pt", "pt-br", "ro", "ru", "sd", "si", "sk",
-    "sl", "sq", "sr", "sv", "sw", "ta", "te", "th", "tr", "tt", "uk", "ur", "uz", "vi", "yue",
+    "af", "am", "an", "ar", "as", "az", "be", "bg", "bn", "bs", "ca", "cmn", "cs", "cy", "da",
+    "de", "el", "en-gb", "en-us", "eo", "es", "es-419", "et", "eu", "fa", "fi", "fr-be", "fr-ch",
+    "fr-fr", "ga", "gd", "gu", "he", "hi", "hr", "hu", "hy", "id", "is", "it", "ja", "ka", "kk",
+    "kn", "ko", "ku", "ky", "la", "lb", "lt", "lv", "mi", "mk", "ml", "mr", "ms", "mt", "my", "nb",
+    "ne", "nl", "or", "pa", "pl", "pt", "pt-br", "ro", "ru", "sd", "si", "sk", "sl", "sq", "sr",
+    "sv", "sw", "ta", "te", "th", "tr", "tt", "uk", "ur", "uz", "vi", "yue",
 ];
 
 #[cfg(test)]
@@ -89,9 +96,14 @@ mod tests {
 
     #[test]
     fn the_most_exact_entry_of_the_map_wins() {
-        let map: BTreeMap<String, String> = [("female", "F"), ("de/female", "DF"), ("de", "D"), ("de-at/male", "AM")]
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .into();
+        let map: BTreeMap<String, String> = [
+            ("female", "F"),
+            ("de/female", "DF"),
+            ("de", "D"),
+            ("de-at/male", "AM"),
+        ]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .into();
         assert_eq!(mapped(&map, "woman", "en-us"), Some("F"));
         assert_eq!(mapped(&map, "female", "de-de"), Some("DF"));
         assert_eq!(mapped(&map, "male", "DE-AT"), Some("AM"));
@@ -109,7 +121,16 @@ mod tests {
 
     #[test]
     fn options_and_paths_are_no_arguments() {
-        for bad in ["", "-w", "--stdout", "../../etc/passwd", "a;b", "a\nb", "$(x)", "a|b"] {
+        for bad in [
+            "",
+            "-w",
+            "--stdout",
+            "../../etc/passwd",
+            "a;b",
+            "a\nb",
+            "$(x)",
+            "a|b",
+        ] {
             assert!(!is_argument(bad), "{bad:?}");
         }
         assert!(is_argument("en-us+f2") && is_argument("mb/mb-de5"));

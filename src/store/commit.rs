@@ -99,7 +99,11 @@ pub(super) struct Committer {
 
 impl Committer {
     /// Replays what an earlier process spilled into `dir`, then starts the thread.
-    pub(super) fn start(backend: Arc<dyn Kv>, dir: Option<&Path>, limits: Limits) -> Result<Committer, StoreError> {
+    pub(super) fn start(
+        backend: Arc<dyn Kv>,
+        dir: Option<&Path>,
+        limits: Limits,
+    ) -> Result<Committer, StoreError> {
         let spill = dir.map(Spill::beside);
         let shared = Arc::new(Shared {
             backend,
@@ -112,10 +116,11 @@ impl Committer {
         });
         shared.replay()?;
         let inner = Arc::clone(&shared);
-        let thread = task::thread("store", move || inner.run()).map_err(|e| StoreError::Backend {
-            action: "start its thread",
-            reason: e.to_string(),
-        })?;
+        let thread =
+            task::thread("store", move || inner.run()).map_err(|e| StoreError::Backend {
+                action: "start its thread",
+                reason: e.to_string(),
+            })?;
         Ok(Committer {
             shared,
             thread: Mutex::new(Some(thread)),
@@ -172,7 +177,11 @@ impl Drop for Committer {
         self.shared.lock().closed = true;
         self.shared.work.notify_one();
         self.shared.spill_work.notify_one();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         // The last handle may die inside a `done` on the store thread itself, which cannot wait for itself.
         if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
             drop(thread.join());
@@ -201,7 +210,8 @@ impl Shared {
             metrics::counter!("swivel_store_dropped_total").increment(1);
             return Some((item, StoreError::Full));
         }
-        if self.spill.is_none() || state.spill_bytes.saturating_add(cost) > self.limits.spill_bytes {
+        if self.spill.is_none() || state.spill_bytes.saturating_add(cost) > self.limits.spill_bytes
+        {
             metrics::counter!("swivel_store_lost_total").increment(1);
             return Some((item, StoreError::Full));
         }
@@ -240,7 +250,8 @@ impl Shared {
             return Err(StoreError::Closed);
         }
         // A batch larger than the whole queue goes when the queue is empty.
-        let fits = state.queue.is_empty() || state.queue_bytes + item.cost() <= self.limits.queue_bytes;
+        let fits =
+            state.queue.is_empty() || state.queue_bytes + item.cost() <= self.limits.queue_bytes;
         if state.spilling || !fits {
             return Ok(Some(item));
         }
@@ -303,12 +314,17 @@ impl Shared {
     fn gather(&self) -> (Vec<Item>, bool) {
         let mut state = self.lock();
         while state.queue.is_empty() && !state.closed && !state.spilling {
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if !state.queue.is_empty() {
             let waited = self
                 .work
-                .wait_timeout_while(state, self.limits.window, |state| !state.urgent && !state.closed);
+                .wait_timeout_while(state, self.limits.window, |state| {
+                    !state.urgent && !state.closed
+                });
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.urgent = false;
@@ -333,11 +349,17 @@ impl Shared {
             Err(error) => {
                 metrics::counter!("swivel_store_errors_total").increment(1);
                 tracing::error!(%error, batches = batches.len(), "the store could not be written");
-                let (again, given_up): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.retry && !closed);
-                given_up.into_iter().for_each(|item| (item.done)(Err(error.clone())));
+                let (again, given_up): (Vec<_>, Vec<_>) =
+                    items.into_iter().partition(|item| item.retry && !closed);
+                given_up
+                    .into_iter()
+                    .for_each(|item| (item.done)(Err(error.clone())));
                 let mut state = self.lock();
                 state.queue_bytes += again.iter().map(Item::cost).sum::<usize>();
-                again.into_iter().rev().for_each(|item| state.queue.push_front(item));
+                again
+                    .into_iter()
+                    .rev()
+                    .for_each(|item| state.queue.push_front(item));
                 Err(())
             }
         }
@@ -351,7 +373,9 @@ impl Shared {
             tracing::error!(%error, "the store could not be reopened");
         }
         let wait = Duration::from_millis(50 << failures.min(6)).min(self.limits.retry);
-        let waited = self.work.wait_timeout_while(self.lock(), wait, |state| !state.closed);
+        let waited = self
+            .work
+            .wait_timeout_while(self.lock(), wait, |state| !state.closed);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -362,7 +386,8 @@ impl Shared {
         };
         while let Some(batches) = spill.take()? {
             let count = batches.len();
-            self.backend.write(&batches.iter().collect::<Vec<_>>(), true)?;
+            self.backend
+                .write(&batches.iter().collect::<Vec<_>>(), true)?;
             metrics::counter!("swivel_store_fsyncs_total").increment(1);
             spill.replayed()?;
             tracing::info!(count, "spilled records were replayed");
@@ -388,7 +413,10 @@ impl Shared {
         loop {
             let mut state = self.lock();
             while state.spill_queue.is_empty() && !state.closed {
-                state = self.spill_work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .spill_work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
             if state.spill_queue.is_empty() {
                 return;
@@ -402,7 +430,9 @@ impl Shared {
                 metrics::counter!("swivel_store_lost_total").increment(items.len() as u64);
                 tracing::error!(%error, records = items.len(), "records could be written neither to the store nor to the spill file");
             }
-            items.into_iter().for_each(|item| (item.done)(result.clone()));
+            items
+                .into_iter()
+                .for_each(|item| (item.done)(result.clone()));
             self.lock().appending = false;
             self.work.notify_one();
         }
@@ -449,7 +479,13 @@ mod tests {
         fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
             self.inner.get(table, key)
         }
-        fn scan(&self, t: Table, r: &KeyRange, d: Direction, l: usize) -> Result<Vec<Pair>, StoreError> {
+        fn scan(
+            &self,
+            t: Table,
+            r: &KeyRange,
+            d: Direction,
+            l: usize,
+        ) -> Result<Vec<Pair>, StoreError> {
             self.inner.scan(t, r, d, l)
         }
         fn write(&self, batches: &[&Batch], sync: bool) -> Result<(), StoreError> {
@@ -506,7 +542,10 @@ mod tests {
         }
         moody.hold(false);
         assert!((0..100).all(|_| receiver.recv().unwrap()));
-        assert!(moody.syncs.load(Ordering::SeqCst) <= 2, "the first may have gone alone");
+        assert!(
+            moody.syncs.load(Ordering::SeqCst) <= 2,
+            "the first may have gone alone"
+        );
         assert_eq!(moody.keys().len(), 100);
     }
 
@@ -545,7 +584,10 @@ mod tests {
             line,
             Box::new(move |r| dropped.send(matches!(r, Err(StoreError::Full))).unwrap()),
         );
-        assert!(was_dropped.recv().unwrap(), "debug output is refused at once");
+        assert!(
+            was_dropped.recv().unwrap(),
+            "debug output is refused at once"
+        );
         moody.hold(false);
         assert!((0..500).all(|_| receiver.recv().unwrap()));
         drop(committer);
@@ -554,7 +596,9 @@ mod tests {
             keys.len(),
             500,
             "{:?}",
-            keys.iter().filter(|k| k.starts_with("open")).collect::<Vec<_>>()
+            keys.iter()
+                .filter(|k| k.starts_with("open"))
+                .collect::<Vec<_>>()
         );
         assert!(Spill::beside(dir.path()).is_empty());
     }
@@ -566,7 +610,8 @@ mod tests {
             .append([batch("left over", 1)].iter())
             .unwrap();
         let moody = Arc::new(Moody::default());
-        let _committer = Committer::start(moody.clone(), Some(dir.path()), Limits::default()).unwrap();
+        let _committer =
+            Committer::start(moody.clone(), Some(dir.path()), Limits::default()).unwrap();
         assert_eq!(moody.keys(), ["left over"]);
     }
 
@@ -576,8 +621,13 @@ mod tests {
         let committer = Committer::start(moody.clone(), None, small(1 << 20)).unwrap();
         moody.failing.store(true, Ordering::SeqCst);
         let (sender, receiver) = sync_channel(1);
-        committer.submit(batch("record", 1), Box::new(move |r| sender.send(r.is_ok()).unwrap()));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        committer.submit(
+            batch("record", 1),
+            Box::new(move |r| sender.send(r.is_ok()).unwrap()),
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         let refused = runtime.block_on(committer.write(batch("document", 1)));
         assert!(matches!(refused, Err(StoreError::Backend { .. })));
         moody.failing.store(false, Ordering::SeqCst);
@@ -592,7 +642,9 @@ mod tests {
     fn writers_wait_for_room_and_all_arrive() {
         let moody = Arc::new(Moody::default());
         let committer = Committer::start(moody.clone(), None, small(500)).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let writes = (0..50).map(|n| committer.write(batch(&format!("{n:02}"), 200)));
             for result in futures_util::future::join_all(writes).await {

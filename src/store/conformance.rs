@@ -51,7 +51,10 @@ impl Subject for OnDisk {
 
 fn subjects() -> Vec<(&'static str, Box<dyn Subject>)> {
     vec![
-        ("memory", Box::new(InMemory(super::memory::Memory::default()))),
+        (
+            "memory",
+            Box::new(InMemory(super::memory::Memory::default())),
+        ),
         ("rocks", Box::new(OnDisk::new())),
     ]
 }
@@ -119,7 +122,14 @@ fn scans_honour_range_direction_and_limit() {
         put(
             kv,
             Table::Documents,
-            &[("a", ""), ("a/1", ""), ("a/2", ""), ("a/3", ""), ("a0", ""), ("b", "")],
+            &[
+                ("a", ""),
+                ("a/1", ""),
+                ("a/2", ""),
+                ("a/3", ""),
+                ("a0", ""),
+                ("b", ""),
+            ],
         );
         let prefix = KeyRange::prefix("a/");
         assert_eq!(
@@ -127,13 +137,21 @@ fn scans_honour_range_direction_and_limit() {
             ["a/1", "a/2", "a/3"],
             "{name}"
         );
-        assert_eq!(keys(kv, &prefix, Direction::Backward, 2), ["a/3", "a/2"], "{name}");
+        assert_eq!(
+            keys(kv, &prefix, Direction::Backward, 2),
+            ["a/3", "a/2"],
+            "{name}"
+        );
         assert_eq!(
             keys(kv, &KeyRange::between("a/2", "a0"), Direction::Forward, 9),
             ["a/2", "a/3"],
             "{name}"
         );
-        assert_eq!(keys(kv, &KeyRange::all(), Direction::Backward, 1), ["b"], "{name}");
+        assert_eq!(
+            keys(kv, &KeyRange::all(), Direction::Backward, 1),
+            ["b"],
+            "{name}"
+        );
         assert_eq!(keys(kv, &prefix, Direction::Forward, 0), [""; 0], "{name}");
         assert_eq!(
             keys(kv, &KeyRange::between("b", "a"), Direction::Forward, 9),
@@ -153,7 +171,14 @@ fn keys_are_ordered_as_unsigned_bytes() {
     for (name, subject) in subjects() {
         let kv = subject.kv();
         let mut batch = Batch::new();
-        for key in [&[0xff][..], &[0x00], &[0x7f], &[0x80], &[0x00, 0x00], &[0xff, 0xff]] {
+        for key in [
+            &[0xff][..],
+            &[0x00],
+            &[0x7f],
+            &[0x80],
+            &[0x00, 0x00],
+            &[0xff, 0xff],
+        ] {
             batch.put(Table::Documents, key, "x");
         }
         kv.write(&[&batch], true).unwrap();
@@ -171,7 +196,12 @@ fn keys_are_ordered_as_unsigned_bytes() {
         ];
         assert_eq!(found, want, "{name}");
         let from_ff = kv
-            .scan(Table::Documents, &KeyRange::prefix([0xff]), Direction::Forward, 99)
+            .scan(
+                Table::Documents,
+                &KeyRange::prefix([0xff]),
+                Direction::Forward,
+                99,
+            )
             .unwrap();
         assert_eq!(from_ff.len(), 2, "{name}");
     }
@@ -186,10 +216,16 @@ fn later_changes_of_a_group_win() {
             .put(Table::Cdr, "open", "1")
             .put(Table::Cdr, "x", "old")
             .put(Table::Cdr, "x", "new");
-        second.delete(Table::Cdr, "open").put(Table::Cdr, "closed", "1");
+        second
+            .delete(Table::Cdr, "open")
+            .put(Table::Cdr, "closed", "1");
         kv.write(&[&first, &second], true).unwrap();
         assert_eq!(kv.get(Table::Cdr, b"open").unwrap(), None, "{name}");
-        assert_eq!(kv.get(Table::Cdr, b"closed").unwrap().unwrap(), b"1", "{name}");
+        assert_eq!(
+            kv.get(Table::Cdr, b"closed").unwrap().unwrap(),
+            b"1",
+            "{name}"
+        );
         assert_eq!(kv.get(Table::Cdr, b"x").unwrap().unwrap(), b"new", "{name}");
     }
 }
@@ -219,7 +255,11 @@ fn synced_writes_survive_a_crash_whole() {
             big.len(),
             "{name}"
         );
-        assert_eq!(again.kv().get(Table::Jobs, b"job").unwrap().unwrap(), b"1", "{name}");
+        assert_eq!(
+            again.kv().get(Table::Jobs, b"job").unwrap().unwrap(),
+            b"1",
+            "{name}"
+        );
         put(again.kv(), Table::Cdr, &[("after", "1")]);
         let third = again.reopened();
         assert!(
@@ -237,7 +277,12 @@ fn unsynced_writes_are_there_after_a_flush_and_a_crash() {
         subject.kv().write(&[&batch], false).unwrap();
         subject.kv().flush().unwrap();
         assert!(
-            subject.reopened().kv().get(Table::Log, b"line").unwrap().is_some(),
+            subject
+                .reopened()
+                .kv()
+                .get(Table::Log, b"line")
+                .unwrap()
+                .is_some(),
             "{name}"
         );
     }
@@ -252,9 +297,11 @@ fn readers_and_a_writer_run_at_once() {
                 for n in 0..200 {
                     let mut batch = Batch::new();
                     let value = n.to_string();
-                    batch
-                        .put(Table::Documents, "left", value.as_str())
-                        .put(Table::Documents, "right", value.as_str());
+                    batch.put(Table::Documents, "left", value.as_str()).put(
+                        Table::Documents,
+                        "right",
+                        value.as_str(),
+                    );
                     kv.write(&[&batch], false).unwrap();
                 }
             });

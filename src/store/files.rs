@@ -45,12 +45,16 @@ impl Files {
         let key = checked(account, id)?;
         match &*self.0 {
             Place::Memory(map) => {
-                map.lock().unwrap_or_else(PoisonError::into_inner).insert(key, bytes);
+                map.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(key, bytes);
                 Ok(())
             }
             Place::Dir(root) => {
                 let root = root.clone();
-                let work = move || write(&root, &key.0, &key.1, &bytes).map_err(|e| failed("store a file", &e));
+                let work = move || {
+                    write(&root, &key.0, &key.1, &bytes).map_err(|e| failed("store a file", &e))
+                };
                 task::blocking("store-file", work)
                     .await
                     .unwrap_or(Err(StoreError::Closed))
@@ -65,7 +69,11 @@ impl Files {
     pub async fn get(&self, account: &str, id: &str) -> Result<Option<Bytes>, StoreError> {
         let key = checked(account, id)?;
         match &*self.0 {
-            Place::Memory(map) => Ok(map.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()),
+            Place::Memory(map) => Ok(map
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&key)
+                .cloned()),
             Place::Dir(root) => {
                 let root = root.clone();
                 let work = move || match read(&root, &key.0, &key.1) {
@@ -88,13 +96,17 @@ impl Files {
         let key = checked(account, id)?;
         match &*self.0 {
             Place::Memory(map) => {
-                map.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                map.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&key);
                 Ok(())
             }
             Place::Dir(root) => {
                 let path = root.join(&key.0).join(&key.1);
                 let work = move || match std::fs::remove_file(path) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("remove a file", &e)),
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                        Err(failed("remove a file", &e))
+                    }
                     _ => Ok(()),
                 };
                 task::blocking("store-file", work)
@@ -126,7 +138,10 @@ fn checked(account: &str, id: &str) -> Result<(String, String), StoreError> {
         return Ok((account.to_owned(), id.to_owned()));
     }
     let hash = hex::encode(Sha256::digest(id.as_bytes()));
-    Ok((account.to_owned(), format!("h_{}", hash.get(..40).unwrap_or(&hash))))
+    Ok((
+        account.to_owned(),
+        format!("h_{}", hash.get(..40).unwrap_or(&hash)),
+    ))
 }
 
 fn write(root: &Path, account: &str, id: &str, bytes: &[u8]) -> std::io::Result<()> {
@@ -143,7 +158,12 @@ fn write(root: &Path, account: &str, id: &str, bytes: &[u8]) -> std::io::Result<
 /// Opened step by step below the root, following no symbolic link.
 fn read(root: &Path, account: &str, id: &str) -> std::io::Result<Vec<u8>> {
     let dir_flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let root = rustix::fs::openat(CWD, root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let root = rustix::fs::openat(
+        CWD,
+        root,
+        OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     let dir = rustix::fs::openat(&root, account, dir_flags, Mode::empty())?;
     let file = rustix::fs::openat(
         &dir,
@@ -182,8 +202,14 @@ mod tests {
         for files in [Files::memory(), Files::at(dir.path().join("media"))] {
             run(async {
                 assert_eq!(files.get("acc", "one").await.unwrap(), None);
-                files.put("acc", "one", Bytes::from_static(b"first")).await.unwrap();
-                files.put("acc", "one", Bytes::from_static(b"second")).await.unwrap();
+                files
+                    .put("acc", "one", Bytes::from_static(b"first"))
+                    .await
+                    .unwrap();
+                files
+                    .put("acc", "one", Bytes::from_static(b"second"))
+                    .await
+                    .unwrap();
                 assert_eq!(files.get("acc", "one").await.unwrap().unwrap(), "second");
                 assert_eq!(files.get("other", "one").await.unwrap(), None);
                 files.remove("acc", "one").await.unwrap();
@@ -193,7 +219,10 @@ mod tests {
                     .put("acc", "en-us/prompt", Bytes::from_static(b"p"))
                     .await
                     .unwrap();
-                assert_eq!(files.get("acc", "en-us/prompt").await.unwrap().unwrap(), "p");
+                assert_eq!(
+                    files.get("acc", "en-us/prompt").await.unwrap().unwrap(),
+                    "p"
+                );
             });
         }
     }

@@ -9,8 +9,13 @@ pub(super) trait Kv: Send + Sync + 'static {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Up to `limit` pairs of `range`, in key order or backwards.
-    fn scan(&self, table: Table, range: &KeyRange, direction: Direction, limit: usize)
-    -> Result<Vec<Pair>, StoreError>;
+    fn scan(
+        &self,
+        table: Table,
+        range: &KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError>;
 
     /// Applies all batches in order, together or not at all. With `sync` they are on the disk when this returns.
     fn write(&self, batches: &[&Batch], sync: bool) -> Result<(), StoreError>;
@@ -155,7 +160,12 @@ impl Batch {
     }
 
     /// Sets `key` to `value`.
-    pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> &mut Self {
+    pub fn put(
+        &mut self,
+        table: Table,
+        key: impl Into<Vec<u8>>,
+        value: impl Into<Vec<u8>>,
+    ) -> &mut Self {
         let (key, value) = (key.into(), value.into());
         self.bytes += key.len() + value.len();
         self.ops.push(Op::Put(table, key, value));

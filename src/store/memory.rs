@@ -55,7 +55,10 @@ impl Kv for Memory {
             for op in batches.iter().flat_map(|batch| &batch.ops) {
                 match op {
                     Op::Put(table, key, value) => {
-                        tables.entry(*table).or_default().insert(key.clone(), value.clone());
+                        tables
+                            .entry(*table)
+                            .or_default()
+                            .insert(key.clone(), value.clone());
                     }
                     Op::Delete(table, key) => {
                         tables.entry(*table).or_default().remove(key);
@@ -73,7 +76,8 @@ impl Kv for Memory {
     fn size(&self, table: Table) -> u64 {
         self.with(|tables| {
             let rows = tables.get(&table).into_iter().flatten();
-            rows.map(|(key, value)| (key.len() + value.len()) as u64).sum()
+            rows.map(|(key, value)| (key.len() + value.len()) as u64)
+                .sum()
         })
     }
 }

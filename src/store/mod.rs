@@ -87,7 +87,9 @@ impl Store {
             Inner::Inline(memory) => memory.scan(table, &range, direction, limit),
             Inner::Threaded(committer) => {
                 let backend = Arc::clone(committer.backend());
-                let read = task::blocking("store-scan", move || backend.scan(table, &range, direction, limit));
+                let read = task::blocking("store-scan", move || {
+                    backend.scan(table, &range, direction, limit)
+                });
                 read.await.unwrap_or(Err(StoreError::Closed))
             }
         }
@@ -172,7 +174,10 @@ mod tests {
             assert!(store.get(Table::Cdr, b"c").await.unwrap().is_some());
             drop(store);
             let again = Store::open(dir.path()).unwrap();
-            assert_eq!(again.get(Table::Documents, b"k").await.unwrap().unwrap(), b"v");
+            assert_eq!(
+                again.get(Table::Documents, b"k").await.unwrap().unwrap(),
+                b"v"
+            );
             let rows = again
                 .scan(Table::Cdr, KeyRange::all(), Direction::Backward, 5)
                 .await

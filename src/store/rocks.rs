@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options, ReadOptions,
-    WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options,
+    ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::kv::{Batch, Direction, KeyRange, Kv, Op, Pair, StoreError, Table};
@@ -39,7 +39,9 @@ impl Rocks {
     /// Opens or creates the database in `path`, and checks its format.
     pub(super) fn open(path: &Path) -> Result<Rocks, StoreError> {
         let db = open(path)?;
-        let found = db.get(FORMAT_KEY).map_err(|e| failed("read the format", e))?;
+        let found = db
+            .get(FORMAT_KEY)
+            .map_err(|e| failed("read the format", e))?;
         match found {
             None => {
                 let mut sync = WriteOptions::default();
@@ -54,7 +56,10 @@ impl Rocks {
                     reason: String::from_utf8_lossy(&text).into_owned(),
                 })?;
                 if found > FORMAT {
-                    return Err(StoreError::NewerFormat { found, known: FORMAT });
+                    return Err(StoreError::NewerFormat {
+                        found,
+                        known: FORMAT,
+                    });
                 }
             }
         }
@@ -72,7 +77,10 @@ impl Rocks {
 
 impl Kv for Rocks {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.with(|db| db.get_cf(family(db, table)?, key).map_err(|e| failed("read", e)))
+        self.with(|db| {
+            db.get_cf(family(db, table)?, key)
+                .map_err(|e| failed("read", e))
+        })
     }
 
     fn scan(
@@ -139,7 +147,11 @@ impl Kv for Rocks {
                 rocksdb::properties::ESTIMATE_LIVE_DATA_SIZE,
                 rocksdb::properties::CUR_SIZE_ALL_MEM_TABLES,
             ] {
-                total += db.property_int_value_cf(family, name).ok().flatten().unwrap_or(0);
+                total += db
+                    .property_int_value_cf(family, name)
+                    .ok()
+                    .flatten()
+                    .unwrap_or(0);
             }
             Ok(total)
         });
@@ -162,8 +174,10 @@ fn open(path: &Path) -> Result<DB, StoreError> {
     };
     std::fs::create_dir_all(path).map_err(|e| refuse(e.to_string()))?;
     let cache = Cache::new_lru_cache(CACHE);
-    let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(&cache)));
-    DB::open_cf_descriptors(&database_options(), path, families).map_err(|e| refuse(e.into_string()))
+    let families =
+        Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(&cache)));
+    DB::open_cf_descriptors(&database_options(), path, families)
+        .map_err(|e| refuse(e.into_string()))
 }
 
 fn database_options() -> Options {
@@ -217,7 +231,10 @@ mod tests {
         open(dir.path()).unwrap().put(FORMAT_KEY, "2").unwrap();
         let error = Rocks::open(dir.path()).err().unwrap();
         assert!(error.to_string().contains("format 2"), "{error}");
-        assert!(matches!(error, StoreError::NewerFormat { found: 2, known: 1 }));
+        assert!(matches!(
+            error,
+            StoreError::NewerFormat { found: 2, known: 1 }
+        ));
     }
 
     #[test]
@@ -246,7 +263,9 @@ mod tests {
                 .scan(Table::Cdr, &KeyRange::all(), Direction::Forward, 100)
                 .unwrap();
             assert!(
-                rows.iter().enumerate().all(|(n, (key, _))| *key == vec![n as u8]),
+                rows.iter()
+                    .enumerate()
+                    .all(|(n, (key, _))| *key == vec![n as u8]),
                 "cut {cut}: a prefix survives"
             );
         }

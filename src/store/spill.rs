@@ -35,7 +35,10 @@ impl Spill {
     }
 
     /// Appends batches and brings them to the disk.
-    pub(super) fn append<'a>(&self, batches: impl Iterator<Item = &'a Batch>) -> Result<(), StoreError> {
+    pub(super) fn append<'a>(
+        &self,
+        batches: impl Iterator<Item = &'a Batch>,
+    ) -> Result<(), StoreError> {
         let mut bytes = Vec::new();
         for batch in batches {
             let record = encode(batch);
@@ -43,9 +46,15 @@ impl Spill {
             bytes.extend_from_slice(&checksum(&record));
             bytes.extend_from_slice(&record);
         }
-        let _guard = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self
+            .appending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let write = || {
-            let mut file = OpenOptions::new().create(true).append(true).open(&self.current)?;
+            let mut file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&self.current)?;
             file.write_all(&bytes)?;
             file.sync_data()
         };
@@ -71,7 +80,10 @@ impl Spill {
             if !self.current.exists() {
                 return Ok(None);
             }
-            let _guard = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
+            let _guard = self
+                .appending
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             std::fs::rename(&self.current, &self.replay).map_err(failed)?;
         }
         let mut bytes = Vec::new();
@@ -148,7 +160,11 @@ fn take_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 fn decode(record: &[u8]) -> Option<Batch> {
     let (class, mut rest) = record.split_first()?;
-    let mut batch = if *class == 1 { Batch::droppable() } else { Batch::new() };
+    let mut batch = if *class == 1 {
+        Batch::droppable()
+    } else {
+        Batch::new()
+    };
     while let Some(([action, table], after)) = rest.split_first_chunk::<2>() {
         let table = *Table::ALL.get(usize::from(*table))?;
         let (length, after) = take_length(after)?;
@@ -186,7 +202,10 @@ mod tests {
         assert!(spill.is_empty());
         spill.append([sample(1), sample(2)].iter()).unwrap();
         spill.append([sample(3)].iter()).unwrap();
-        assert_eq!(spill.take().unwrap().unwrap(), [sample(1), sample(2), sample(3)]);
+        assert_eq!(
+            spill.take().unwrap().unwrap(),
+            [sample(1), sample(2), sample(3)]
+        );
         spill.replayed().unwrap();
         assert!(spill.is_empty() && spill.take().unwrap().is_none());
     }

@@ -34,7 +34,9 @@ fn ended(world: &World) -> Vec<(&'static str, u16, &'static str)> {
 }
 
 async fn any_callflow(world: &World) {
-    world.callflow("2000", json!({"module": "answer", "data": {}})).await;
+    world
+        .callflow("2000", json!({"module": "answer", "data": {}}))
+        .await;
 }
 
 #[test]
@@ -73,15 +75,19 @@ fn the_end_of_an_unanswered_script_is_480() {
 
 #[test]
 fn an_unknown_number_is_404_and_runs_no_script() {
-    world_of(1, script(|_| async { panic!("a script ran") }), |world| async move {
-        any_callflow(&world).await;
-        let phone = world.phone();
-        let call = phone.call("2999");
-        call.invite("");
-        call.expect(404, SECOND).await;
-        call.ack_refusal();
-        world.at_rest().await;
-    });
+    world_of(
+        1,
+        script(|_| async { panic!("a script ran") }),
+        |world| async move {
+            any_callflow(&world).await;
+            let phone = world.phone();
+            let call = phone.call("2999");
+            call.invite("");
+            call.expect(404, SECOND).await;
+            call.ack_refusal();
+            world.at_rest().await;
+        },
+    );
 }
 
 #[test]
@@ -93,7 +99,10 @@ fn a_caller_who_hangs_up_ends_every_pending_operation() {
         async move {
             call.answer().await.unwrap();
             let silence = vec![Audio::Silence(None)];
-            let error = call.play(silence, PlayOptions::default()).await.unwrap_err();
+            let error = call
+                .play(silence, PlayOptions::default())
+                .await
+                .unwrap_err();
             seen.borrow_mut().push(error.to_string());
             // Later live operations fail at once; the script is not stopped.
             assert!(matches!(call.pause(SECOND).await, Err(CallError::Ended(_))));
@@ -189,7 +198,10 @@ fn hold_and_unhold_are_answered_and_a_bad_offer_changes_nothing() {
             let cseq = call.send(
                 "INVITE",
                 "",
-                &offer(version, &format!("m=audio 4000 RTP/AVP 0\r\na={direction}\r\n")),
+                &offer(
+                    version,
+                    &format!("m=audio 4000 RTP/AVP 0\r\na={direction}\r\n"),
+                ),
             );
             let answer = call.expect(200, SECOND).await;
             assert!(answer.contains(expected), "{direction}: {answer}");
@@ -216,7 +228,10 @@ fn digits_by_info_are_collected_once_each() {
                 max_digits: 10,
                 ..CollectOptions::default()
             };
-            let collected = call.collect(vec![Audio::Silence(None)], options).await.unwrap();
+            let collected = call
+                .collect(vec![Audio::Silence(None)], options)
+                .await
+                .unwrap();
             seen.borrow_mut().push((collected.digits, collected.why));
         }
     });
@@ -237,7 +252,10 @@ fn digits_by_info_are_collected_once_each() {
         call.wait_for_bye(SECOND).await;
         world.at_rest().await;
     });
-    assert_eq!(*got.borrow(), [("123".to_owned(), CollectEnd::Terminator('#'))]);
+    assert_eq!(
+        *got.borrow(),
+        [("123".to_owned(), CollectEnd::Terminator('#'))]
+    );
 }
 
 #[test]
@@ -253,7 +271,10 @@ fn a_terminator_stops_a_play_and_is_reported() {
                 loops: None,
                 ..PlayOptions::default()
             };
-            let played = call.play(vec![Audio::Silence(Some(SECOND))], options).await.unwrap();
+            let played = call
+                .play(vec![Audio::Silence(Some(SECOND))], options)
+                .await
+                .unwrap();
             assert_eq!(played.digits, "45");
             seen.borrow_mut().push(played.why);
         }
@@ -283,7 +304,9 @@ fn a_panicking_script_ends_its_call_and_no_other() {
     });
     world_of(1, run, |world| async move {
         any_callflow(&world).await;
-        world.callflow("2001", json!({"module": "answer", "data": {}})).await;
+        world
+            .callflow("2001", json!({"module": "answer", "data": {}}))
+            .await;
         let (calm, doomed) = (world.phone(), world.phone());
         let (first, second) = (calm.call("2000"), doomed.call("2001"));
         first.connect().await;

@@ -120,12 +120,17 @@ fn an_operation_dropped_at_any_await_leaves_a_clean_call() {
                             PlayOptions::default(),
                         )
                         .await;
-                    assert!(after.is_ok(), "{name} dropped after {polls} polls: {after:?}");
+                    assert!(
+                        after.is_ok(),
+                        "{name} dropped after {polls} polls: {after:?}"
+                    );
                     call.answer().await.unwrap();
                 }
             });
             world_of(u64::from(polls), run, |world| async move {
-                world.callflow("2000", json!({"module": "answer", "data": {}})).await;
+                world
+                    .callflow("2000", json!({"module": "answer", "data": {}}))
+                    .await;
                 let phone = world.phone();
                 let call = phone.call("2000");
                 call.connect().await;

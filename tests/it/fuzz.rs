@@ -13,15 +13,18 @@ use swivel::base::rng::Rng;
 use swivel::sip::digest::{Challenge, Credentials};
 use swivel::sip::gate::stateless_response;
 use swivel::sip::msg::{
-    CSeq, Event, MediaType, Message, MinSe, Name, NameAddr, RAck, Reason, Replaces, RetryAfter, SessionExpires, Uri,
-    Via,
+    CSeq, Event, MediaType, Message, MinSe, Name, NameAddr, RAck, Reason, Replaces, RetryAfter,
+    SessionExpires, Uri, Via,
 };
 use swivel::sip::wire::{Framed, Limits, Malformed, StreamFramer, parse_datagram, peek};
 
 /// Longest time one input may take. Generous: an unoptimised build on a busy machine needs some milliseconds.
 const HANG: Duration = Duration::from_secs(1);
 
-#[expect(clippy::disallowed_methods, reason = "a fuzz run has a budget of real time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a fuzz run has a budget of real time"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -33,7 +36,10 @@ fn setting(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-#[expect(clippy::print_stdout, reason = "how much was tried is the result of a fuzz run")]
+#[expect(
+    clippy::print_stdout,
+    reason = "how much was tried is the result of a fuzz run"
+)]
 fn report(name: &str, runs: u64, seed: u64) {
     println!("{name}: {runs} inputs, seed {seed}");
 }
@@ -99,8 +105,15 @@ fn mutated(rng: &mut Rng, seeds: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
             }
             8 => {
                 // A number somewhere becomes another one.
-                if let Some(digit) = out[at..].iter().position(u8::is_ascii_digit).map(|p| p + at) {
-                    let digits = out[digit..].iter().take_while(|b| b.is_ascii_digit()).count();
+                if let Some(digit) = out[at..]
+                    .iter()
+                    .position(u8::is_ascii_digit)
+                    .map(|p| p + at)
+                {
+                    let digits = out[digit..]
+                        .iter()
+                        .take_while(|b| b.is_ascii_digit())
+                        .count();
                     let numbers = [
                         "0",
                         "-1",
@@ -206,7 +219,12 @@ const WORDS: &[&[u8]] = &[
 
 /// Everything a message is asked for.
 fn ask(message: &Message) {
-    let (_, _, _, _) = (message.top_via(), message.from(), message.to(), message.cseq());
+    let (_, _, _, _) = (
+        message.top_via(),
+        message.from(),
+        message.to(),
+        message.cseq(),
+    );
     let (_, _, _, _) = (
         message.contacts(),
         message.routes(),
@@ -217,7 +235,10 @@ fn ask(message: &Message) {
     for name in [Name::Supported, Name::Require, Name::Allow, Name::Accept] {
         let _ = message.tokens(name).len();
     }
-    let _ = (Credentials::of(message, "pbx.example"), Challenge::of(message));
+    let _ = (
+        Credentials::of(message, "pbx.example"),
+        Challenge::of(message),
+    );
     for header in message.headers.iter() {
         assert!(
             !header.value.iter().any(|b| matches!(b, 0 | b'\r' | b'\n')),
@@ -248,7 +269,15 @@ fn sip_message(input: &[u8]) {
             assert!(error.status() >= 400 && !error.reason().contains(['\r', '\n', '\0']));
             if let Some(request) = readable {
                 ask(&request);
-                let answer = stateless_response(error.status(), &error.reason(), &[], &request, source, "tag").unwrap();
+                let answer = stateless_response(
+                    error.status(),
+                    &error.reason(),
+                    &[],
+                    &request,
+                    source,
+                    "tag",
+                )
+                .unwrap();
                 assert!(answer.len() < input.len() + 512);
             }
         }
@@ -316,7 +345,9 @@ fn no_uri_makes_its_parser_panic() {
         "sip:%00%ff@h;gr=urn:uuid:1",
     ]);
     run("uri", &seeds, WORDS, |input| {
-        let Ok(text) = std::str::from_utf8(input) else { return };
+        let Ok(text) = std::str::from_utf8(input) else {
+            return;
+        };
         round_trip(text, Uri::parse);
         if let Ok(uri) = Uri::parse(text) {
             assert!(uri.equivalent(&uri));
@@ -334,7 +365,9 @@ fn no_address_makes_its_parser_panic() {
         "<sip:a@b>, \"c, d\" <sip:e@f>;expires=60",
     ]);
     run("name_addr", &seeds, WORDS, |input| {
-        let Ok(text) = std::str::from_utf8(input) else { return };
+        let Ok(text) = std::str::from_utf8(input) else {
+            return;
+        };
         round_trip(text, NameAddr::parse);
         drop(NameAddr::parse_list(text));
     });
@@ -348,7 +381,9 @@ fn no_via_makes_its_parser_panic() {
         "SIP/2.0/UDP a;branch=1, SIP/2.0/TCP b",
     ]);
     run("via", &seeds, WORDS, |input| {
-        let Ok(text) = std::str::from_utf8(input) else { return };
+        let Ok(text) = std::str::from_utf8(input) else {
+            return;
+        };
         round_trip(text, Via::parse);
         if let Some(mut via) = Via::first_lenient(text) {
             via.note_source("[2001:db8::7]:40000".parse().unwrap());
@@ -366,7 +401,9 @@ fn no_authorization_makes_its_parser_panic() {
         "Basic eDp5",
     ]);
     run("auth", &seeds, WORDS, |input| {
-        let Ok(text) = std::str::from_utf8(input) else { return };
+        let Ok(text) = std::str::from_utf8(input) else {
+            return;
+        };
         if let Ok(credentials) = Credentials::parse(text) {
             let written = credentials.to_string();
             assert!(!written.contains(['\r', '\n', '\0']));
@@ -391,7 +428,9 @@ fn no_small_header_makes_its_parser_panic() {
         "multipart/mixed;boundary=\"a;b\";x=y",
     ]);
     run("small_headers", &seeds, WORDS, |input| {
-        let Ok(text) = std::str::from_utf8(input) else { return };
+        let Ok(text) = std::str::from_utf8(input) else {
+            return;
+        };
         round_trip(text, CSeq::parse);
         round_trip(text, RAck::parse);
         round_trip(text, SessionExpires::parse);

@@ -51,11 +51,13 @@ fn target(bytes: &[u8]) {
         return;
     };
     if let Ok(checked) = callflow::validate(&document, &|_| Ok(())) {
-        let again = callflow::validate(&checked.document, &|_| Ok(())).expect("what was accepted is accepted again");
+        let again = callflow::validate(&checked.document, &|_| Ok(()))
+            .expect("what was accepted is accepted again");
         assert_eq!(again.document, checked.document);
     }
     if let Ok(checked) = callflow::validate_document(&document, &|_| Ok(())) {
-        let again = callflow::validate_document(&checked.document, &|_| Ok(())).expect("and so are documents");
+        let again = callflow::validate_document(&checked.document, &|_| Ok(()))
+            .expect("and so are documents");
         assert_eq!(again.document, checked.document);
     }
     let index = NumberIndex::build(&document, [("a", &document)]);

@@ -49,11 +49,18 @@ fn sdp_of_any_bytes_is_parsed_refused_or_answered() {
                     assert!((10..=60).contains(&agreed.ptime_ms) && agreed.ptime_ms % 10 == 0);
                     assert_ne!(agreed.remote_rtp.port(), 0);
                     assert_ne!(agreed.remote_rtcp.port(), 0);
-                    assert!(agreed.accepts.contains(&(agreed.payload_type, agreed.codec)));
+                    assert!(
+                        agreed
+                            .accepts
+                            .contains(&(agreed.payload_type, agreed.codec))
+                    );
                     let active = answer.media.iter().filter(|m| m.port != 0).count();
                     assert_eq!(active, 1);
                     let text = author.publish(answer).to_string();
-                    assert!(!text.replace("\r\n", "").contains(['\r', '\n', '\0']), "{text:?}");
+                    assert!(
+                        !text.replace("\r\n", "").contains(['\r', '\n', '\0']),
+                        "{text:?}"
+                    );
                 }
                 Err(refused) => assert_safe_header(&refused.warning("h")),
             }
@@ -68,7 +75,10 @@ fn sdp_of_any_bytes_is_parsed_refused_or_answered() {
 fn rtp_of_any_bytes_goes_through_the_whole_receiver() {
     let begin = some_instant();
     let mut now = begin;
-    let mut playout = Playout::new(&[(0, Codec::Pcmu), (8, Codec::Pcma)], JitterConfig::default());
+    let mut playout = Playout::new(
+        &[(0, Codec::Pcmu), (8, Codec::Pcma)],
+        JitterConfig::default(),
+    );
     let mut buffer = JitterBuffer::new(JitterConfig::default());
     let mut events = EventReceiver::new(8000);
     let mut reception = Reception::new(8000);
@@ -76,7 +86,9 @@ fn rtp_of_any_bytes_goes_through_the_whole_receiver() {
     let mut frame = Vec::new();
     fuzz("rtp", &rtp_seeds(), &[], |bytes| {
         now += Duration::from_millis(3);
-        let Ok(packet) = Packet::parse(bytes) else { return };
+        let Ok(packet) = Packet::parse(bytes) else {
+            return;
+        };
         assert!(packet.payload.len() + 12 <= bytes.len());
         assert!(packet.payload_type < 128);
         let _verdict = latch.receive(now, ([192, 0, 2, 9], 4000).into(), &packet);
@@ -92,7 +104,9 @@ fn rtp_of_any_bytes_goes_through_the_whole_receiver() {
         let ticks = u32::from(packet.sequence.0) % 2000;
         let _pushed = buffer.push(now, &packet, ticks);
         match buffer.pull() {
-            Slot::Payload { ticks, .. } | Slot::Lost { ticks } | Slot::Empty { ticks } => assert!(ticks > 0),
+            Slot::Payload { ticks, .. } | Slot::Lost { ticks } | Slot::Empty { ticks } => {
+                assert!(ticks > 0)
+            }
         }
     });
 }
@@ -105,7 +119,9 @@ fn events_of_any_content_and_order_are_at_most_one_key_a_packet() {
     let (mut downs, mut ups) = (0u64, 0u64);
     fuzz("event", &event_seeds(), &[], |bytes| {
         now += Duration::from_millis(1);
-        let Ok(packet) = Packet::parse(bytes) else { return };
+        let Ok(packet) = Packet::parse(bytes) else {
+            return;
+        };
         for key in events
             .receive(now, &packet)
             .into_iter()
@@ -206,7 +222,9 @@ fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], words: &[&str], rng: &mut Rng)
     let at = rng.below(bytes.len() as u64 + 1) as usize;
     match rng.below(9) {
         0 if at < bytes.len() => bytes[at] ^= 1 << rng.below(8),
-        1 if at < bytes.len() => bytes[at] = [0, 1, 0x7F, 0x80, 0xFF, b'\n', b' ', b'='][rng.below(8) as usize],
+        1 if at < bytes.len() => {
+            bytes[at] = [0, 1, 0x7F, 0x80, 0xFF, b'\n', b' ', b'='][rng.below(8) as usize]
+        }
         2 => bytes.truncate(at),
         3 => bytes.insert(at, rng.u32() as u8),
         4 if at < bytes.len() => {
@@ -233,7 +251,15 @@ fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], words: &[&str], rng: &mut Rng)
         8 if bytes.len() >= 4 => {
             // A field of up to four bytes, to an edge of its range.
             let at = at.min(bytes.len() - 4);
-            let value = [0u32, 1, u32::MAX, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF, 0x1_0000][rng.below(7) as usize];
+            let value = [
+                0u32,
+                1,
+                u32::MAX,
+                0x7FFF_FFFF,
+                0x8000_0000,
+                0xFFFF,
+                0x1_0000,
+            ][rng.below(7) as usize];
             bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
         }
         _ => {}
@@ -255,7 +281,10 @@ fn latch(now: Instant) -> Latch {
     Latch::new(now, config)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the time a fuzz run may take is real time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time a fuzz run may take is real time"
+)]
 fn some_instant() -> Instant {
     Instant::now()
 }
@@ -335,10 +364,24 @@ fn rtp(payload_type: u8, marker: bool, seq: u16, time: u32, payload: &[u8]) -> V
 
 fn rtp_seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = (0..40u16)
-        .map(|i| rtp(0, i == 0, 65_520u16.wrapping_add(i), u32::from(i) * 160, &[0xD5; 160]))
+        .map(|i| {
+            rtp(
+                0,
+                i == 0,
+                65_520u16.wrapping_add(i),
+                u32::from(i) * 160,
+                &[0xD5; 160],
+            )
+        })
         .collect();
     seeds.push(rtp(13, true, 20, 3200, &[60]));
-    let mut fancy = rtp(8, false, 21, 3360, &[1, 2, 3, 4, 0, 1, 0, 1, 9, 9, 9, 9, 7, 7, 7, 1]);
+    let mut fancy = rtp(
+        8,
+        false,
+        21,
+        3360,
+        &[1, 2, 3, 4, 0, 1, 0, 1, 9, 9, 9, 9, 7, 7, 7, 1],
+    );
     fancy[0] = 0x80 | 0x20 | 0x10 | 1; // padding, extension, one CSRC
     seeds.push(fancy);
     seeds.extend(event_seeds());

@@ -93,7 +93,11 @@ fn sources() -> Vec<Source> {
         .into_iter()
         .map(|file| {
             let text = fs::read_to_string(&file).unwrap();
-            let path = file.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
+            let path = file
+                .strip_prefix(&root)
+                .unwrap()
+                .to_string_lossy()
+                .replace('\\', "/");
             Source {
                 path,
                 code: code_of(&text),
@@ -116,10 +120,12 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// The text without comments and without the test module at its end. (`#[cfg(test)] mod name;` is no end.)
 fn code_of(text: &str) -> String {
-    let ends = text.match_indices("\n#[cfg(test)]\n").filter(|(at, marker)| {
-        let next = text[at + marker.len()..].lines().next().unwrap_or_default();
-        next.contains("mod ") && next.ends_with('{')
-    });
+    let ends = text
+        .match_indices("\n#[cfg(test)]\n")
+        .filter(|(at, marker)| {
+            let next = text[at + marker.len()..].lines().next().unwrap_or_default();
+            next.contains("mod ") && next.ends_with('{')
+        });
     let end = ends.map(|(at, _)| at).next().unwrap_or(text.len());
     text[..end]
         .lines()
@@ -129,7 +135,10 @@ fn code_of(text: &str) -> String {
 }
 
 fn room(path: &str) -> &str {
-    path.split('/').next().unwrap_or(path).trim_end_matches(".rs")
+    path.split('/')
+        .next()
+        .unwrap_or(path)
+        .trim_end_matches(".rs")
 }
 
 fn layer(room: &str) -> Option<usize> {
@@ -151,7 +160,9 @@ fn named_rooms(code: &str) -> Vec<String> {
 }
 
 fn word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 fn closing_brace(group: &str) -> usize {
@@ -188,8 +199,10 @@ fn names_package(code: &str, package: &str) -> bool {
     code.match_indices(package).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         let after = &code[at + package.len()..];
-        let starts = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':' && c != '"');
-        starts && (after.starts_with("::") || (after.starts_with(';') && code[..at].ends_with("use ")))
+        let starts =
+            before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':' && c != '"');
+        starts
+            && (after.starts_with("::") || (after.starts_with(';') && code[..at].ends_with("use ")))
     })
 }
 
@@ -203,7 +216,10 @@ fn lower_rooms_never_name_higher_ones() {
     for source in sources().iter().filter(|s| s.path.contains('/')) {
         let own = room(&source.path);
         let Some(own_layer) = layer(own) else {
-            wrong.push(format!("{}: room `{own}` is not in the table of layers", source.path));
+            wrong.push(format!(
+                "{}: room `{own}` is not in the table of layers",
+                source.path
+            ));
             continue;
         };
         for named in named_rooms(&source.code) {
@@ -220,7 +236,9 @@ fn each_package_is_named_behind_its_door_only() {
     let mut wrong = Vec::new();
     for source in sources() {
         for (package, doors) in DOORS {
-            if names_package(&source.code, package) && !doors.iter().any(|door| source.path.starts_with(door)) {
+            if names_package(&source.code, package)
+                && !doors.iter().any(|door| source.path.starts_with(door))
+            {
                 wrong.push(format!(
                     "{} names {package}; its door is {}",
                     source.path,
@@ -260,7 +278,10 @@ fn each_file_is_in_the_list_of_its_folder() {
         let listed = &index[at..];
         let mut files = Vec::new();
         collect(&folder_path, &mut files);
-        for file in files.iter().filter(|f| f.parent() == Some(folder_path.as_path())) {
+        for file in files
+            .iter()
+            .filter(|f| f.parent() == Some(folder_path.as_path()))
+        {
             let name = file.file_stem().unwrap().to_string_lossy().into_owned();
             if name != "mod" && name != "tests" && !listed.contains(&format!("{name}::")) {
                 wrong.push(format!("{folder}/{name}.rs is not in {list}"));
@@ -281,12 +302,17 @@ fn each_file_says_what_it_is() {
         .filter(|f| !fs::read_to_string(f).unwrap().starts_with("//!"))
         .map(|f| (f, ()))
         .collect();
-    assert!(silent.is_empty(), "files without a module comment: {:?}", silent.keys());
+    assert!(
+        silent.is_empty(),
+        "files without a module comment: {:?}",
+        silent.keys()
+    );
 }
 
 #[test]
 fn every_dependency_says_what_it_is_for() {
-    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let manifest =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     let dependencies = manifest
         .split("\n[dependencies]\n")
         .nth(1)
@@ -306,7 +332,10 @@ fn every_dependency_says_what_it_is_for() {
 
 #[test]
 fn the_checks_themselves_see_what_they_look_for() {
-    assert_eq!(named_rooms("use crate::{sip::{flow::Flow, msg}, app};"), ["sip", "app"]);
+    assert_eq!(
+        named_rooms("use crate::{sip::{flow::Flow, msg}, app};"),
+        ["sip", "app"]
+    );
     assert_eq!(named_rooms("let x = crate::media::Port::id(p);"), ["media"]);
     assert!(names_package("use axum::Router;", "axum"));
     assert!(!names_package("use crate::axum_like::X;", "axum"));
@@ -315,5 +344,8 @@ fn the_checks_themselves_see_what_they_look_for() {
         code_of("a\n// crate::app\nb\n#[cfg(test)]\nmod tests {\ncrate::app\n}"),
         "a\nb"
     );
-    assert_eq!(code_of("a\n#[cfg(test)]\nmod b;\nc"), "a\n#[cfg(test)]\nmod b;\nc");
+    assert_eq!(
+        code_of("a\n#[cfg(test)]\nmod b;\nc"),
+        "a\n#[cfg(test)]\nmod b;\nc"
+    );
 }

@@ -126,7 +126,10 @@ impl Schemas {
     }
 
     fn resolved(&self, name: &str) -> Value {
-        let schema = self.0.get(name).unwrap_or_else(|| panic!("no schema {name}"));
+        let schema = self
+            .0
+            .get(name)
+            .unwrap_or_else(|| panic!("no schema {name}"));
         self.resolve(schema)
     }
 
@@ -134,7 +137,9 @@ impl Schemas {
     /// ignores. A nested flow node is checked one level deep here; deeper ones have the same rules.
     fn resolve(&self, schema: &Value) -> Value {
         match schema {
-            Value::Array(items) => Value::Array(items.iter().map(|item| self.resolve(item)).collect()),
+            Value::Array(items) => {
+                Value::Array(items.iter().map(|item| self.resolve(item)).collect())
+            }
             Value::Object(object) => {
                 let beside: Map<String, Value> = object
                     .iter()
@@ -166,7 +171,9 @@ fn merged(schema: &Value) -> Value {
         for (key, value) in part.as_object().unwrap() {
             match (out.get_mut(key), value) {
                 (Some(Value::Object(have)), Value::Object(more)) => have.extend(more.clone()),
-                (Some(Value::Array(have)), Value::Array(more)) if key == "required" => have.extend(more.clone()),
+                (Some(Value::Array(have)), Value::Array(more)) if key == "required" => {
+                    have.extend(more.clone())
+                }
                 _ => {
                     out.insert(key.clone(), value.clone());
                 }
@@ -201,7 +208,8 @@ fn generate(schema: &Value, rng: &mut Rng) -> Value {
         return pick(values, rng).clone();
     }
     let kind = schema.get("type").and_then(Value::as_str);
-    if let (Some(choices), None | Some("object")) = (schema.get("oneOf").and_then(Value::as_array), kind)
+    if let (Some(choices), None | Some("object")) =
+        (schema.get("oneOf").and_then(Value::as_array), kind)
         && kind.is_none()
     {
         return generate(pick(choices, rng), rng);
@@ -219,7 +227,16 @@ fn generate(schema: &Value, rng: &mut Rng) -> Value {
 fn integer(schema: &Value, rng: &mut Rng) -> Value {
     let low = schema.get("minimum").and_then(Value::as_i64);
     let high = schema.get("maximum").and_then(Value::as_i64);
-    let mut edges = vec![0, 1, -1, 7, 2_000, i64::from(i32::MAX) + 1, i64::MAX, i64::MIN];
+    let mut edges = vec![
+        0,
+        1,
+        -1,
+        7,
+        2_000,
+        i64::from(i32::MAX) + 1,
+        i64::MAX,
+        i64::MIN,
+    ];
     edges.extend(low.iter().flat_map(|low| [*low, *low + 1]));
     edges.extend(high.iter().flat_map(|high| [*high, *high - 1]));
     edges.retain(|n| low.is_none_or(|low| *n >= low) && high.is_none_or(|high| *n <= high));
@@ -265,7 +282,12 @@ fn string(schema: &Value, rng: &mut Rng) -> String {
         "pvt_x",
         "http://x/",
     ];
-    let lengths = [low, low + 1, high.unwrap_or(300), high.unwrap_or(300).saturating_sub(1)];
+    let lengths = [
+        low,
+        low + 1,
+        high.unwrap_or(300),
+        high.unwrap_or(300).saturating_sub(1),
+    ];
     if chance(rng, 3) || high.is_some() {
         let length = *pick(&lengths, rng);
         let letter = *pick(&['x', '\u{e4}', '9'], rng);
@@ -297,7 +319,9 @@ fn item(schema: &Value, rng: &mut Rng) -> Value {
         return generate(schema, rng);
     };
     let mut value = generate(pick(choices, rng), rng);
-    if let (Value::Object(value), Some(required)) = (&mut value, schema.get("required").and_then(Value::as_array)) {
+    if let (Value::Object(value), Some(required)) =
+        (&mut value, schema.get("required").and_then(Value::as_array))
+    {
         let missing = required
             .iter()
             .filter_map(Value::as_str)
@@ -314,7 +338,10 @@ fn item(schema: &Value, rng: &mut Rng) -> Value {
 fn object(schema: &Value, rng: &mut Rng) -> Value {
     let mut out = Map::new();
     let empty = Map::new();
-    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+    let properties = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
     let mut required: Vec<&str> = names(schema);
     let mut forbidden: Vec<&str> = Vec::new();
     if let Some(choices) = schema.get("oneOf").and_then(Value::as_array) {
@@ -351,7 +378,11 @@ fn object(schema: &Value, rng: &mut Rng) -> Value {
 
 fn names(schema: &Value) -> Vec<&str> {
     let listed = schema.get("required").and_then(Value::as_array);
-    listed.into_iter().flatten().filter_map(Value::as_str).collect()
+    listed
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// Values no coercion turns into something else.
@@ -388,9 +419,10 @@ fn mutate(schema: &Value, document: &Value, rng: &mut Rng) -> Value {
             }
         }
         2..=4 => {
-            if let (Value::Object(object), Some(properties)) =
-                (&mut mutant, schema.get("properties").and_then(Value::as_object))
-            {
+            if let (Value::Object(object), Some(properties)) = (
+                &mut mutant,
+                schema.get("properties").and_then(Value::as_object),
+            ) {
                 let keys: Vec<&String> = properties.keys().collect();
                 let key = (*pick(&keys, rng)).clone();
                 object.insert(key.clone(), beyond(&properties[&key], rng));
@@ -426,7 +458,11 @@ fn beyond(schema: &Value, rng: &mut Rng) -> Value {
         values.push(json!("english"));
         values.push(json!("ftp://x"));
     }
-    if let Some([first, ..]) = schema.get("enum").and_then(Value::as_array).map(Vec::as_slice) {
+    if let Some([first, ..]) = schema
+        .get("enum")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+    {
         values.push(json!(format!("{}~", first.as_str().unwrap_or_default())));
         values.push(json!(first.as_str().unwrap_or_default().to_uppercase()));
     }

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use swivel::base::rng::Rng;
 use swivel::base::secret::Secret;
 use swivel::sip::flow::{Flow, Transport};
-use swivel::sip::ua::{Counts, Doorman, Endpoint, EndpointConfig, Listener, Principal, SipEvent, Transmit};
+use swivel::sip::ua::{
+    Counts, Doorman, Endpoint, EndpointConfig, Listener, Principal, SipEvent, Transmit,
+};
 use swivel::sip::wire::{Framed, Limits, Malformed, StreamFramer};
 
 /// A message, and what it comes to: status lines sent, `ring` for a call announced, `close` for a stream given up.
@@ -62,7 +64,11 @@ const RFC4475: &[Row] = &[
     both("escruri", "400 Bad Request-URI"),
     both("insuf", ""),
     both("intmeth", "501 Not Implemented"),
-    each("inv2543", "ring, 100 Trying", "400 Missing Content-Length, close"),
+    each(
+        "inv2543",
+        "ring, 100 Trying",
+        "400 Missing Content-Length, close",
+    ),
     both("invut", "415 Unsupported Media Type"),
     both("longreq", "ring, 100 Trying"),
     both("ltgtruri", "400 Bad Request-URI"),
@@ -78,7 +84,11 @@ const RFC4475: &[Row] = &[
     both("mismatch02", "400 CSeq Method Does Not Match"),
     both("mpart01", "405 Method Not Allowed"),
     both("multi01", "400 More Than One CSeq"),
-    each("ncl", "400 Bad Content-Length", "400 Bad Content-Length, close"),
+    each(
+        "ncl",
+        "400 Bad Content-Length",
+        "400 Bad Content-Length, close",
+    ),
     both("noreason", ""),
     both("novelsc", "416 Unsupported URI Scheme"),
     both("quotbal", "400 Bad To"),
@@ -112,7 +122,10 @@ const RFC5118: &[Row] = &[
     both("port-ambiguous", "405 Method Not Allowed"),
     both("port-unambiguous", "405 Method Not Allowed"),
     both("via-received-param-no-delim", "200 OK"),
-    both("via-received-param-with-delim", "481 Call/Transaction Does Not Exist"),
+    both(
+        "via-received-param-with-delim",
+        "481 Call/Transaction Does Not Exist",
+    ),
 ];
 
 /// Our own messages.
@@ -128,7 +141,10 @@ const OURS: &[Row] = &[
     both("contact_param_outside", "405 Method Not Allowed"),
     both("contact_uri_headers", "405 Method Not Allowed"),
     both("cseq_other_method", "400 CSeq Method Does Not Match"),
-    both("cseq_other_unknown_method", "400 CSeq Method Does Not Match"),
+    both(
+        "cseq_other_unknown_method",
+        "400 CSeq Method Does Not Match",
+    ),
     both("date_not_gmt", "ring, 100 Trying"),
     both("display_unquoted_comma", "400 Bad From"),
     both("escaped_method", "501 Not Implemented"),
@@ -160,7 +176,10 @@ const OURS: &[Row] = &[
     both("n_control_before_colon", "400 Bad Header Name"),
     both("n_crlf_storm", "200 OK"),
     both("n_cseq_method_4000", "501 Not Implemented"),
-    both("n_cseq_method_mismatch_long", "400 CSeq Method Does Not Match"),
+    both(
+        "n_cseq_method_mismatch_long",
+        "400 CSeq Method Does Not Match",
+    ),
     both("n_cseq_without_method", "400 Bad CSeq"),
     both("n_cut_in_header", ""),
     both("n_display_ends_in_backslash", "400 Bad From"),
@@ -270,7 +289,10 @@ const OURS: &[Row] = &[
     both("v6_port_inside", "405 Method Not Allowed"),
     both("v6_port_outside", "405 Method Not Allowed"),
     both("v6_received_bare", "200 OK"),
-    both("v6_received_brackets", "481 Call/Transaction Does Not Exist"),
+    both(
+        "v6_received_brackets",
+        "481 Call/Transaction Does Not Exist",
+    ),
     both("v6_three_colons", "200 OK"),
     both("v6_two_colons", "200 OK"),
     both("v6_uri", "405 Method Not Allowed"),
@@ -300,7 +322,10 @@ impl Doorman for Door {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "any first moment will do; it moves on by hand")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "any first moment will do; it moves on by hand"
+)]
 fn start() -> Instant {
     Instant::now()
 }
@@ -352,10 +377,17 @@ fn outcome(name: &str, known: bool, transport: Transport, message: &[u8]) -> Str
             }
         }
         while let Some(transmit) = endpoint.poll_transmit() {
-            let Transmit::Send { flow: sent_on, bytes } = transmit else {
+            let Transmit::Send {
+                flow: sent_on,
+                bytes,
+            } = transmit
+            else {
                 panic!("{name}: {transmit:?}");
             };
-            assert!(!stream || sent_on == flow, "{name}: answered on another path");
+            assert!(
+                !stream || sent_on == flow,
+                "{name}: answered on another path"
+            );
             let text = String::from_utf8_lossy(&bytes);
             let line = text.lines().next().unwrap();
             out.push(line.strip_prefix("SIP/2.0 ").unwrap_or(line).to_owned());
@@ -408,16 +440,29 @@ fn check(folder: &Path, table: &[Row]) {
             }
             // What is wrong with a message a stranger learns too; what he may do with a good one he does not.
             let strange = outcome(row.name, false, transport, &bytes);
-            let allowed = [expected, "401 Unauthorized", "200 OK", "401 Unauthorized, close"];
+            let allowed = [
+                expected,
+                "401 Unauthorized",
+                "200 OK",
+                "401 Unauthorized, close",
+            ];
             // On a stream these are two messages.
             let mixed = stream_of_two(row.name) && transport == Transport::Tcp;
             if !allowed.contains(&strange.as_str()) && !mixed {
-                wrong.push(format!("{} of a stranger over {transport:?}: {strange:?}", row.name));
+                wrong.push(format!(
+                    "{} of a stranger over {transport:?}: {strange:?}",
+                    row.name
+                ));
             }
         }
     }
     wrong.extend(files.iter().map(|name| format!("{name}: not in the table")));
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 fn stream_of_two(name: &str) -> bool {

@@ -42,7 +42,10 @@ fn check(name: &str, bytes: &[u8], expect: Expect) -> Result<(), String> {
             error,
             readable: Some(_),
         }) => format!("answered {} for `{}`", error.status(), error.header()),
-        Err(Malformed { error, readable: None }) => format!("dropped: {error}"),
+        Err(Malformed {
+            error,
+            readable: None,
+        }) => format!("dropped: {error}"),
     };
     let right = match (&result, expect) {
         (Ok(_), Accept) | (Err(Malformed { readable: None, .. }), Drop) => true,
@@ -60,7 +63,10 @@ fn check(name: &str, bytes: &[u8], expect: Expect) -> Result<(), String> {
             // What is given back as readable must be enough for an answer that can itself be read.
             let answer = request.reply(status, &error.reason(), Some("t")).to_bytes();
             let text = String::from_utf8_lossy(&answer).into_owned();
-            assert!(text.starts_with(&format!("SIP/2.0 {status} ")), "{name}: {text}");
+            assert!(
+                text.starts_with(&format!("SIP/2.0 {status} ")),
+                "{name}: {text}"
+            );
             error.status() == status && error.header() == header
         }
         _ => false,
@@ -73,7 +79,8 @@ fn check(name: &str, bytes: &[u8], expect: Expect) -> Result<(), String> {
                 header.wire_name()
             );
         }
-        let again = parse(&message.to_bytes()).unwrap_or_else(|e| panic!("{name}: written, then refused: {e}"));
+        let again = parse(&message.to_bytes())
+            .unwrap_or_else(|e| panic!("{name}: written, then refused: {e}"));
         assert_eq!(again.start, message.start, "{name}");
         assert_eq!(again.body, message.body, "{name}");
         let headers = |m: &Message| -> Vec<_> {
@@ -85,7 +92,11 @@ fn check(name: &str, bytes: &[u8], expect: Expect) -> Result<(), String> {
         };
         assert_eq!(headers(&again), headers(message), "{name}");
     }
-    if right { Ok(()) } else { Err(format!("{name}: {got}")) }
+    if right {
+        Ok(())
+    } else {
+        Err(format!("{name}: {got}"))
+    }
 }
 
 /// Checks a folder against a table: each file must be in the table, each line must have its file.
@@ -107,7 +118,12 @@ fn check_all(folder: &Path, table: &[(&str, Expect)], edit: impl Fn(Vec<u8>) -> 
         }
     }
     wrong.extend(files.keys().map(|name| format!("{name}: not in the table")));
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[expect(
@@ -200,12 +216,22 @@ const RFC4475: &[(&str, Expect)] = &[
     ),
     (
         "semiuri",
-        Look(|m| assert_eq!(m.uri().unwrap().user_text().as_deref(), Some("user;par=u@example.net"))),
+        Look(|m| {
+            assert_eq!(
+                m.uri().unwrap().user_text().as_deref(),
+                Some("user;par=u@example.net")
+            )
+        }),
     ),
-    ("transports", Look(|m| assert_eq!(m.via_values().count(), 5))),
+    (
+        "transports",
+        Look(|m| assert_eq!(m.via_values().count(), 5)),
+    ),
     (
         "mpart01",
-        Look(|m| assert!(m.content_type().unwrap().unwrap().is("multipart/mixed") && m.body.len() == 553)),
+        Look(|m| {
+            assert!(m.content_type().unwrap().unwrap().is("multipart/mixed") && m.body.len() == 553)
+        }),
     ),
     ("unreason", Look(|m| assert_eq!(m.status(), Some(200)))),
     ("noreason", Look(|m| assert_eq!(m.status(), Some(100)))),
@@ -258,7 +284,14 @@ const RFC4475: &[(&str, Expect)] = &[
     ),
     (
         "invut",
-        Look(|m| assert!(m.content_type().unwrap().unwrap().is("application/unknownformat"))),
+        Look(|m| {
+            assert!(
+                m.content_type()
+                    .unwrap()
+                    .unwrap()
+                    .is("application/unknownformat")
+            )
+        }),
     ),
     (
         "regaut01",
@@ -269,7 +302,10 @@ const RFC4475: &[(&str, Expect)] = &[
     // A response with two Via is for somebody else; the user agent drops it (§3.3.12).
     ("bcast", Look(|m| assert_eq!(m.via_values().count(), 2))),
     ("zeromf", Look(|m| assert_eq!(m.max_forwards(), Some(0)))),
-    ("cparam01", Look(|m| assert!(contacts(m)[0].params.has("unknownparam")))),
+    (
+        "cparam01",
+        Look(|m| assert!(contacts(m)[0].params.has("unknownparam"))),
+    ),
     (
         "cparam02",
         Look(|m| assert!(contacts(m)[0].uri.params.has("unknownparam"))),
@@ -301,7 +337,10 @@ fn a_short_tortuous_invite(m: &Message) {
     );
     assert_eq!(m.max_forwards(), Some(68));
     assert_eq!(m.cseq().unwrap().to_string(), "9 INVITE");
-    assert_eq!(hosts(m), ["192.0.2.2", "spindle.example.com", "192.168.255.111"]);
+    assert_eq!(
+        hosts(m),
+        ["192.0.2.2", "spindle.example.com", "192.168.255.111"]
+    );
     assert_eq!(m.top_via().unwrap().branch.as_deref(), Some("390skdjuw"));
     assert_eq!(m.header(Name::Subject), Some(""));
     assert_eq!(
@@ -331,24 +370,45 @@ fn wide_range_of_characters(m: &Message) {
         Some("&it+has=1,weird!*pas$wo~d_too.(doesn't-it)")
     );
     // The escaped NUL is the one thing that does not survive: no header we copy may carry it.
-    assert_eq!(m.to().unwrap().display.as_deref(), Some("BEL:\u{7} NUL:  DEL:\u{7f}"));
+    assert_eq!(
+        m.to().unwrap().display.as_deref(),
+        Some("BEL:\u{7} NUL:  DEL:\u{7f}")
+    );
     assert_eq!(m.from_tag().as_deref(), Some("_token~1'+`*%!-."));
-    assert_eq!(m.call_id(), Some("intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{"));
-    assert_eq!(m.headers.get_named("extensionHeader-!.%*+_`'~"), Some("\u{feff}大停電"));
+    assert_eq!(
+        m.call_id(),
+        Some("intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{")
+    );
+    assert_eq!(
+        m.headers.get_named("extensionHeader-!.%*+_`'~"),
+        Some("\u{feff}大停電")
+    );
 }
 
 fn percent_escapes(m: &Message) {
-    assert_eq!(m.uri().unwrap().user_text().as_deref(), Some("sips:user@example.com"));
+    assert_eq!(
+        m.uri().unwrap().user_text().as_deref(),
+        Some("sips:user@example.com")
+    );
     assert_eq!(m.to().unwrap().uri.user_text().as_deref(), Some("user"));
-    assert_eq!(m.from().unwrap().uri.user_text().as_deref(), Some("I have spaces"));
+    assert_eq!(
+        m.from().unwrap().uri.user_text().as_deref(),
+        Some("I have spaces")
+    );
     let contact = &contacts(m)[0].uri;
     assert!(!contact.is_loose(), "an escaped lr is not lr");
     assert_eq!(contact.params.get("n%61me"), Some(Some("v%61lue%25%34%31")));
 }
 
 fn escaped_nulls(m: &Message) {
-    assert_eq!(m.to().unwrap().uri.user_text().as_deref(), Some("null-\0-null"));
-    let users: Vec<_> = contacts(m).iter().map(|c| c.uri.user.clone().unwrap()).collect();
+    assert_eq!(
+        m.to().unwrap().uri.user_text().as_deref(),
+        Some("null-\0-null")
+    );
+    let users: Vec<_> = contacts(m)
+        .iter()
+        .map(|c| c.uri.user.clone().unwrap())
+        .collect();
     assert_eq!(users, ["%00".into(), "%00%00".into()]);
 }
 
@@ -356,7 +416,10 @@ fn percent_that_is_no_escape(m: &Message) {
     assert_eq!(m.method(), Some(&Method::Other("RE%47IST%45R".into())));
     assert_eq!(m.to().unwrap().display.as_deref(), Some("%Z%45"));
     assert_eq!(contacts(m).len(), 2);
-    assert_eq!(m.headers.get_named("C%6Fntact"), Some("<sip:alias2@host2.example.com>"));
+    assert_eq!(
+        m.headers.get_named("C%6Fntact"),
+        Some("<sip:alias2@host2.example.com>")
+    );
 }
 
 fn long_values(m: &Message) {
@@ -396,14 +459,20 @@ const RFC5118: &[(&str, Expect)] = &[
         "port-ambiguous",
         Look(|m| {
             let uri = m.uri().unwrap();
-            assert_eq!((uri.host.ip(), uri.port), ("2001:db8::10:5070".parse().ok(), None));
+            assert_eq!(
+                (uri.host.ip(), uri.port),
+                ("2001:db8::10:5070".parse().ok(), None)
+            );
         }),
     ),
     (
         "port-unambiguous",
         Look(|m| {
             let uri = m.uri().unwrap();
-            assert_eq!((uri.host.ip(), uri.port), ("2001:db8::10".parse().ok(), Some(5070)));
+            assert_eq!(
+                (uri.host.ip(), uri.port),
+                ("2001:db8::10".parse().ok(), Some(5070))
+            );
         }),
     ),
     ("via-received-param-with-delim", Look(received_9_255)),
@@ -411,9 +480,17 @@ const RFC5118: &[(&str, Expect)] = &[
     ("ipv6-in-sdp", Look(|m| assert!(m.body.starts_with(b"v=0")))),
     (
         "mult-ip-in-header",
-        Look(|m| assert_eq!(hosts(m), ["[2001:db8::9:1]", "192.0.2.1", "[2001:db8::9:255]"])),
+        Look(|m| {
+            assert_eq!(
+                hosts(m),
+                ["[2001:db8::9:1]", "192.0.2.1", "[2001:db8::9:255]"]
+            )
+        }),
     ),
-    ("mult-ip-in-sdp", Look(|m| assert!(m.body.starts_with(b"v=0")))),
+    (
+        "mult-ip-in-sdp",
+        Look(|m| assert!(m.body.starts_with(b"v=0"))),
+    ),
     (
         "ipv4-mapped-ipv6",
         Look(|m| assert_eq!(m.top_via().unwrap().port, Some(19823))),
@@ -423,11 +500,17 @@ const RFC5118: &[(&str, Expect)] = &[
 ];
 
 fn received_9_255(m: &Message) {
-    assert_eq!(m.top_via().unwrap().received, "2001:db8::9:255".parse().ok());
+    assert_eq!(
+        m.top_via().unwrap().received,
+        "2001:db8::9:255".parse().ok()
+    );
 }
 
 fn two_colons(m: &Message) {
-    assert_eq!(m.uri().unwrap().host.ip(), "2001:db8::192.0.2.1".parse().ok());
+    assert_eq!(
+        m.uri().unwrap().host.ip(),
+        "2001:db8::192.0.2.1".parse().ok()
+    );
 }
 
 fn with_crlf(bytes: Vec<u8>) -> Vec<u8> {
@@ -450,7 +533,12 @@ fn with_true_length(bytes: &[u8]) -> Vec<u8> {
         .split("\r\n")
         .filter(|line| !line.starts_with("Content-Length"))
         .collect();
-    format!("{}\r\nContent-Length: {}\r\n\r\n{body}", head.join("\r\n"), body.len()).into_bytes()
+    format!(
+        "{}\r\nContent-Length: {}\r\n\r\n{body}",
+        head.join("\r\n"),
+        body.len()
+    )
+    .into_bytes()
 }
 
 #[test]
@@ -465,9 +553,15 @@ fn every_message_of_rfc_5118_is_read_or_refused_as_it_says() {
             };
             RFC5118.iter().map(expect).collect()
         };
-        check_all(&folder, &but_short(&["ipv6-in-sdp", "mult-ip-in-sdp"]), |bytes| bytes);
+        check_all(
+            &folder,
+            &but_short(&["ipv6-in-sdp", "mult-ip-in-sdp"]),
+            |bytes| bytes,
+        );
         check_all(&folder, &but_short(&["ipv6-in-sdp"]), with_crlf);
-        check_all(&folder, RFC5118, |bytes| with_true_length(&with_crlf(bytes)));
+        check_all(&folder, RFC5118, |bytes| {
+            with_true_length(&with_crlf(bytes))
+        });
     }
 }
 
@@ -481,7 +575,10 @@ const OURS: &[(&str, Expect)] = &[
                 (Some("t0n"), Some("f0n"))
             );
             assert_eq!(m.from().unwrap().display.as_deref(), Some("A \\\" B"));
-            assert_eq!(hosts(m), ["198.51.100.20", "one.pbx.example", "203.0.113.9"]);
+            assert_eq!(
+                hosts(m),
+                ["198.51.100.20", "one.pbx.example", "203.0.113.9"]
+            );
             assert_eq!(m.headers.get_named("X-ODD"), Some("first second"));
             assert_eq!(contacts(m)[0].params.get("q"), Some(Some("0.25")));
             assert_eq!((m.max_forwards(), m.cseq().unwrap().number), (Some(70), 10));
@@ -492,14 +589,20 @@ const OURS: &[(&str, Expect)] = &[
         "odd_tokens",
         Look(|m| {
             assert_eq!(m.method().unwrap().as_str(), "!odd-Method_0*+`.%q'~");
-            assert_eq!(m.to().unwrap().display.as_deref(), Some("BEL \u{7} NUL   DEL \u{7f}"));
+            assert_eq!(
+                m.to().unwrap().display.as_deref(),
+                Some("BEL \u{7} NUL   DEL \u{7f}")
+            );
             assert_eq!(m.uri().unwrap().password.as_deref(), Some("p&=+$,w"));
         }),
     ),
     (
         "escaped_uri",
         Look(|m| {
-            assert_eq!(m.uri().unwrap().user_text().as_deref(), Some("sips:a@pbx.example"));
+            assert_eq!(
+                m.uri().unwrap().user_text().as_deref(),
+                Some("sips:a@pbx.example")
+            );
             assert_eq!(contacts(m)[0].uri.user_text().as_deref(), Some("1001"));
             assert!(!contacts(m)[0].uri.is_loose());
         }),
@@ -513,20 +616,34 @@ const OURS: &[(&str, Expect)] = &[
         "no_blank_before_bracket",
         Look(|m| assert_eq!(m.from().unwrap().display.as_deref(), Some("phone"))),
     ),
-    ("long_values", Look(|m| assert_eq!(m.via_values().count(), 31))),
+    (
+        "long_values",
+        Look(|m| assert_eq!(m.via_values().count(), 31)),
+    ),
     (
         "two_requests",
         Look(|m| assert_eq!((m.method(), m.body.len()), (Some(&Method::Register), 0))),
     ),
     (
         "semicolon_in_user",
-        Look(|m| assert_eq!(m.uri().unwrap().user.as_deref(), Some("user;par=u%40example.net"))),
+        Look(|m| {
+            assert_eq!(
+                m.uri().unwrap().user.as_deref(),
+                Some("user;par=u%40example.net")
+            )
+        }),
     ),
-    ("transports", Look(|m| assert_eq!(m.via_values().count(), 5))),
+    (
+        "transports",
+        Look(|m| assert_eq!(m.via_values().count(), 5)),
+    ),
     (
         "binary_multipart",
         Look(|m| {
-            assert_eq!(m.content_type().unwrap().unwrap().param("boundary"), Some("b1"));
+            assert_eq!(
+                m.content_type().unwrap().unwrap().param("boundary"),
+                Some("b1")
+            );
             assert!(m.body.ends_with(b"\xff\r\n--b1--\r\n"));
         }),
     ),
@@ -556,8 +673,14 @@ const OURS: &[(&str, Expect)] = &[
         Look(|m| assert_eq!(m.top_via().unwrap().transaction_branch(), None)),
     ),
     ("five_missing", Drop),
-    ("scheme_unknown", Look(|m| assert!(!m.uri().unwrap().is_sip()))),
-    ("scheme_slashes", Look(|m| assert!(!m.uri().unwrap().is_sip()))),
+    (
+        "scheme_unknown",
+        Look(|m| assert!(!m.uri().unwrap().is_sip())),
+    ),
+    (
+        "scheme_slashes",
+        Look(|m| assert!(!m.uri().unwrap().is_sip())),
+    ),
     (
         "scheme_in_addresses",
         Look(|m| assert_eq!(contacts(m)[0].uri.to_string(), "name:A_B")),
@@ -573,8 +696,14 @@ const OURS: &[(&str, Expect)] = &[
     ),
     ("many_singles", Refuse(400, "CSeq")),
     ("two_lengths", Refuse(400, "Content-Length")),
-    ("response_two_vias", Look(|m| assert_eq!(m.via_values().count(), 2))),
-    ("max_forwards_0", Look(|m| assert_eq!(m.max_forwards(), Some(0)))),
+    (
+        "response_two_vias",
+        Look(|m| assert_eq!(m.via_values().count(), 2)),
+    ),
+    (
+        "max_forwards_0",
+        Look(|m| assert_eq!(m.max_forwards(), Some(0))),
+    ),
     (
         "contact_param_outside",
         Look(|m| assert!(contacts(m)[0].params.has("unknownparam"))),
@@ -597,7 +726,10 @@ const OURS: &[(&str, Expect)] = &[
         Look(|m| assert_eq!(m.uri().unwrap().host.ip(), "2001:db8::10".parse().ok())),
     ),
     ("v6_without_brackets", Refuse(400, "Request-URI")),
-    ("v6_port_inside", Look(|m| assert_eq!(m.uri().unwrap().port, None))),
+    (
+        "v6_port_inside",
+        Look(|m| assert_eq!(m.uri().unwrap().port, None)),
+    ),
     (
         "v6_port_outside",
         Look(|m| assert_eq!(m.uri().unwrap().port, Some(5070))),
@@ -606,7 +738,12 @@ const OURS: &[(&str, Expect)] = &[
     ("v6_received_brackets", Look(received_9_255)),
     (
         "v6_and_v4_vias",
-        Look(|m| assert_eq!(hosts(m), ["[2001:db8::9:1]", "192.0.2.1", "[2001:db8::9:255]"])),
+        Look(|m| {
+            assert_eq!(
+                hosts(m),
+                ["[2001:db8::9:1]", "192.0.2.1", "[2001:db8::9:255]"]
+            )
+        }),
     ),
     (
         "v6_mapped_v4",
@@ -622,7 +759,10 @@ const OURS: &[(&str, Expect)] = &[
     ("n_cseq_method_mismatch_long", Refuse(400, "CSeq")),
     ("n_multipart_no_boundary", Accept),
     ("n_multipart_boundary_only", Accept),
-    ("n_accept_50", Look(|m| assert_eq!(m.tokens(Name::Accept).len(), 50))),
+    (
+        "n_accept_50",
+        Look(|m| assert_eq!(m.tokens(Name::Accept).len(), 50)),
+    ),
     (
         "n_from_tag_15000",
         Look(|m| assert_eq!(m.from_tag().unwrap().len(), 15000)),
@@ -722,7 +862,12 @@ fn ours() -> PathBuf {
 #[test]
 fn every_message_of_our_own_comes_to_what_the_table_says() {
     check_all(&ours(), OURS, |bytes| bytes);
-    assert!(OURS.iter().filter(|(name, _)| name.starts_with("n_")).count() >= 32);
+    assert!(
+        OURS.iter()
+            .filter(|(name, _)| name.starts_with("n_"))
+            .count()
+            >= 32
+    );
 }
 
 /// What a stream makes of the messages whose length is the trouble.
@@ -775,7 +920,9 @@ fn lengths_that_lie_end_a_stream_or_leave_it_waiting() {
 #[test]
 fn overflowing_numbers_are_clamped_where_they_are_times() {
     assert_eq!(
-        RetryAfter::parse("949302838503028349304023988").unwrap().seconds,
+        RetryAfter::parse("949302838503028349304023988")
+            .unwrap()
+            .seconds,
         u32::MAX
     );
     let error = parse(b"SIP/2.0 4294967301 x\r\n\r\n").unwrap_err().error;

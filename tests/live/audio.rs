@@ -11,7 +11,8 @@ pub(crate) struct Sound(pub(crate) Vec<i16>);
 impl Sound {
     /// Reads a 16-bit mono WAV file of 8 kHz, also one whose header was never completed.
     pub(crate) fn read(path: &Path) -> Self {
-        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let bytes =
+            std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(&bytes[..4], b"RIFF", "{}", path.display());
         assert_eq!(bytes[22..24], [1, 0], "mono");
         assert_eq!(bytes[24..28], 8000u32.to_le_bytes(), "8 kHz");
@@ -45,7 +46,11 @@ impl Sound {
 
     /// How many seconds are louder than silence.
     pub(crate) fn audible_seconds(&self) -> f64 {
-        self.0.chunks(800).filter(|block| rms(block) > 100.0).count() as f64 / 10.0
+        self.0
+            .chunks(800)
+            .filter(|block| rms(block) > 100.0)
+            .count() as f64
+            / 10.0
     }
 
     /// The best normalised correlation of `original` with a stretch of this sound.
@@ -54,7 +59,13 @@ impl Sound {
         if self.0.len() < wanted {
             return 0.0;
         }
-        let norm = |samples: &[i16]| samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>().sqrt();
+        let norm = |samples: &[i16]| {
+            samples
+                .iter()
+                .map(|s| f64::from(*s).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
         let own = norm(&original.0);
         (0..=self.0.len() - wanted)
             .map(|at| {
@@ -71,7 +82,8 @@ impl Sound {
 }
 
 fn rms(samples: &[i16]) -> f64 {
-    (samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len().max(1) as f64).sqrt()
+    (samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len().max(1) as f64)
+        .sqrt()
 }
 
 /// The words pocketsphinx finds in a file; `None` when `make` has not installed it.

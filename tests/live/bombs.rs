@@ -36,7 +36,11 @@ fn session_descriptions_that_are_bombs_are_refused_at_once() {
     let address = known(1);
     let plain = |lines: &str| offer(address, 40_000, lines);
     let swap = |from: &str, to: &str| plain("").replace(from, to);
-    let lines = |count: usize| (0..count).map(|n| format!("a=x-{n}:1\r\n")).collect::<String>();
+    let lines = |count: usize| {
+        (0..count)
+            .map(|n| format!("a=x-{n}:1\r\n"))
+            .collect::<String>()
+    };
     let media = |count: usize| "m=audio 40002 RTP/AVP 0\r\n".repeat(count);
     let begin = server.resident();
     // What to send, and which of these answers.
@@ -47,11 +51,23 @@ fn session_descriptions_that_are_bombs_are_refused_at_once() {
         ("16 media", plain(&media(15)), &[200]),
         ("17 media", plain(&media(16)), &[488]),
         ("1,000 media", plain(&media(990)), &[488]),
-        ("no media", swap("m=audio 40000 RTP/AVP 0 101\r\n", ""), &[488]),
+        (
+            "no media",
+            swap("m=audio 40000 RTP/AVP 0 101\r\n", ""),
+            &[488],
+        ),
         ("media port 0", swap("m=audio 40000", "m=audio 0"), &[488]),
-        ("media port 65536", swap("m=audio 40000", "m=audio 65536"), &[488]),
+        (
+            "media port 65536",
+            swap("m=audio 40000", "m=audio 65536"),
+            &[488],
+        ),
         ("media port -1", swap("m=audio 40000", "m=audio -1"), &[488]),
-        ("no connection", swap(&format!("c=IN IP4 {address}\r\n"), ""), &[488]),
+        (
+            "no connection",
+            swap(&format!("c=IN IP4 {address}\r\n"), ""),
+            &[488],
+        ),
         (
             "no common codec",
             swap("RTP/AVP 0 101", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000\r\n", ""),
@@ -66,7 +82,10 @@ fn session_descriptions_that_are_bombs_are_refused_at_once() {
             "800 formats",
             swap(
                 "RTP/AVP 0 101",
-                &format!("RTP/AVP 0 {}", (0..800).map(|n| format!("{n} ")).collect::<String>()),
+                &format!(
+                    "RTP/AVP 0 {}",
+                    (0..800).map(|n| format!("{n} ")).collect::<String>()
+                ),
             ),
             &[200, 488],
         ),
@@ -82,7 +101,11 @@ fn session_descriptions_that_are_bombs_are_refused_at_once() {
         ),
         ("clock 0", plain("a=rtpmap:96 opus/0/0\r\n"), &[200]),
         ("ptime 0", plain("a=ptime:0\r\n"), &[200]),
-        ("ptime of 2^32", plain("a=ptime:4294967296\r\na=maxptime:1\r\n"), &[200]),
+        (
+            "ptime of 2^32",
+            plain("a=ptime:4294967296\r\na=maxptime:1\r\n"),
+            &[200],
+        ),
         ("ptime -20", plain("a=ptime:-20\r\n"), &[200]),
         (
             "telephone-event 0-4294967295",

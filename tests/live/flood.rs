@@ -22,7 +22,13 @@ struct Traffic {
 
 impl Traffic {
     fn read(&self) -> [u64; 4] {
-        [&self.packets_out, &self.bytes_out, &self.packets_in, &self.bytes_in].map(|n| n.load(Ordering::Relaxed))
+        [
+            &self.packets_out,
+            &self.bytes_out,
+            &self.packets_in,
+            &self.bytes_in,
+        ]
+        .map(|n| n.load(Ordering::Relaxed))
     }
 }
 
@@ -56,11 +62,22 @@ fn flood(n: u16, a_second: u64, port: u16, stop: Arc<AtomicBool>) -> Traffic {
                     "Expires: 3600\r\nUser-Agent: a stranger 1.0\r\n",
                     "",
                 ),
-                _ => peer.request("OPTIONS", "sip:100@127.0.0.1", "Accept: application/sdp\r\n", ""),
+                _ => peer.request(
+                    "OPTIONS",
+                    "sip:100@127.0.0.1",
+                    "Accept: application/sdp\r\n",
+                    "",
+                ),
             };
-            if peer.socket.send_to(request.as_bytes(), ("127.0.0.1", port)).is_ok() {
+            if peer
+                .socket
+                .send_to(request.as_bytes(), ("127.0.0.1", port))
+                .is_ok()
+            {
                 traffic.packets_out.fetch_add(1, Ordering::Relaxed);
-                traffic.bytes_out.fetch_add(request.len() as u64, Ordering::Relaxed);
+                traffic
+                    .bytes_out
+                    .fetch_add(request.len() as u64, Ordering::Relaxed);
             }
             sent += 1;
         }
@@ -94,7 +111,8 @@ fn an_answer_to_a_stranger_is_one_packet_and_not_much_longer_than_his_request() 
         let peer = Peer::at(stranger(2000 + n as u16));
         let request = peer.request(method, uri, lines, "");
         peer.send(request.as_bytes(), server.sip);
-        let answers: Vec<String> = std::iter::from_fn(|| peer.receive(Duration::from_millis(1200))).collect();
+        let answers: Vec<String> =
+            std::iter::from_fn(|| peer.receive(Duration::from_millis(1200))).collect();
         let bytes: usize = answers.iter().map(String::len).sum();
         println!(
             "{method}: {} bytes, answered by {} packets of {bytes} bytes",
@@ -121,7 +139,10 @@ fn a_flood_of_strangers_disturbs_nobody_and_is_not_amplified() {
         "callflows": [{"name": "lasts", "numbers": ["700"], "flow": lasts}],
     });
     let mut server = Server::for_sip(
-        &[("SWIVEL_LOG__LEVEL", "info"), ("SWIVEL_RTP__TIMEOUT_SECONDS", "0")],
+        &[
+            ("SWIVEL_LOG__LEVEL", "info"),
+            ("SWIVEL_RTP__TIMEOUT_SECONDS", "0"),
+        ],
         documents,
     );
     let (seconds, a_second) = if soak() { (60, 200) } else { (5, 100) };
@@ -153,7 +174,10 @@ fn a_flood_of_strangers_disturbs_nobody_and_is_not_amplified() {
         std::thread::sleep(Duration::from_millis(100));
     }
     stop.store(true, Ordering::Relaxed);
-    let traffic: Vec<[u64; 4]> = floods.into_iter().map(|flood| flood.join().unwrap().read()).collect();
+    let traffic: Vec<[u64; 4]> = floods
+        .into_iter()
+        .map(|flood| flood.join().unwrap().read())
+        .collect();
     let sum = |at: usize| traffic.iter().map(|t| t[at]).sum::<u64>();
     let (packets_out, bytes_out, packets_in, bytes_in) = (sum(0), sum(1), sum(2), sum(3));
     times.sort();
@@ -177,6 +201,10 @@ fn a_flood_of_strangers_disturbs_nobody_and_is_not_amplified() {
         "{bytes_in} bytes came back for {bytes_out}"
     );
     assert!(grown < 20 << 10, "memory grew by {grown} KiB");
-    assert_eq!(before.hang_up(&caller), 200, "the call from before is still there");
+    assert_eq!(
+        before.hang_up(&caller),
+        200,
+        "the call from before is still there"
+    );
     server.assert_running();
 }

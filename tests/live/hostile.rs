@@ -93,14 +93,22 @@ fn zipped(cache: &Mutex<Option<Vec<u8>>>) -> Vec<u8> {
         .clone()
 }
 
-fn serve(stream: TcpStream, port: u16, cache: &Mutex<Option<Vec<u8>>>, sent: &AtomicUsize) -> Option<()> {
+fn serve(
+    stream: TcpStream,
+    port: u16,
+    cache: &Mutex<Option<Vec<u8>>>,
+    sent: &AtomicUsize,
+) -> Option<()> {
     let mut lines = BufReader::new(stream.try_clone().ok()?).lines();
     let first = lines.next()?.ok()?;
     while !lines.next()?.ok()?.is_empty() {}
     let path = first.split(' ').nth(1)?.split('?').next()?.to_owned();
     let json = "application/json";
-    let sleep = |duration: &str| format!(r#"{{"module":"sleep","data":{{"duration":{duration}}},"children":{{}}}}"#);
-    let tts = |text: &str| format!(r#"{{"module":"tts","data":{{"text":"{text}"}},"children":{{}}}}"#);
+    let sleep = |duration: &str| {
+        format!(r#"{{"module":"sleep","data":{{"duration":{duration}}},"children":{{}}}}"#)
+    };
+    let tts =
+        |text: &str| format!(r#"{{"module":"tts","data":{{"text":"{text}"}},"children":{{}}}}"#);
     let answer = |kind: &str, body: &[u8]| {
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",

@@ -57,9 +57,13 @@ fn mutate(dice: &mut Dice, original: &[u8], other: &[u8]) -> Vec<u8> {
             1 if !bytes.is_empty() => bytes[at] ^= 1 << dice.roll(8),
             2 => drop(bytes.drain(at..(at + dice.roll(40)).min(bytes.len()))),
             3 => bytes.truncate(at),
-            4 => drop(bytes.splice(at..at, SPLINTERS[dice.roll(SPLINTERS.len())].iter().copied())),
+            4 => drop(bytes.splice(
+                at..at,
+                SPLINTERS[dice.roll(SPLINTERS.len())].iter().copied(),
+            )),
             5 => {
-                let piece: Vec<u8> = bytes[at..(at + dice.roll(60)).min(bytes.len())].repeat(1 + dice.roll(30));
+                let piece: Vec<u8> =
+                    bytes[at..(at + dice.roll(60)).min(bytes.len())].repeat(1 + dice.roll(30));
                 drop(bytes.splice(at..at, piece));
             }
             6 => {
@@ -77,7 +81,10 @@ fn mutate(dice: &mut Dice, original: &[u8], other: &[u8]) -> Vec<u8> {
 #[test]
 fn mutated_messages_neither_stop_the_server_nor_make_it_grow() {
     let originals: Vec<Vec<u8>> = messages().into_values().collect();
-    let environment = [("SWIVEL_LOG__LEVEL", "info"), ("SWIVEL_SIP__MESSAGE_SECONDS", "2")];
+    let environment = [
+        ("SWIVEL_LOG__LEVEL", "info"),
+        ("SWIVEL_SIP__MESSAGE_SECONDS", "2"),
+    ];
     let mut server = Server::for_sip(&environment, documents());
     let probe = Peer::at(known(1));
     let (friends, strangers): (Vec<_>, Vec<_>) = (0..40)

@@ -52,7 +52,14 @@ impl Peer {
 
     /// A request of this peer. `lines` are further headers, each with its line end.
     pub(crate) fn request(&self, method: &str, uri: &str, lines: &str, body: &str) -> String {
-        request(method, uri, self.socket.local_addr().unwrap(), "UDP", lines, body)
+        request(
+            method,
+            uri,
+            self.socket.local_addr().unwrap(),
+            "UDP",
+            lines,
+            body,
+        )
     }
 
     /// Sends bytes to the server's port.
@@ -76,7 +83,9 @@ impl Peer {
         loop {
             let left = deadline.saturating_duration_since(now());
             let text = self.receive(left)?;
-            if status(&text).is_some_and(|s| s >= 200) && header(&text, "CSeq").is_some_and(|v| v.ends_with(method)) {
+            if status(&text).is_some_and(|s| s >= 200)
+                && header(&text, "CSeq").is_some_and(|v| v.ends_with(method))
+            {
                 return Some(text);
             }
             if left.is_zero() {
@@ -88,7 +97,11 @@ impl Peer {
     /// Asks OPTIONS once; the time until the 200.
     pub(crate) fn options(&self, port: u16) -> Option<Duration> {
         let begin = now();
-        self.send(self.request("OPTIONS", "sip:swivel@127.0.0.1", "", "").as_bytes(), port);
+        self.send(
+            self.request("OPTIONS", "sip:swivel@127.0.0.1", "", "")
+                .as_bytes(),
+            port,
+        );
         let answer = self.answer("OPTIONS", Duration::from_secs(2))?;
         (status(&answer) == Some(200)).then(|| begin.elapsed())
     }
@@ -176,7 +189,9 @@ impl Line {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
         let server = SocketAddr::from(([127, 0, 0, 1], port));
-        socket.connect_timeout(&server.into(), Duration::from_secs(5)).unwrap();
+        socket
+            .connect_timeout(&server.into(), Duration::from_secs(5))
+            .unwrap();
         let stream: TcpStream = socket.into();
         stream.set_nodelay(true).unwrap();
         Self { stream }
@@ -184,7 +199,14 @@ impl Line {
 
     /// A request of this peer.
     pub(crate) fn request(&self, method: &str, uri: &str, lines: &str, body: &str) -> String {
-        request(method, uri, self.stream.local_addr().unwrap(), "TCP", lines, body)
+        request(
+            method,
+            uri,
+            self.stream.local_addr().unwrap(),
+            "TCP",
+            lines,
+            body,
+        )
     }
 
     /// Writes; `false` when the server has closed.
@@ -193,7 +215,11 @@ impl Line {
     }
 
     /// What comes until `enough` says so, the time is up or the server closes; and whether it closed.
-    pub(crate) fn read_until(&mut self, most: Duration, enough: impl Fn(&str) -> bool) -> (String, bool) {
+    pub(crate) fn read_until(
+        &mut self,
+        most: Duration,
+        enough: impl Fn(&str) -> bool,
+    ) -> (String, bool) {
         let deadline = now() + most;
         let mut text = String::new();
         let mut buffer = [0; 16_384];
@@ -206,7 +232,9 @@ impl Line {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return (text, true),
                 Ok(length) => text.push_str(&String::from_utf8_lossy(&buffer[..length])),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return (text, true),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                    return (text, true);
+                }
                 Err(_) => {}
             }
         }
@@ -214,9 +242,20 @@ impl Line {
 }
 
 /// A request with everything it must have.
-pub(crate) fn request(method: &str, uri: &str, from: SocketAddr, transport: &str, lines: &str, body: &str) -> String {
+pub(crate) fn request(
+    method: &str,
+    uri: &str,
+    from: SocketAddr,
+    transport: &str,
+    lines: &str,
+    body: &str,
+) -> String {
     let n = unique();
-    let parameter = if transport == "TCP" { ";transport=tcp" } else { "" };
+    let parameter = if transport == "TCP" {
+        ";transport=tcp"
+    } else {
+        ""
+    };
     format!(
         "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} {from};branch=z9hG4bKlive{n};rport\r\nMax-Forwards: 70\r\n\
          From: <sip:1001@{}>;tag=live{n}\r\nTo: <{uri}>\r\nCall-ID: live-{n}-{}@{}\r\nCSeq: 1 {method}\r\n\
@@ -244,12 +283,18 @@ pub(crate) fn status(text: &str) -> Option<u16> {
 /// The first value of a header, spelled like this.
 pub(crate) fn header<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let wanted = format!("{name}: ");
-    text.split("\r\n").find_map(|line| line.strip_prefix(wanted.as_str()))
+    text.split("\r\n")
+        .find_map(|line| line.strip_prefix(wanted.as_str()))
 }
 
 /// A thread of the test's own.
-pub(crate) fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
-    #[expect(clippy::disallowed_methods, reason = "a test may have a thread of its own")]
+pub(crate) fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::thread::JoinHandle<T> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test may have a thread of its own"
+    )]
     std::thread::spawn(work)
 }
 

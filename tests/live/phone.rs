@@ -104,7 +104,9 @@ pub(crate) fn call(server: &Server, number: &str, over: Over) -> Call {
 
 /// The file baresip's sndfile module wrote what it decoded to.
 pub(crate) fn recording(folder: &Path) -> Option<std::path::PathBuf> {
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     files
         .into_iter()
         .find(|path| path.to_string_lossy().ends_with("-dec.wav"))

@@ -18,7 +18,8 @@ fn pivot(url: String, more: Value) -> Value {
 
 /// The same node with a `_` child that answers and hangs up.
 fn with_fallback(mut node: Value) -> Value {
-    node["children"]["_"] = json!({"module": "tts", "data": {"text": "Something else."}, "children": {}});
+    node["children"]["_"] =
+        json!({"module": "tts", "data": {"text": "Something else."}, "children": {}});
     node
 }
 
@@ -26,7 +27,10 @@ fn with_fallback(mut node: Value) -> Value {
 fn assert_spoken_to(server: &Server, call: &super::phone::Call) -> Value {
     assert!(call.answered(), "{}", call.log);
     let spoken = call.heard().audible_seconds();
-    assert!((1.5..8.0).contains(&spoken), "{spoken} s of speech were heard");
+    assert!(
+        (1.5..8.0).contains(&spoken),
+        "{spoken} s of speech were heard"
+    );
     let cdr = server.cdr();
     assert_eq!(cdr["hangup_cause"], "NORMAL_CLEARING", "{cdr:#}");
     assert_eq!(cdr["call_direction"], "inbound");
@@ -59,7 +63,10 @@ fn a_phone_hears_what_the_web_server_says() {
         "To=2030",
         "Api-Version=4.x",
     ] {
-        assert!(path.contains(parameter), "{parameter} is missing from {path}");
+        assert!(
+            path.contains(parameter),
+            "{parameter} is missing from {path}"
+        );
     }
     assert!(
         request["headers"]["user-agent"]
@@ -77,11 +84,19 @@ fn a_phone_hears_what_the_web_server_says() {
         debug[1]["resp_headers"]["x-test"], "live",
         "names and values are in lower case"
     );
-    assert!(debug[1]["resp_body"].as_str().unwrap().contains("pretty awesome"));
+    assert!(
+        debug[1]["resp_body"]
+            .as_str()
+            .unwrap()
+            .contains("pretty awesome")
+    );
     assert_eq!(debug[1]["call_id"], cdr["call_id"]);
     let list = server.data("pivot/debug");
     assert_eq!(list[0]["status_code"], "200", "{list:#}");
-    assert_eq!(cdr["request"].as_str().unwrap().split('@').next(), Some("2030"));
+    assert_eq!(
+        cdr["request"].as_str().unwrap().split('@').next(),
+        Some("2030")
+    );
 }
 
 #[test]
@@ -100,7 +115,10 @@ fn post_sends_the_parameters_as_a_form() {
     let request = web.request();
     assert_eq!(request["method"], "POST");
     assert_eq!(request["path"], "/ok");
-    assert_eq!(request["headers"]["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(
+        request["headers"]["content-type"],
+        "application/x-www-form-urlencoded"
+    );
     assert!(
         request["body"].as_str().unwrap().contains("Request=2030"),
         "{request:#}"
@@ -123,7 +141,10 @@ fn post_can_send_the_parameters_as_json() {
 #[test]
 fn twiml_parameter_names_are_used_when_asked_for() {
     let web = Web::start(None);
-    let server = Server::with_flows(&[("2030", pivot(web.url("/ok"), json!({"req_format": "twiml"})))]);
+    let server = Server::with_flows(&[(
+        "2030",
+        pivot(web.url("/ok"), json!({"req_format": "twiml"})),
+    )]);
     assert_spoken_to(&server, &call(&server, "2030", Over::Udp));
     let request = web.request();
     let path = request["path"].as_str().unwrap();
@@ -134,7 +155,10 @@ fn twiml_parameter_names_are_used_when_asked_for() {
         "CallerNumber=1001",
         "FromRealm=",
     ] {
-        assert!(path.contains(parameter), "{parameter} is missing from {path}");
+        assert!(
+            path.contains(parameter),
+            "{parameter} is missing from {path}"
+        );
     }
     assert!(!path.contains("Call-ID="), "{path}");
 }
@@ -144,7 +168,10 @@ fn assert_falls_back(node: Value) -> (Server, Value) {
     let server = Server::with_flows(&[("2030", with_fallback(node))]);
     let call = call(&server, "2030", Over::Udp);
     assert!(call.answered(), "{}", call.log);
-    assert!(call.heard().audible_seconds() > 0.4, "the fallback was not heard");
+    assert!(
+        call.heard().audible_seconds() > 0.4,
+        "the fallback was not heard"
+    );
     let cdr = server.cdr();
     assert_eq!(cdr["hangup_cause"], "NORMAL_CLEARING", "{cdr:#}");
     (server, cdr)
@@ -153,7 +180,10 @@ fn assert_falls_back(node: Value) -> (Server, Value) {
 /// The request is kept, no response is, and what went wrong is said.
 fn assert_unanswered(debug: &[Value]) {
     assert_eq!(debug[0]["method"], "get", "{debug:#?}");
-    assert!(debug.iter().all(|d| d.get("resp_status_code").is_none()), "{debug:#?}");
+    assert!(
+        debug.iter().all(|d| d.get("resp_status_code").is_none()),
+        "{debug:#?}"
+    );
 }
 
 #[test]
@@ -190,7 +220,10 @@ fn invalid_json_takes_the_default_child_and_says_where() {
         .find(|d| d.get("json_errors").is_some())
         .unwrap_or_else(|| panic!("{debug:#?}"));
     assert!(
-        error["json_errors"]["before"].as_str().unwrap().ends_with("\"data\": "),
+        error["json_errors"]["before"]
+            .as_str()
+            .unwrap()
+            .ends_with("\"data\": "),
         "{error:#}"
     );
     assert_eq!(server.data("pivot/debug")[0]["has_json_errors"], true);
@@ -206,7 +239,10 @@ fn a_schema_error_takes_the_default_child_and_names_field_and_rule() {
         .find(|d| d.get("schema_errors").is_some())
         .unwrap_or_else(|| panic!("{debug:#?}"));
     let errors = error["schema_errors"].to_string();
-    assert!(errors.contains("data.text") && errors.contains("required"), "{errors}");
+    assert!(
+        errors.contains("data.text") && errors.contains("required"),
+        "{errors}"
+    );
     assert_eq!(server.data("pivot/debug")[0]["has_schema_errors"], true);
 }
 
@@ -227,9 +263,9 @@ fn twiml_is_recognised_and_takes_the_failure_path() {
     let (server, cdr) = assert_falls_back(pivot(web.url("/twiml"), json!({})));
     let debug = server.debug(&call_id(&cdr));
     assert!(
-        debug
-            .iter()
-            .any(|d| d["resp_body"].as_str().is_some_and(|b| b.contains("<Response>"))),
+        debug.iter().any(|d| d["resp_body"]
+            .as_str()
+            .is_some_and(|b| b.contains("<Response>"))),
         "{debug:#?}"
     );
 }
@@ -263,7 +299,12 @@ fn speech_is_intelligible_where_its_source_is() {
         return;
     };
     let source = server.folder().join("source.wav");
-    let spoken = super::tools::run(std::process::Command::new("espeak-ng").arg("-w").arg(&source).arg(text));
+    let spoken = super::tools::run(
+        std::process::Command::new("espeak-ng")
+            .arg("-w")
+            .arg(&source)
+            .arg(text),
+    );
     assert!(spoken.status.success());
     // What the recogniser does not find in the source cannot be asked of the call.
     let wanted: Vec<String> = words(&source)
@@ -273,7 +314,9 @@ fn speech_is_intelligible_where_its_source_is() {
         .collect();
     if wanted.len() < FEWEST_WORDS {
         // A word or two in espeak's accent is chance, and chance proves nothing about the call.
-        eprintln!("the recogniser finds only {wanted:?} in the source itself: words were not compared");
+        eprintln!(
+            "the recogniser finds only {wanted:?} in the source itself: words were not compared"
+        );
         return;
     }
     let found = wanted.iter().filter(|w| heard.contains(w)).count();

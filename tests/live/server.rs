@@ -87,14 +87,26 @@ impl Server {
     /// Fails when the process has ended.
     pub(crate) fn assert_running(&mut self) {
         let ended = self.child.try_wait().unwrap();
-        assert!(ended.is_none(), "the server ended, {ended:?}:\n{}", self.log());
+        assert!(
+            ended.is_none(),
+            "the server ended, {ended:?}:\n{}",
+            self.log()
+        );
     }
 
     /// Bytes of memory the process has resident.
     pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            << 10
     }
 
     /// How many files and sockets the process has open.
@@ -139,7 +151,13 @@ impl Server {
     pub(crate) fn create(&self, kind: &str, document: &Value) -> Option<String> {
         let path = format!("/v2/accounts/{}/{kind}", self.account);
         let body = json!({ "data": document });
-        let reply = http::request(self.api, "PUT", &path, &[("X-Auth-Token", &self.token)], Some(&body))?;
+        let reply = http::request(
+            self.api,
+            "PUT",
+            &path,
+            &[("X-Auth-Token", &self.token)],
+            Some(&body),
+        )?;
         (reply.status == 201).then(|| reply.json()["data"]["id"].as_str().map(str::to_owned))?
     }
 
@@ -152,7 +170,12 @@ impl Server {
             .arg("--config")
             .arg(self.config())
             .arg(&file));
-        assert!(output.status.success(), "apply: {}\n{}", printed(&output), self.log());
+        assert!(
+            output.status.success(),
+            "apply: {}\n{}",
+            printed(&output),
+            self.log()
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -169,7 +192,14 @@ impl Server {
     /// GET below the account.
     pub(crate) fn get(&self, path: &str) -> Response {
         let path = format!("/v2/accounts/{}/{path}", self.account);
-        http::request(self.api, "GET", &path, &[("X-Auth-Token", &self.token)], None).unwrap()
+        http::request(
+            self.api,
+            "GET",
+            &path,
+            &[("X-Auth-Token", &self.token)],
+            None,
+        )
+        .unwrap()
     }
 
     /// The `data` of GET below the account, which must succeed.
@@ -235,7 +265,9 @@ impl Drop for Server {
             let log = self.log();
             let tail: Vec<&str> = log.lines().rev().take(60).collect();
             eprintln!("the server's last lines:");
-            tail.into_iter().rev().for_each(|line| eprintln!("  {line}"));
+            tail.into_iter()
+                .rev()
+                .for_each(|line| eprintln!("  {line}"));
         }
         if self.child.try_wait().ok().flatten().is_none() {
             drop(self.child.kill());
@@ -245,7 +277,11 @@ impl Drop for Server {
 }
 
 fn spawn(config: &Path, dir: &Path, environment: &[(&str, &str)]) -> Child {
-    let log = File::options().create(true).append(true).open(dir.join("log")).unwrap();
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("log"))
+        .unwrap();
     Command::new(swivel())
         .args(["run", "--config"])
         .arg(config)

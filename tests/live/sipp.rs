@@ -36,7 +36,9 @@ fn rings() -> Value {
 /// Runs one scenario with these further arguments; it must succeed.
 fn scenario(server: &Server, name: &str, number: &str, more: &[&str]) {
     let output = try_scenario(server, name, number, more);
-    let errors = std::fs::read_dir(server.folder()).unwrap().map(|e| e.unwrap().path());
+    let errors = std::fs::read_dir(server.folder())
+        .unwrap()
+        .map(|e| e.unwrap().path());
     let errors: Vec<PathBuf> = errors
         .filter(|p| p.to_string_lossy().ends_with("_errors.log"))
         .collect();
@@ -44,7 +46,11 @@ fn scenario(server: &Server, name: &str, number: &str, more: &[&str]) {
         .iter()
         .map(|p| std::fs::read_to_string(p).unwrap_or_default())
         .collect();
-    assert!(output.status.success(), "{name}: {said}\n{}", printed(&output));
+    assert!(
+        output.status.success(),
+        "{name}: {said}\n{}",
+        printed(&output)
+    );
 }
 
 fn try_scenario(server: &Server, name: &str, number: &str, more: &[&str]) -> std::process::Output {
@@ -86,7 +92,10 @@ fn a_plain_call_connects_and_is_hung_up() {
     let cdr = server.cdr();
     assert_eq!(cdr["hangup_cause"], "NORMAL_CLEARING", "{cdr:#}");
     assert_eq!(cdr["disposition"], "recv_bye");
-    assert!((1..=4).contains(&cdr["billing_seconds"].as_u64().unwrap()), "{cdr:#}");
+    assert!(
+        (1..=4).contains(&cdr["billing_seconds"].as_u64().unwrap()),
+        "{cdr:#}"
+    );
 }
 
 #[test]
@@ -115,7 +124,9 @@ fn a_call_that_is_spoken_to() {
 #[test]
 fn keys_arrive_as_telephone_events() {
     if !is_root() {
-        eprintln!("SIPp plays telephone-events through raw sockets, which only root has: not checked");
+        eprintln!(
+            "SIPp plays telephone-events through raw sockets, which only root has: not checked"
+        );
         return;
     }
     let web = Web::start(None);
@@ -158,8 +169,7 @@ fn an_invite_without_an_offer_is_answered_with_one() {
 #[test]
 fn a_required_reliable_response_is_acknowledged() {
     let web = Web::start(None);
-    let flow =
-        json!({"module": "play", "data": {"id": "silence_stream://1000", "answer": false}, "children": {"_": stays()}});
+    let flow = json!({"module": "play", "data": {"id": "silence_stream://1000", "answer": false}, "children": {"_": stays()}});
     drop(web);
     let server = Server::with_flows(&[("605", flow)]);
     scenario(&server, "prack", "605", &[]);
@@ -227,7 +237,11 @@ fn a_caller_with_the_right_password_is_let_in() {
 fn a_caller_with_a_wrong_password_is_not() {
     let server = with_password();
     assert!(!digest(&server, "wrong-password").status.success());
-    assert_eq!(server.data("cdrs"), json!([]), "a refused call leaves no record");
+    assert_eq!(
+        server.data("cdrs"),
+        json!([]),
+        "a refused call leaves no record"
+    );
 }
 
 #[test]
@@ -293,7 +307,9 @@ fn a_retransmitted_invite_makes_one_call_and_one_fetch() {
                     .map(|l| format!("{l}\r\n"))
                     .collect::<String>()
             };
-            let ok: String = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].map(copy).concat();
+            let ok: String = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"]
+                .map(copy)
+                .concat();
             socket
                 .send(format!("SIP/2.0 200 OK\r\n{ok}Content-Length: 0\r\n\r\n").as_bytes())
                 .unwrap();

@@ -11,7 +11,10 @@ use super::tools::now;
 
 fn server(message_seconds: &str) -> Server {
     let documents = json!({"devices": [{"name": "known", "sip": {"method": "ip", "ip": KNOWN}}]});
-    Server::for_sip(&[("SWIVEL_SIP__MESSAGE_SECONDS", message_seconds)], documents)
+    Server::for_sip(
+        &[("SWIVEL_SIP__MESSAGE_SECONDS", message_seconds)],
+        documents,
+    )
 }
 
 const SHORT: Duration = Duration::from_secs(3);
@@ -49,7 +52,8 @@ fn messages_come_in_pieces_and_several_at_once() {
         "one byte a write"
     );
 
-    let pair = line.request("OPTIONS", "sip:a@127.0.0.1", "", "") + &line.request("OPTIONS", "sip:a@127.0.0.1", "", "");
+    let pair = line.request("OPTIONS", "sip:a@127.0.0.1", "", "")
+        + &line.request("OPTIONS", "sip:a@127.0.0.1", "", "");
     let (first, second) = pair.as_bytes().split_at(pair.len() - 30);
     assert!(line.send(first));
     assert_eq!(
@@ -108,14 +112,18 @@ fn two_hundred_dripping_connections_are_closed_while_others_are_served() {
     let mut slow: Vec<Line> = (0..200)
         .map(|n| Line::from(stranger(100 + n / 50), server.sip))
         .collect();
-    let text = slow[0].request("OPTIONS", "sip:a@127.0.0.1", "", "").into_bytes();
+    let text = slow[0]
+        .request("OPTIONS", "sip:a@127.0.0.1", "", "")
+        .into_bytes();
     let before = server.resident();
     let mut served = Duration::ZERO;
     let mut gone = None;
     for byte in text {
         let mut open = 0;
         for line in &mut slow {
-            open += usize::from(line.send(&[byte]) && !line.read_until(Duration::from_micros(1), |_| false).1);
+            open += usize::from(
+                line.send(&[byte]) && !line.read_until(Duration::from_micros(1), |_| false).1,
+            );
         }
         if open == 0 {
             gone = Some(begin.elapsed());
@@ -134,7 +142,9 @@ fn two_hundred_dripping_connections_are_closed_while_others_are_served() {
         std::thread::sleep(Duration::from_millis(300));
     }
     let gone = gone.expect("all slow connections are closed");
-    println!("200 dripping connections closed after {gone:?}; slowest new connection served in {served:?}");
+    println!(
+        "200 dripping connections closed after {gone:?}; slowest new connection served in {served:?}"
+    );
     assert!(gone < Duration::from_secs(7), "{gone:?}");
     assert!(served < Duration::from_secs(1), "{served:?}");
     assert!(server.resident() < before + (20 << 20));
@@ -156,7 +166,9 @@ fn connections_reset_after_their_invite_leave_nothing_behind() {
             .unwrap();
     }
     server.assert_running();
-    Peer::at(known(5)).options(server.sip).expect("the server answers");
+    Peer::at(known(5))
+        .options(server.sip)
+        .expect("the server answers");
     let mut waited = 0;
     while server.files() > files + 8 {
         waited += 1;
@@ -168,11 +180,17 @@ fn connections_reset_after_their_invite_leave_nothing_behind() {
 #[test]
 fn one_address_cannot_take_all_connections() {
     let server = server("30");
-    let mut many: Vec<Line> = (0..130).map(|_| Line::from(stranger(7), server.sip)).collect();
+    let mut many: Vec<Line> = (0..130)
+        .map(|_| Line::from(stranger(7), server.sip))
+        .collect();
     let open = many.iter_mut().filter_map(|line| {
         let request = line.request("OPTIONS", "sip:a@127.0.0.1", "", "");
         (line.send(request.as_bytes())
-            && answers(&line.read_until(Duration::from_millis(500), |t| answers(t) == 1).0) == 1)
+            && answers(
+                &line
+                    .read_until(Duration::from_millis(500), |t| answers(t) == 1)
+                    .0,
+            ) == 1)
             .then_some(())
     });
     let open = open.count();

@@ -18,9 +18,9 @@ pub(crate) fn swivel() -> &'static Path {
 /// Runs a command to its end and hands back what it printed.
 pub(crate) fn run(command: &mut Command) -> Output {
     let shown = format!("{command:?}");
-    command
-        .output()
-        .unwrap_or_else(|error| panic!("{shown}: {error}; `make deps` installs what the tests need"))
+    command.output().unwrap_or_else(|error| {
+        panic!("{shown}: {error}; `make deps` installs what the tests need")
+    })
 }
 
 /// What a command printed, both streams, for a failing test.
@@ -36,7 +36,10 @@ pub(crate) fn printed(output: &Output) -> String {
 /// The Python of a virtual environment below `.venv`, when `make` has built it.
 pub(crate) fn python(environment: &str) -> Option<PathBuf> {
     let folder = root().join(".venv").join(environment);
-    folder.join(".ready").exists().then(|| folder.join("bin/python"))
+    folder
+        .join(".ready")
+        .exists()
+        .then(|| folder.join("bin/python"))
 }
 
 /// Whether the process may open raw sockets, which SIPp needs to play pcap files.

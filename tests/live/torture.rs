@@ -146,11 +146,17 @@ pub(crate) fn messages() -> BTreeMap<(&'static str, String), Vec<u8>> {
             println!("SKIPPED: {} is not there", folder.display());
             return;
         };
-        for entry in entries
-            .flatten()
-            .filter(|e| e.path().extension().is_some_and(|x| x == "dat" || x == "sip"))
-        {
-            let name = entry.path().file_stem().unwrap().to_string_lossy().into_owned();
+        for entry in entries.flatten().filter(|e| {
+            e.path()
+                .extension()
+                .is_some_and(|x| x == "dat" || x == "sip")
+        }) {
+            let name = entry
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             found.insert((tag, name), edit(std::fs::read(entry.path()).unwrap()));
         }
     };
@@ -159,7 +165,11 @@ pub(crate) fn messages() -> BTreeMap<(&'static str, String), Vec<u8>> {
     add("5118", shared.join("rfc5118"), |bytes| bytes);
     add("5118 with CRLF", shared.join("rfc5118"), with_crlf);
     add("ours", root().join("tests/vectors/sip"), |bytes| bytes);
-    for (n, (_, bytes)) in found.iter_mut().enumerate().filter(|(_, ((tag, _), _))| *tag == "ours") {
+    for (n, (_, bytes)) in found
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, ((tag, _), _))| *tag == "ours")
+    {
         make_one_of_a_kind(n, bytes);
     }
     found
@@ -190,11 +200,16 @@ fn with_crlf(bytes: Vec<u8>) -> Vec<u8> {
 }
 
 fn over_udp(server: &Server, address: Ipv4Addr, bytes: &[u8], expected: Option<u16>) -> u16 {
-    let peers: Vec<Peer> = PORTS.iter().map(|port| Peer::on((address, *port).into())).collect();
+    let peers: Vec<Peer> = PORTS
+        .iter()
+        .map(|port| Peer::on((address, *port).into()))
+        .collect();
     let probe = Peer::at(known(60_000));
     peers[0].send(bytes, server.sip);
     // The server takes datagrams in their order: once it has answered this, it has taken that.
-    probe.options(server.sip).expect("the server answers OPTIONS");
+    probe
+        .options(server.sip)
+        .expect("the server answers OPTIONS");
     let most = if expected == Some(0) {
         Duration::from_millis(20)
     } else {
@@ -240,7 +255,9 @@ fn over_tcp(server: &Server, address: Ipv4Addr, bytes: &[u8], expected: Option<u
 
 fn expected(tag: &str, name: &str, tcp: bool, is_known: bool) -> Option<u16> {
     let of = |rows: &[Row]| {
-        let row = rows.iter().find(|row| row.2.split_whitespace().any(|n| n == name))?;
+        let row = rows
+            .iter()
+            .find(|row| row.2.split_whitespace().any(|n| n == name))?;
         Some(if is_known { row.0 } else { row.1 })
     };
     let crlf = (tag == "5118 with CRLF").then(|| of(CRLF)).flatten();

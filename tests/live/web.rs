@@ -29,13 +29,22 @@ impl Web {
         let port = lines.next().unwrap().unwrap().parse().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&requests);
-        #[expect(clippy::disallowed_methods, reason = "a test may have a thread of its own")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test may have a thread of its own"
+        )]
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                seen.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+                seen.lock()
+                    .unwrap()
+                    .push(serde_json::from_str(&line).unwrap());
             }
         });
-        Self { child, port, requests }
+        Self {
+            child,
+            port,
+            requests,
+        }
     }
 
     /// The URL of a path.

@@ -4,9 +4,15 @@
 //!
 //! Callflows and their modules have theirs in `callflow`.
 
-#[expect(dead_code, reason = "these structs are schemas; documents are kept as they came")]
+#[expect(
+    dead_code,
+    reason = "these structs are schemas; documents are kept as they came"
+)]
 mod documents;
-#[expect(dead_code, reason = "these structs are schemas; documents are kept as they came")]
+#[expect(
+    dead_code,
+    reason = "these structs are schemas; documents are kept as they came"
+)]
 mod shared;
 
 use std::collections::BTreeMap;
@@ -19,8 +25,14 @@ use crate::callflow::{self, DocumentSchema};
 
 static ALL: LazyLock<BTreeMap<&'static str, DocumentSchema>> = LazyLock::new(|| {
     let all = [
-        ("accounts", DocumentSchema::of::<documents::Account>("accounts")),
-        ("devices", DocumentSchema::of::<documents::Device>("devices")),
+        (
+            "accounts",
+            DocumentSchema::of::<documents::Account>("accounts"),
+        ),
+        (
+            "devices",
+            DocumentSchema::of::<documents::Device>("devices"),
+        ),
         (
             "list_entries",
             DocumentSchema::of::<documents::ListEntry>("list_entries"),
@@ -30,7 +42,9 @@ static ALL: LazyLock<BTreeMap<&'static str, DocumentSchema>> = LazyLock::new(|| 
         ("menus", DocumentSchema::of::<documents::Menu>("menus")),
         ("users", DocumentSchema::of::<documents::User>("users")),
     ];
-    all.into_iter().filter_map(|(id, schema)| Some((id, schema?))).collect()
+    all.into_iter()
+        .filter_map(|(id, schema)| Some((id, schema?)))
+        .collect()
 });
 
 /// Ids of all schemas, sorted.

@@ -52,8 +52,15 @@ fn defaults_are_inserted_also_inside_inserted_objects() {
 
 #[test]
 fn strings_become_what_is_meant() {
-    let menu = checked("menus", json!({"name": "m", "retries": "5", "hunt": "false"})).unwrap();
-    assert_eq!((&menu["retries"], &menu["hunt"]), (&json!(5), &json!(false)));
+    let menu = checked(
+        "menus",
+        json!({"name": "m", "retries": "5", "hunt": "false"}),
+    )
+    .unwrap();
+    assert_eq!(
+        (&menu["retries"], &menu["hunt"]),
+        (&json!(5), &json!(false))
+    );
 }
 
 #[test]
@@ -75,20 +82,32 @@ fn all_broken_rules_are_found_with_kazoos_names() {
         ("sip.method", "enum"),
         ("sip.username", "minLength"),
     ];
-    assert_eq!(found, want.map(|(path, rule)| (path.to_owned(), rule.to_owned())));
+    assert_eq!(
+        found,
+        want.map(|(path, rule)| (path.to_owned(), rule.to_owned()))
+    );
 }
 
 #[test]
 fn closed_objects_refuse_further_keys_and_open_ones_keep_them() {
     let account = json!({"name": "a", "preflow": {"other": 1}, "x": {"y": 1}});
-    assert_eq!(checked("accounts", account).unwrap_err()[0].1, "additionalProperties");
+    assert_eq!(
+        checked("accounts", account).unwrap_err()[0].1,
+        "additionalProperties"
+    );
     assert_eq!(
         checked("accounts", json!({"name": "a", "x": {"y": 1}})).unwrap()["x"],
         json!({"y": 1})
     );
     let plan = json!({"name": "a", "dial_plan": {"system": ["x"], "^1": {"prefix": "+"}}});
     assert!(checked("accounts", plan).is_ok());
-    assert!(checked("accounts", json!({"name": "a", "dial_plan": {"^1": {"prefix": 1}}})).is_err());
+    assert!(
+        checked(
+            "accounts",
+            json!({"name": "a", "dial_plan": {"^1": {"prefix": 1}}})
+        )
+        .is_err()
+    );
     assert!(
         checked(
             "menus",

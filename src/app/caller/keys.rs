@@ -2,7 +2,9 @@
 
 /// Why a list of keys was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("--digits {text}: {part:?} is neither keys (0-9, *, #, A-D) nor wN, a pause of N half seconds")]
+#[error(
+    "--digits {text}: {part:?} is neither keys (0-9, *, #, A-D) nor wN, a pause of N half seconds"
+)]
 pub struct KeysError {
     /// The whole list.
     text: String,

@@ -23,7 +23,10 @@ const FLOOR_DB: f32 = -96.0;
 impl Level {
     /// The level of `samples`.
     pub fn of(samples: &[i16]) -> Self {
-        let peak = samples.iter().map(|s| f64::from(s.unsigned_abs())).fold(0.0, f64::max);
+        let peak = samples
+            .iter()
+            .map(|s| f64::from(s.unsigned_abs()))
+            .fold(0.0, f64::max);
         let peak_db = if peak < 1.0 {
             FLOOR_DB
         } else {
@@ -39,7 +42,11 @@ impl Level {
     pub fn bar(self, width: usize) -> String {
         let share = ((self.rms_db + 60.0) / 60.0).clamp(0.0, 1.0);
         let filled = (share * width as f32).round() as usize;
-        format!("{}{}", "#".repeat(filled), "-".repeat(width.saturating_sub(filled)))
+        format!(
+            "{}{}",
+            "#".repeat(filled),
+            "-".repeat(width.saturating_sub(filled))
+        )
     }
 }
 
@@ -77,7 +84,10 @@ mod tests {
     fn silence_is_at_the_floor_and_a_full_square_wave_at_zero() {
         assert_eq!(Level::of(&[0; 80]).rms_db, FLOOR_DB);
         let loud = Level::of(&[i16::MAX; 80]);
-        assert!(loud.rms_db.abs() < 0.01 && loud.peak_db.abs() < 0.01, "{loud:?}");
+        assert!(
+            loud.rms_db.abs() < 0.01 && loud.peak_db.abs() < 0.01,
+            "{loud:?}"
+        );
     }
 
     #[test]

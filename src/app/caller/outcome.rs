@@ -126,10 +126,21 @@ mod tests {
 
     #[test]
     fn statuses_and_ends_have_their_exit_codes() {
-        for (status, code) in [(486, 3), (600, 3), (480, 4), (408, 4), (404, 5), (603, 5), (503, 6)] {
+        for (status, code) in [
+            (486, 3),
+            (600, 3),
+            (480, 4),
+            (408, 4),
+            (404, 5),
+            (603, 5),
+            (503, 6),
+        ] {
             assert_eq!(Ending::of_status(status).exit_code(), code, "{status}");
         }
         assert_eq!(Ending::of_end(Side::Peer, How::Bye).exit_code(), 0);
-        assert_eq!(Ending::of_end(Side::Transport, How::SessionExpired).exit_code(), 7);
+        assert_eq!(
+            Ending::of_end(Side::Transport, How::SessionExpired).exit_code(),
+            7
+        );
     }
 }

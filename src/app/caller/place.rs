@@ -23,7 +23,8 @@ use crate::media::{PortStats, RecordSpec, Source};
 use crate::net::driver::route_to;
 use crate::sdp::{Direction, Local, Session, negotiate};
 use crate::sip::ua::{
-    self, Body, Doorman, Endpoint, EndpointConfig, InviteRequest, LegId, Principal, Refusal, SipEvent, Target, Transmit,
+    self, Body, Doorman, Endpoint, EndpointConfig, InviteRequest, LegId, Principal, Refusal,
+    SipEvent, Target, Transmit,
 };
 use crate::sip::wire::{Framed, Limits, StreamFramer};
 
@@ -234,7 +235,12 @@ impl<O: Observer> Caller<'_, O> {
             }
             let linger = self.end.as_ref().map(|e| e.at + LINGER);
             let patience = if hung_up { give_up + LINGER } else { give_up };
-            let wake = [self.endpoint.poll_timeout(), Some(next_level), linger, Some(patience)];
+            let wake = [
+                self.endpoint.poll_timeout(),
+                Some(next_level),
+                linger,
+                Some(patience),
+            ];
             let wake = wake.into_iter().flatten().min().unwrap_or(next_level);
             tokio::select! {
                 biased;
@@ -279,7 +285,9 @@ impl<O: Observer> Caller<'_, O> {
                     self.endpoint.send_failed(clock::now(), flow);
                 }
             }
-            Transmit::Connect { request, remote, .. } => match self.sockets.connect(remote).await {
+            Transmit::Connect {
+                request, remote, ..
+            } => match self.sockets.connect(remote).await {
                 Ok(flow) => self.endpoint.connected(clock::now(), request, flow),
                 Err(error) => {
                     self.remark(format!("no connection to {remote}: {error}"));
@@ -295,7 +303,8 @@ impl<O: Observer> Caller<'_, O> {
         match arrival {
             Arrival::Datagram(flow, bytes) => self.endpoint.receive(now, flow, bytes),
             Arrival::Closed(flow) => {
-                self.framers.retain(|(connection, _)| *connection != flow.connection);
+                self.framers
+                    .retain(|(connection, _)| *connection != flow.connection);
                 self.endpoint.flow_closed(now, flow);
             }
             Arrival::Stream(flow, bytes) => {
@@ -362,29 +371,44 @@ impl<O: Observer> Caller<'_, O> {
                 let result = Ending::of_status(status);
                 self.finish(result, Some(status), &reason, None);
             }
-            SipEvent::Ended { by, how, reason, .. } => {
+            SipEvent::Ended {
+                by, how, reason, ..
+            } => {
                 let result = match self.answered {
                     Some(_) => Ending::of_end(by, how),
                     None => Ending::NoAnswer,
                 };
                 let status = self.answered.map(|_| 200);
-                let reason = reason.map(|r| format!("{} {} {}", r.protocol, r.cause, r.text.unwrap_or_default()));
-                self.finish(result, status, reason.unwrap_or_default().trim(), Some(side_name(by)));
+                let reason = reason
+                    .map(|r| format!("{} {} {}", r.protocol, r.cause, r.text.unwrap_or_default()));
+                self.finish(
+                    result,
+                    status,
+                    reason.unwrap_or_default().trim(),
+                    Some(side_name(by)),
+                );
             }
             // Nobody can call this caller: its doorman knows nobody, and it registers nowhere.
             SipEvent::Invite(invite) => {
-                if self.endpoint.reject(clock::now(), invite.leg, 486, "", &[]).is_err() {
+                if self
+                    .endpoint
+                    .reject(clock::now(), invite.leg, 486, "", &[])
+                    .is_err()
+                {
                     self.remark("an unexpected call came and went".to_owned());
                 }
             }
             SipEvent::Info { body, .. } => self.remark(format!("INFO with {}", body.content_type)),
-            SipEvent::Established { .. } | SipEvent::Answer { .. } | SipEvent::OfferFailed { .. } => {}
+            SipEvent::Established { .. }
+            | SipEvent::Answer { .. }
+            | SipEvent::OfferFailed { .. } => {}
         }
     }
 
     /// The answer to our offer: from now on media flows.
     fn apply_answer(&mut self, body: Option<Body>) {
-        let (Some(body), Some(offer), Some(local)) = (body, self.offer.clone(), self.local_side()) else {
+        let (Some(body), Some(offer), Some(local)) = (body, self.offer.clone(), self.local_side())
+        else {
             return;
         };
         let agreed = Session::parse(&body.bytes).map_err(negotiate::Refused::from);
@@ -479,7 +503,9 @@ impl<O: Observer> Caller<'_, O> {
                     self.keys.push(digit);
                     self.remark(format!("key {digit}"));
                 }
-                MediaEvent::Finished { op: KEYS, .. } => self.remark(format!("keys sent: {}", self.request.keys)),
+                MediaEvent::Finished { op: KEYS, .. } => {
+                    self.remark(format!("keys sent: {}", self.request.keys))
+                }
                 MediaEvent::Finished { op: PLAY, .. } => self.remark("file played".to_owned()),
                 MediaEvent::Recorded { .. } => self.recorded = true,
                 MediaEvent::Closed { stats, .. } => self.stats = Some(*stats),
@@ -499,7 +525,13 @@ impl<O: Observer> Caller<'_, O> {
         }
     }
 
-    fn finish(&mut self, result: Ending, status: Option<u16>, reason: &str, by: Option<&'static str>) {
+    fn finish(
+        &mut self,
+        result: Ending,
+        status: Option<u16>,
+        reason: &str,
+        by: Option<&'static str>,
+    ) {
         if self.end.is_some() {
             return;
         }
@@ -545,7 +577,12 @@ impl<O: Observer> Caller<'_, O> {
     }
 
     fn elapsed_us(&self) -> u64 {
-        u64::try_from(clock::now().saturating_duration_since(self.started).as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(
+            clock::now()
+                .saturating_duration_since(self.started)
+                .as_micros(),
+        )
+        .unwrap_or(u64::MAX)
     }
 
     fn outcome(&mut self) -> Outcome {

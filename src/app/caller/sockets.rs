@@ -154,7 +154,8 @@ impl Sockets {
             // The other end being gone means the call is over already.
             let _gone = arrived.send(Arrival::Closed(flow)).await;
         });
-        self.connections.insert(connection, Connection { writer, reader });
+        self.connections
+            .insert(connection, Connection { writer, reader });
         Ok(flow)
     }
 }

@@ -60,13 +60,21 @@ impl Destination {
         };
         let bare = target.strip_prefix("sip:").unwrap_or(target);
         let (bare, parameters) = bare.split_once(';').unwrap_or((bare, ""));
-        let over_tcp = tcp || parameters.split(';').any(|p| p.eq_ignore_ascii_case("transport=tcp"));
-        let transport = if over_tcp { Transport::Tcp } else { Transport::Udp };
+        let over_tcp = tcp
+            || parameters
+                .split(';')
+                .any(|p| p.eq_ignore_ascii_case("transport=tcp"));
+        let transport = if over_tcp {
+            Transport::Tcp
+        } else {
+            Transport::Udp
+        };
         let (user, own) = match bare.rsplit_once('@') {
             Some((user, host)) => (user, Some(host_port(host)?)),
             None => (bare, None),
         };
-        if user.is_empty() || user.contains([' ', '<', '>', '"']) || user.contains(char::is_control) {
+        if user.is_empty() || user.contains([' ', '<', '>', '"']) || user.contains(char::is_control)
+        {
             return Err(shape());
         }
         let via = via.map(host_port).transpose()?;
@@ -124,7 +132,9 @@ impl Destination {
 
 /// `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT`.
 fn host_port(text: &str) -> Result<(String, Option<u16>), TargetError> {
-    let bad = || TargetError::Port { text: text.to_owned() };
+    let bad = || TargetError::Port {
+        text: text.to_owned(),
+    };
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or_else(bad)?;
@@ -173,7 +183,10 @@ mod tests {
     #[test]
     fn via_leaves_the_request_uri_alone() {
         let (uri, hop) = parsed("sip:2030@demo.test", Some("127.0.0.1:5080"));
-        assert_eq!((uri.as_str(), hop.as_str()), ("sip:2030@demo.test", "127.0.0.1:5080"));
+        assert_eq!(
+            (uri.as_str(), hop.as_str()),
+            ("sip:2030@demo.test", "127.0.0.1:5080")
+        );
     }
 
     #[test]
@@ -198,7 +211,10 @@ mod tests {
     fn what_is_no_target_is_refused() {
         for bad in ["", "sip:@host", "1@", "a b@host"] {
             assert!(
-                matches!(Destination::parse(bad, None, false), Err(TargetError::Shape { .. })),
+                matches!(
+                    Destination::parse(bad, None, false),
+                    Err(TargetError::Shape { .. })
+                ),
                 "{bad:?}"
             );
         }

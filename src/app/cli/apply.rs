@@ -62,7 +62,13 @@ pub(super) fn apply(args: &ApplyArgs) -> ExitCode {
 
 /// Writes all documents to standard output.
 pub(super) fn export(args: &ExportArgs) -> ExitCode {
-    let done = match ask(&args.config, Request::Export { redact: args.redact }, drop) {
+    let done = match ask(
+        &args.config,
+        Request::Export {
+            redact: args.redact,
+        },
+        drop,
+    ) {
         Ok(done) => done,
         Err(code) => return code,
     };

@@ -58,7 +58,10 @@ pub(super) fn run(args: &CallArgs) -> ExitCode {
         Ok(request) => request,
         Err(error) => return fail(error.as_ref()),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
@@ -87,7 +90,12 @@ fn request(args: &CallArgs) -> Result<caller::Request, Box<dyn std::error::Error
         destination: Destination::parse(&args.target, args.via.as_deref(), args.tcp)?,
         user: args.user.clone(),
         password: args.password.clone().map(Secret::new),
-        keys: args.digits.as_deref().map(keys::parse).transpose()?.unwrap_or_default(),
+        keys: args
+            .digits
+            .as_deref()
+            .map(keys::parse)
+            .transpose()?
+            .unwrap_or_default(),
         play,
         save: args.save.clone(),
         most: Duration::from_secs(args.max_seconds),
@@ -96,7 +104,8 @@ fn request(args: &CallArgs) -> Result<caller::Request, Box<dyn std::error::Error
 
 fn read_clip(path: &std::path::Path) -> Result<Clip, Box<dyn std::error::Error>> {
     let bytes = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    Ok(crate::clips::decode::decode(bytes.into()).map_err(|e| format!("{}: {e}", path.display()))?)
+    Ok(crate::clips::decode::decode(bytes.into())
+        .map_err(|e| format!("{}: {e}", path.display()))?)
 }
 
 /// Prints the ladder as it grows, with a level meter below it on a terminal.
@@ -135,7 +144,11 @@ impl Observer for Terminal {
 
     fn level(&mut self, level: Level) {
         if self.meter {
-            print!("\r\x1b[K           [{}] {:>4.0} dB", level.bar(30), level.rms_db);
+            print!(
+                "\r\x1b[K           [{}] {:>4.0} dB",
+                level.bar(30),
+                level.rms_db
+            );
             flush();
             self.shown = true;
         }

@@ -52,7 +52,9 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         report.says("rtp.ports", rtp(&config));
         report.says("tts", voice(&config));
         if config.pivot.allow.is_empty() {
-            println!("note  pivot.allow is empty: web servers on private addresses and on this machine are refused");
+            println!(
+                "note  pivot.allow is empty: web servers on private addresses and on this machine are refused"
+            );
         }
     }
     if report.wrong == 0 {
@@ -79,11 +81,18 @@ impl Report {
 }
 
 fn running(config: &Config) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(client::ask(&config.control_socket(), &Request::Status, drop)) {
+    match runtime.block_on(client::ask(
+        &config.control_socket(),
+        &Request::Status,
+        drop,
+    )) {
         Ok(status) => {
             println!("running: {status}");
             ExitCode::SUCCESS
@@ -107,7 +116,10 @@ fn rtp(config: &Config) -> Result<String, String> {
         .filter_map(|n| config.rtp.ports.pair(n))
         .find(|p| UdpSocket::bind(("0.0.0.0", *p)).is_ok())
     else {
-        return Err(format!("none of the first {} ports can be bound", pairs.min(64)));
+        return Err(format!(
+            "none of the first {} ports can be bound",
+            pairs.min(64)
+        ));
     };
     Ok(format!("room for {pairs} calls; {port} can be bound"))
 }

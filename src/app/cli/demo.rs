@@ -180,7 +180,16 @@ async fn read_back(api: &Api, outcome: &Outcome, web: &mut web::WebApp) -> Trace
     let debug = shown(
         "The Pivot debug log, from the API:",
         api.debug(&outcome.call_id).await,
-        |entry| ["method", "uri", "resp_status_code", "resp_headers", "resp_body"].contains(&entry),
+        |entry| {
+            [
+                "method",
+                "uri",
+                "resp_status_code",
+                "resp_headers",
+                "resp_body",
+            ]
+            .contains(&entry)
+        },
     );
     let record = shown(
         "The call record, from the API:",
@@ -216,12 +225,17 @@ fn shown(
     println!("\n{title}");
     match read {
         Ok(value) => {
-            let entries = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+            let entries = value
+                .as_array()
+                .cloned()
+                .unwrap_or_else(|| vec![value.clone()]);
             for entry in entries.iter().filter_map(Value::as_object) {
                 for (key, value) in entry.iter().filter(|(key, _)| wanted(key)) {
                     println!(
                         "  {key} = {}",
-                        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+                        value
+                            .as_str()
+                            .map_or_else(|| value.to_string(), str::to_owned)
                     );
                 }
             }

@@ -109,7 +109,9 @@ fn ask(config: &ConfigArgs, request: Request, line: impl FnMut(Value)) -> Result
             Ok(done) => return Ok(done),
             Err(error) => return Err(fail(&error)),
         }
-        let office = Office::open(&config).await.map_err(|error| fail(error.as_ref()))?;
+        let office = Office::open(&config)
+            .await
+            .map_err(|error| fail(error.as_ref()))?;
         office.answer_here(request, line).await.map_err(|message| {
             eprintln!("swivel: {message}");
             ExitCode::FAILURE

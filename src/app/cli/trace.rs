@@ -103,11 +103,24 @@ fn short(call_id: &str) -> String {
 
 fn rung(at_us: u64, fact: &Value) -> Rung {
     let text = |key: &str| printable(fact[key].as_str().unwrap_or(""), 200);
-    let number = |key: &str| fact[key].as_u64().map(|n| n.to_string()).unwrap_or_default();
+    let number = |key: &str| {
+        fact[key]
+            .as_u64()
+            .map(|n| n.to_string())
+            .unwrap_or_default()
+    };
     let remark = match fact["fact"].as_str().unwrap_or("") {
         "sip" => {
-            let way = if fact["direction"] == "in" { Way::In } else { Way::Out };
-            return Rung::of_message(at_us, way, fact["message"].as_str().unwrap_or("").as_bytes());
+            let way = if fact["direction"] == "in" {
+                Way::In
+            } else {
+                Way::Out
+            };
+            return Rung::of_message(
+                at_us,
+                way,
+                fact["message"].as_str().unwrap_or("").as_bytes(),
+            );
         }
         "started" => format!(
             "call from {} to {} runs callflow {}",
@@ -131,8 +144,16 @@ fn rung(at_us: u64, fact: &Value) -> Rung {
                 .as_u64()
                 .map(|ms| format!(" after {ms} ms"))
                 .unwrap_or_default();
-            let status = fact["status"].as_u64().map(|s| format!(" {s}")).unwrap_or_default();
-            format!("web {}{status}{took}: {} {}", text("step"), text("url"), text("note"))
+            let status = fact["status"]
+                .as_u64()
+                .map(|s| format!(" {s}"))
+                .unwrap_or_default();
+            format!(
+                "web {}{status}{took}: {} {}",
+                text("step"),
+                text("url"),
+                text("note")
+            )
         }
         "digit" => format!("a key ({})", text("via")),
         "collected" => format!("{} keys collected ({})", number("count"), text("why")),
@@ -149,7 +170,11 @@ fn rung(at_us: u64, fact: &Value) -> Rung {
 }
 
 fn write(pcap: &mut Pcap<BufWriter<File>>, at: u64, fact: &Value) -> std::io::Result<()> {
-    let address = |key: &str| fact[key].as_str().and_then(|a| a.parse::<SocketAddr>().ok());
+    let address = |key: &str| {
+        fact[key]
+            .as_str()
+            .and_then(|a| a.parse::<SocketAddr>().ok())
+    };
     let (Some(local), Some(peer)) = (address("local"), address("peer")) else {
         return Ok(());
     };

@@ -58,7 +58,12 @@ fn keys_of(variable: &str) -> Option<Vec<String>> {
 }
 
 /// Sets one key, reading the text as whatever the key accepts: a TOML value, plain text, or a list with commas.
-fn override_key(table: &mut Table, variable: &str, keys: &[String], text: &str) -> Result<(), ConfigError> {
+fn override_key(
+    table: &mut Table,
+    variable: &str,
+    keys: &[String],
+    text: &str,
+) -> Result<(), ConfigError> {
     let plain = Value::String(text.to_owned());
     let listed = Value::Array(
         text.split(',')
@@ -97,7 +102,9 @@ fn set(table: &mut Table, keys: &[String], value: Value) {
             table.insert(key.clone(), value);
         }
         [key, rest @ ..] => {
-            let entry = table.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
+            let entry = table
+                .entry(key.clone())
+                .or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = entry {
                 set(inner, rest, value);
             }
@@ -146,7 +153,9 @@ fn reference(key: &str, text: &str) -> Result<Option<String>, ConfigError> {
             .map(|content| Some(content.trim_end_matches(['\r', '\n']).to_owned()))
             .map_err(|error| failed(format!("cannot read {path}: {error}")));
     }
-    Err(failed(format!("{text} is neither ${{env:NAME}} nor ${{file:PATH}}")))
+    Err(failed(format!(
+        "{text} is neither ${{env:NAME}} nor ${{file:PATH}}"
+    )))
 }
 
 fn decode(table: Table) -> Result<Config, toml::de::Error> {
@@ -158,7 +167,9 @@ mod tests {
     use super::*;
 
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
-        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         from_text(text, Some(Path::new("swivel.toml")), environment).map_err(|e| e.to_string())
     }
 
@@ -189,7 +200,10 @@ mod tests {
     #[test]
     fn an_override_of_an_unknown_key_names_the_variable() {
         let error = load("", &[("SWIVEL_LOG__LEVLE", "debug")]).unwrap_err();
-        assert!(error.starts_with("environment variable SWIVEL_LOG__LEVLE: "), "{error}");
+        assert!(
+            error.starts_with("environment variable SWIVEL_LOG__LEVLE: "),
+            "{error}"
+        );
     }
 
     #[test]
@@ -209,7 +223,10 @@ mod tests {
     #[test]
     fn a_broken_rule_names_field_value_rule_and_line() {
         let error = load("[log]\n\nlevel = \"swivel=loud\"\n", &[]).unwrap_err();
-        assert!(error.starts_with("swivel.toml:3: log.level = swivel=loud: "), "{error}");
+        assert!(
+            error.starts_with("swivel.toml:3: log.level = swivel=loud: "),
+            "{error}"
+        );
     }
 
     #[test]

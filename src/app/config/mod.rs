@@ -238,12 +238,20 @@ mod tests {
     /// `swivel.example.toml` says what holds without it: every key, with its default.
     #[test]
     fn the_example_file_has_every_key_with_its_default() {
-        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/swivel.example.toml")).unwrap();
+        let text =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/swivel.example.toml"))
+                .unwrap();
         let example: toml::Table = text.parse().unwrap();
         let defaults = toml::Table::try_from(Config::default()).unwrap();
         let (example, defaults) = (flat("", &example), flat("", &defaults));
-        let missing: Vec<_> = defaults.iter().filter(|line| !example.contains(line)).collect();
-        let wrong: Vec<_> = example.iter().filter(|line| !defaults.contains(line)).collect();
+        let missing: Vec<_> = defaults
+            .iter()
+            .filter(|line| !example.contains(line))
+            .collect();
+        let wrong: Vec<_> = example
+            .iter()
+            .filter(|line| !defaults.contains(line))
+            .collect();
         assert!(
             missing.is_empty() && wrong.is_empty(),
             "missing: {missing:#?}\nwrong: {wrong:#?}"
@@ -253,7 +261,9 @@ mod tests {
 
     fn flat(prefix: &str, table: &toml::Table) -> Vec<String> {
         let lines = table.iter().map(|(key, value)| match value {
-            toml::Value::Table(inner) if !inner.is_empty() => flat(&format!("{prefix}{key}."), inner),
+            toml::Value::Table(inner) if !inner.is_empty() => {
+                flat(&format!("{prefix}{key}."), inner)
+            }
             value => vec![format!("{prefix}{key} = {value}")],
         });
         lines.collect::<Vec<_>>().concat()

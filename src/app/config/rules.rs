@@ -26,7 +26,11 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         );
     }
     for problem in config.tts.problems() {
-        rules.refuse(&format!("tts.{}", problem.field), problem.value, problem.rule);
+        rules.refuse(
+            &format!("tts.{}", problem.field),
+            problem.value,
+            problem.rule,
+        );
     }
     for (field, days) in [
         ("retention.cdr_days", config.retention.cdr_days),
@@ -37,7 +41,8 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         rules.range(field, days, 0, 36_500);
     }
     if let Err(error) = config.log.filter() {
-        let rule = format!("must be error, warn, info, debug, trace or a list of room=level ({error})");
+        let rule =
+            format!("must be error, warn, info, debug, trace or a list of room=level ({error})");
         rules.refuse("log.level", &config.log.level, rule);
     }
     rules.0
@@ -53,7 +58,12 @@ fn sip(config: &Config, rules: &mut Rules) {
     );
     for (at, url) in sip.listen.iter().enumerate() {
         let twice = url.address.port() != 0 && sip.listen.iter().take(at).any(|other| other == url);
-        rules.require(!twice, "sip.listen", url, "must not have the same listener twice");
+        rules.require(
+            !twice,
+            "sip.listen",
+            url,
+            "must not have the same listener twice",
+        );
     }
     let twice = |at: usize| {
         sip.digest
@@ -76,7 +86,12 @@ fn sip(config: &Config, rules: &mut Rules) {
         "must be at most 128 characters on one line",
     );
     rules.range("sip.min_se", sip.min_se, 90, 86_400);
-    rules.range("sip.session_expires", sip.session_expires, sip.min_se.max(90), 86_400);
+    rules.range(
+        "sip.session_expires",
+        sip.session_expires,
+        sip.min_se.max(90),
+        86_400,
+    );
     rules.range("sip.max_call_seconds", sip.max_call_seconds, 1, 86_400);
     rules.range("sip.max_calls", sip.max_calls, 1, 1_000_000);
     rules.range("sip.max_transactions", sip.max_transactions, 1, 10_000_000);
@@ -117,7 +132,12 @@ fn rtp(config: &Config, rules: &mut Rules) {
     rules.range("rtp.dscp", rtp.dscp, 0, 63);
     rules.range("rtp.quarantine_ms", rtp.quarantine_ms, 1000, 600_000);
     rules.range("rtp.timeout_seconds", rtp.timeout_seconds, 0, 86_400);
-    rules.range("rtp.held_timeout_seconds", rtp.held_timeout_seconds, 0, 86_400);
+    rules.range(
+        "rtp.held_timeout_seconds",
+        rtp.held_timeout_seconds,
+        0,
+        86_400,
+    );
     rules.range("rtp.keepalive_seconds", rtp.keepalive_seconds, 0, 3600);
     for url in &config.sip.listen {
         let (port, ports) = (url.address.port(), &config.rtp.ports);
@@ -151,8 +171,18 @@ fn http(config: &Config, rules: &mut Rules) {
         "must be a host name in lower case",
     );
     rules.range("http.rate.burst", http.rate.burst, 1, 1_000_000_000);
-    rules.range("http.rate.per_second", http.rate.per_second, 1, 1_000_000_000);
-    rules.range("http.rate.anonymous_burst", http.rate.anonymous_burst, 1, 1_000_000_000);
+    rules.range(
+        "http.rate.per_second",
+        http.rate.per_second,
+        1,
+        1_000_000_000,
+    );
+    rules.range(
+        "http.rate.anonymous_burst",
+        http.rate.anonymous_burst,
+        1,
+        1_000_000_000,
+    );
     rules.range(
         "http.rate.anonymous_per_second",
         http.rate.anonymous_per_second,
@@ -173,7 +203,9 @@ fn http(config: &Config, rules: &mut Rules) {
         .map(|url| url.address)
     {
         let same = port.port() != 0 && port.port() == http.listen.port();
-        let meet = port.ip() == http.listen.ip() || port.ip().is_unspecified() || http.listen.ip().is_unspecified();
+        let meet = port.ip() == http.listen.ip()
+            || port.ip().is_unspecified()
+            || http.listen.ip().is_unspecified();
         rules.require(
             !(same && meet),
             "http.listen",
@@ -239,7 +271,9 @@ mod tests {
         );
         assert_eq!(
             said("[sip]\nlisten = [\"udp://127.0.0.1:20000\"]"),
-            ["rtp.ports = 16384-32767: must not hold the port of udp://127.0.0.1:20000 in sip.listen"]
+            [
+                "rtp.ports = 16384-32767: must not hold the port of udp://127.0.0.1:20000 in sip.listen"
+            ]
         );
         assert_eq!(said("[rtp]\naddress = \"eth0\"").len(), 1);
         assert_eq!(

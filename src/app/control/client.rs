@@ -34,11 +34,17 @@ pub enum AskError {
 ///
 /// # Errors
 /// When no server runs, or it refuses.
-pub async fn ask(socket: &Path, request: &Request, mut line: impl FnMut(Value)) -> Result<Value, AskError> {
-    let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => AskError::NotRunning,
-        _ => AskError::Socket(error),
-    })?;
+pub async fn ask(
+    socket: &Path,
+    request: &Request,
+    mut line: impl FnMut(Value),
+) -> Result<Value, AskError> {
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => AskError::NotRunning,
+            _ => AskError::Socket(error),
+        })?;
     let (read, mut write) = stream.into_split();
     let mut text = serde_json::to_vec(request)?;
     text.push(b'\n');

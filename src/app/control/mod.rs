@@ -90,7 +90,11 @@ mod tests {
     struct Echo;
 
     impl server::Handler for Echo {
-        async fn answer(&self, request: Request, lines: mpsc::Sender<Value>) -> Result<Value, String> {
+        async fn answer(
+            &self,
+            request: Request,
+            lines: mpsc::Sender<Value>,
+        ) -> Result<Value, String> {
             match request {
                 Request::Trace { call_id } => {
                     for n in 0..3 {
@@ -120,10 +124,14 @@ mod tests {
             let request = Request::Trace {
                 call_id: "x".to_owned(),
             };
-            let done = client::ask(&path, &request, |line| seen.push(line)).await.unwrap();
+            let done = client::ask(&path, &request, |line| seen.push(line))
+                .await
+                .unwrap();
             assert_eq!((seen.len(), done), (3, json!("end")));
             assert_eq!(seen[2]["n"], 2);
-            let refused = client::ask(&path, &Request::Blocks, |_| {}).await.unwrap_err();
+            let refused = client::ask(&path, &Request::Blocks, |_| {})
+                .await
+                .unwrap_err();
             assert_eq!(refused.to_string(), "not here");
             drop(server);
             assert!(matches!(
@@ -144,7 +152,10 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("control.sock");
             let _server = server::listen(&path, Arc::new(Echo)).unwrap();
-            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
             // A second server on the same data is refused; a dead socket is replaced.
             assert!(server::listen(&path, Arc::new(Echo)).is_err());
         });

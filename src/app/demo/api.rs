@@ -48,7 +48,11 @@ impl Api {
     ///
     /// # Errors
     /// When the API cannot be asked or refuses.
-    pub async fn sign_in(client: HttpClient, address: SocketAddr, credentials: &Credentials) -> Result<Self, ApiError> {
+    pub async fn sign_in(
+        client: HttpClient,
+        address: SocketAddr,
+        credentials: &Credentials,
+    ) -> Result<Self, ApiError> {
         use md5::{Digest as _, Md5};
         let hash = hex::encode(Md5::digest(format!(
             "{}:{}",
@@ -62,8 +66,13 @@ impl Api {
         let body = json!({"data": {"credentials": hash, "account_name": ACCOUNT}});
         let reply = api.send("user_auth", Some(&body)).await?;
         let missing = |what| ApiError::Missing { what };
-        api.token = reply["auth_token"].as_str().ok_or(missing("the token"))?.to_owned();
-        let account = reply["data"]["account_id"].as_str().ok_or(missing("the account id"))?;
+        api.token = reply["auth_token"]
+            .as_str()
+            .ok_or(missing("the token"))?
+            .to_owned();
+        let account = reply["data"]["account_id"]
+            .as_str()
+            .ok_or(missing("the account id"))?;
         api.base = format!("{}/accounts/{account}", api.base);
         Ok(api)
     }
@@ -86,8 +95,11 @@ impl Api {
     /// # Errors
     /// When the API cannot be asked or the documents do not come.
     pub async fn debug(&self, call_id: &str) -> Result<Value, ApiError> {
-        self.wait(&format!("pivot/debug/{}", escaped(call_id)), "the Pivot debug log")
-            .await
+        self.wait(
+            &format!("pivot/debug/{}", escaped(call_id)),
+            "the Pivot debug log",
+        )
+        .await
     }
 
     /// GET until the list is not empty.
@@ -125,14 +137,19 @@ impl Api {
             None => HttpRequest::get(url),
         };
         if !self.token.is_empty() {
-            request.headers.push(("X-Auth-Token".to_owned(), self.token.clone()));
+            request
+                .headers
+                .push(("X-Auth-Token".to_owned(), self.token.clone()));
         }
         let response = self.client.send(request).await?;
         let reply = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
         if (200..300).contains(&response.status) {
             return Ok(reply);
         }
-        let body = String::from_utf8_lossy(&response.body).chars().take(300).collect();
+        let body = String::from_utf8_lossy(&response.body)
+            .chars()
+            .take(300)
+            .collect();
         Err(ApiError::Status {
             path: path.to_owned(),
             status: response.status,

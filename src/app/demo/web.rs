@@ -31,7 +31,9 @@ pub async fn start() -> std::io::Result<WebApp> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let (seen, requests) = mpsc::channel(64);
-    let router = Router::new().route("/pivot", get(pivot).post(pivot)).with_state(seen);
+    let router = Router::new()
+        .route("/pivot", get(pivot).post(pivot))
+        .with_state(seen);
     task::spawn("demo-web", async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the demo's web application ended");

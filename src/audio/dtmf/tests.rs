@@ -9,7 +9,9 @@ const KEYPAD: &str = "0123456789*#ABCD";
 fn pair(digit: char, ms: f64, low_db: f64, high_db: f64, scale: f64) -> Vec<i16> {
     let (low, high) = frequencies(digit).unwrap();
     let sine = |f: f32, db: f64, n: usize| {
-        (n as f64 * f64::from(f) * scale * std::f64::consts::TAU / 8000.0).sin() * 32_767.0 * 10f64.powf(db / 20.0)
+        (n as f64 * f64::from(f) * scale * std::f64::consts::TAU / 8000.0).sin()
+            * 32_767.0
+            * 10f64.powf(db / 20.0)
     };
     (0..(ms * 8.0) as usize)
         .map(|n| (sine(low, low_db, n) + sine(high, high_db, n)) as i16)
@@ -18,7 +20,9 @@ fn pair(digit: char, ms: f64, low_db: f64, high_db: f64, scale: f64) -> Vec<i16>
 
 fn hear(pcm: &[i16]) -> String {
     let mut detector = DtmfDetector::new();
-    pcm.chunks(160).filter_map(|frame| detector.push(frame)).collect()
+    pcm.chunks(160)
+        .filter_map(|frame| detector.push(frame))
+        .collect()
 }
 
 /// The tone after `offset` samples of silence, with silence behind it.
@@ -120,7 +124,11 @@ fn twist_is_taken_from_minus_8_to_plus_4_db() {
             let got = hear(&alone(&pair(digit, 60.0, low, high, 1.0), 3));
             assert_eq!(
                 got,
-                if heard { digit.to_string() } else { String::new() },
+                if heard {
+                    digit.to_string()
+                } else {
+                    String::new()
+                },
                 "{digit}: {low}/{high}"
             );
         }
@@ -183,10 +191,15 @@ fn babble(seed: u64, seconds: usize) -> Vec<i16> {
             phase += pitch / 8000.0;
             let pulse = if phase >= 1.0 { 1.0 } else { 0.0 };
             phase %= 1.0;
-            let mut x = if voiced { pulse * 6.0 } else { (rng.unit() - 0.5) * 1.2 };
+            let mut x = if voiced {
+                pulse * 6.0
+            } else {
+                (rng.unit() - 0.5) * 1.2
+            };
             for (formant, [y1, y2]) in formants.iter().zip(&mut state) {
                 let r: f64 = 0.97;
-                let y = x * (1.0 - r) * 3.0 + 2.0 * r * (std::f64::consts::TAU * formant / 8000.0).cos() * *y1
+                let y = x * (1.0 - r) * 3.0
+                    + 2.0 * r * (std::f64::consts::TAU * formant / 8000.0).cos() * *y1
                     - r * r * *y2;
                 *y2 = *y1;
                 *y1 = y;
@@ -208,7 +221,10 @@ fn speech_like_sounds_are_not_keys() {
     for seed in 0..10 {
         let sound = babble(seed, 30);
         let level = crate::audio::level::level_dbov(&sound);
-        assert!((-35.0..-10.0).contains(&level), "seed {seed}: {level} dBov is no voice");
+        assert!(
+            (-35.0..-10.0).contains(&level),
+            "seed {seed}: {level} dBov is no voice"
+        );
         assert_eq!(hear(&sound), "", "seed {seed}");
     }
 }

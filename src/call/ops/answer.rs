@@ -49,7 +49,8 @@ impl CallHandle {
             return Ok(());
         }
         // Delayed offer: the answer comes in the ACK, and `Ended` when it does not.
-        self.wait(|state| state.media.agreed.is_some().then_some(())).await
+        self.wait(|state| state.media.agreed.is_some().then_some(()))
+            .await
     }
 
     /// Tells the caller that it rings (180).
@@ -87,7 +88,10 @@ impl CallHandle {
             // Without an offer there is nothing to answer in a 183; the caller hears us once answered.
             Some(false) => self.answer().await,
             Some(true) => Ok(()),
-            None => self.wait(|state| state.media.agreed.is_some().then_some(())).await,
+            None => {
+                self.wait(|state| state.media.agreed.is_some().then_some(()))
+                    .await
+            }
         }
     }
 
@@ -101,7 +105,8 @@ impl CallHandle {
     }
 
     fn gone(&self, command: &'static str) -> CallError {
-        self.ended().map_or(CallError::Dialog(command), CallError::Ended)
+        self.ended()
+            .map_or(CallError::Dialog(command), CallError::Ended)
     }
 
     /// Our answer to the caller's offer; the same one again when early media carried it already.

@@ -61,7 +61,11 @@ impl CallHandle {
     ///
     /// # Errors
     /// When the call ends, or the prompt cannot be had.
-    pub async fn collect(&self, prompt: Vec<Audio>, options: CollectOptions) -> Result<Collected, CallError> {
+    pub async fn collect(
+        &self,
+        prompt: Vec<Audio>,
+        options: CollectOptions,
+    ) -> Result<Collected, CallError> {
         let mut digits = options.typed_ahead.clone();
         if digits.len() >= options.max_digits {
             return Ok(Collected {
@@ -87,10 +91,11 @@ impl CallHandle {
             } else {
                 options.interdigit
             };
-            let key = match tokio::time::timeout(wait, self.wait(|state| state.keys.pop_front())).await {
-                Ok(key) => key?,
-                Err(_late) => return Ok(self.collected(digits, CollectEnd::Timeout)),
-            };
+            let key =
+                match tokio::time::timeout(wait, self.wait(|state| state.keys.pop_front())).await {
+                    Ok(key) => key?,
+                    Err(_late) => return Ok(self.collected(digits, CollectEnd::Timeout)),
+                };
             if options.terminators.contains(key) {
                 return Ok(self.collected(digits, CollectEnd::Terminator(key)));
             }

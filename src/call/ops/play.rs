@@ -143,7 +143,9 @@ impl Playing<'_> {
                     }
                 }
                 Audio::Clip(clip) => self.keep(Kept::Clip(clip), &mut kept).await?,
-                Audio::Tone { clip, looped } => self.keep(Kept::Tone(clip, looped), &mut kept).await?,
+                Audio::Tone { clip, looped } => {
+                    self.keep(Kept::Tone(clip, looped), &mut kept).await?
+                }
                 Audio::Silence(length) => self.keep(Kept::Silence(length), &mut kept).await?,
                 Audio::Stream(stream) => self.queue(Source::Stream(stream)).await?,
             }

@@ -22,11 +22,17 @@ pub(super) trait Module: DeserializeOwned + JsonSchema + 'static {
 /// A node's data, decoded and ready to run.
 pub(super) trait Task {
     /// Runs it.
-    fn run<'a>(self: Box<Self>, ctx: &'a mut FlowCtx) -> LocalBoxFuture<'a, Result<Next, FlowError>>;
+    fn run<'a>(
+        self: Box<Self>,
+        ctx: &'a mut FlowCtx,
+    ) -> LocalBoxFuture<'a, Result<Next, FlowError>>;
 }
 
 impl<M: Module> Task for M {
-    fn run<'a>(self: Box<Self>, ctx: &'a mut FlowCtx) -> LocalBoxFuture<'a, Result<Next, FlowError>> {
+    fn run<'a>(
+        self: Box<Self>,
+        ctx: &'a mut FlowCtx,
+    ) -> LocalBoxFuture<'a, Result<Next, FlowError>> {
         async move { M::run(*self, ctx).await }.boxed_local()
     }
 }
@@ -58,7 +64,9 @@ fn decode<M: Module>(data: &Value) -> Result<Box<dyn Task>, serde_json::Error> {
         Value::Object(object) if object.values().any(Value::is_null) => {
             let given = object.iter().filter(|(_, value)| !value.is_null());
             M::deserialize(Value::Object(
-                given.map(|(key, value)| (key.clone(), value.clone())).collect(),
+                given
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
             ))?
         }
         other => M::deserialize(other)?,

@@ -51,13 +51,19 @@ fn a_node_needs_a_module_and_data() {
         wrong(json!({})),
         [found("module", "required"), found("data", "required")]
     );
-    assert_eq!(wrong(json!({"module": "answer"})), [found("data", "required")]);
+    assert_eq!(
+        wrong(json!({"module": "answer"})),
+        [found("data", "required")]
+    );
     assert_eq!(wrong(json!([1])), [found("flow", "type")]);
     assert_eq!(
         wrong(json!({"module": 1, "data": []})),
         [found("module", "type"), found("data", "type")]
     );
-    assert_eq!(wrong(json!({"module": "", "data": {}})), [found("module", "minLength")]);
+    assert_eq!(
+        wrong(json!({"module": "", "data": {}})),
+        [found("module", "minLength")]
+    );
     assert_eq!(
         wrong(json!({"module": "x".repeat(65), "data": {}})),
         [found("module", "maxLength")]
@@ -67,7 +73,10 @@ fn a_node_needs_a_module_and_data() {
 #[test]
 fn an_unknown_module_is_named() {
     let findings = validate(&json!({"module": "set_cav", "data": {}}), &free).unwrap_err();
-    assert_eq!(findings[0].message, "unable to find callflow schema for module set_cav");
+    assert_eq!(
+        findings[0].message,
+        "unable to find callflow schema for module set_cav"
+    );
     assert_eq!(
         (findings[0].path.as_str(), findings[0].rule.as_str()),
         ("module", "error")
@@ -167,7 +176,10 @@ fn urls_are_shown_to_the_guard() {
     );
     for (module, data) in [
         ("play", json!({"id": "http://127.0.0.1/a.wav"})),
-        ("response", json!({"code": 486, "media": "HTTP://127.0.0.1/a.wav"})),
+        (
+            "response",
+            json!({"code": 486, "media": "HTTP://127.0.0.1/a.wav"}),
+        ),
         ("webhook", json!({"uri": "http://127.0.0.1/"})),
         (
             "audio_macro",
@@ -184,7 +196,11 @@ fn urls_are_shown_to_the_guard() {
         );
     }
     assert!(
-        validate(&json!({"module": "play", "data": {"id": "127.0.0.1"}}), &guard).is_ok(),
+        validate(
+            &json!({"module": "play", "data": {"id": "127.0.0.1"}}),
+            &guard
+        )
+        .is_ok(),
         "a media id is no URL"
     );
 }
@@ -250,7 +266,8 @@ fn unknown_data_keys_pass() {
 }
 
 fn document(document: Value) -> Result<Checked, Vec<(String, String)>> {
-    validate_document(&document, &free).map_err(|all| all.into_iter().map(|f| (f.path, f.rule)).collect())
+    validate_document(&document, &free)
+        .map_err(|all| all.into_iter().map(|f| (f.path, f.rule)).collect())
 }
 
 #[test]
@@ -264,7 +281,9 @@ fn a_callflow_document_needs_a_number_or_pattern_and_a_flow() {
         document(json!({"numbers": ["1"]})).unwrap_err(),
         [found("flow", "required")]
     );
-    let stored = document(json!({"numbers": ["1"], "flow": flow})).unwrap().document;
+    let stored = document(json!({"numbers": ["1"], "flow": flow}))
+        .unwrap()
+        .document;
     assert_eq!(stored["patterns"], json!([]));
     assert!(document(json!({"patterns": ["^1$"], "flow": flow})).is_ok());
 }
@@ -272,7 +291,10 @@ fn a_callflow_document_needs_a_number_or_pattern_and_a_flow() {
 #[test]
 fn findings_in_the_flow_have_their_path_in_the_document() {
     let bad = json!({"numbers": ["1"], "flow": {"module": "tts", "data": {}}});
-    assert_eq!(document(bad).unwrap_err(), [found("flow.data.text", "required")]);
+    assert_eq!(
+        document(bad).unwrap_err(),
+        [found("flow.data.text", "required")]
+    );
     assert_eq!(
         document(json!({"numbers": ["1"], "flow": 5})).unwrap_err(),
         [found("flow", "type")]
@@ -282,12 +304,15 @@ fn findings_in_the_flow_have_their_path_in_the_document() {
 #[test]
 fn numbers_are_stored_in_full_and_once() {
     let flow = json!({"module": "answer", "data": {}});
-    let stored = document(json!({"numbers": ["4155550100", "2030", "*97", "no_match"], "flow": flow})).unwrap();
+    let stored =
+        document(json!({"numbers": ["4155550100", "2030", "*97", "no_match"], "flow": flow}))
+            .unwrap();
     assert_eq!(
         stored.document["numbers"],
         json!(["+14155550100", "2030", "*97", "no_match"])
     );
-    let twice = document(json!({"numbers": ["4155550100", "+14155550100"], "flow": flow})).unwrap_err();
+    let twice =
+        document(json!({"numbers": ["4155550100", "+14155550100"], "flow": flow})).unwrap_err();
     assert_eq!(twice, [found("numbers", "uniqueItems")]);
     assert_eq!(
         document(json!({"numbers": [""], "flow": flow})).unwrap_err(),
@@ -297,7 +322,8 @@ fn numbers_are_stored_in_full_and_once() {
 
 #[test]
 fn a_pattern_that_does_not_compile_is_a_warning() {
-    let checked = document(json!({"patterns": ["("], "flow": {"module": "answer", "data": {}}})).unwrap();
+    let checked =
+        document(json!({"patterns": ["("], "flow": {"module": "answer", "data": {}}})).unwrap();
     assert_eq!(checked.warnings[0].path, "patterns.0");
 }
 
@@ -310,6 +336,9 @@ fn a_number_of_another_callflow_is_a_conflict() {
         .into_iter()
         .map(|f| (f.path, f.rule))
         .collect();
-    assert_eq!(rules, [found("numbers", "unique"), found("patterns", "unique")]);
+    assert_eq!(
+        rules,
+        [found("numbers", "unique"), found("patterns", "unique")]
+    );
     assert!(conflicts(&mine, Some("other"), &index).is_empty());
 }

@@ -10,8 +10,13 @@ pub(super) fn are_modest(headers: &[u8]) -> bool {
     else {
         return false;
     };
-    let mut bits = Bits { bytes: setup, at: 0 };
-    let Some(count) = bits.take(8) else { return false };
+    let mut bits = Bits {
+        bytes: setup,
+        at: 0,
+    };
+    let Some(count) = bits.take(8) else {
+        return false;
+    };
     let mut values = 0_u64;
     for _ in 0..=count {
         match book(&mut bits) {
@@ -126,7 +131,11 @@ mod tests {
         fn bytes(&self) -> Vec<u8> {
             self.0
                 .chunks(8)
-                .map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit)))
+                .map(|bits| {
+                    bits.iter()
+                        .rev()
+                        .fold(0, |byte, bit| byte << 1 | u8::from(*bit))
+                })
                 .collect()
         }
     }
@@ -149,9 +158,10 @@ mod tests {
             .put(16, 5)
             .put(entries, width);
         let stored = root(entries, dimensions);
-        (0..stored).fold(out.put(1, 4).put(0, 32).put(0, 32).put(0, 4).put(0, 1), |out, _| {
-            out.put(1, 1)
-        })
+        (0..stored).fold(
+            out.put(1, 4).put(0, 32).put(0, 32).put(0, 4).put(0, 1),
+            |out, _| out.put(1, 1),
+        )
     }
 
     #[test]
@@ -176,7 +186,13 @@ mod tests {
     #[test]
     fn roots_are_whole() {
         assert_eq!(
-            (root(81, 4), root(80, 4), root(625, 4), root(1, 32), root(7, 1)),
+            (
+                root(81, 4),
+                root(80, 4),
+                root(625, 4),
+                root(1, 32),
+                root(7, 1)
+            ),
             (3, 2, 5, 1, 7)
         );
     }

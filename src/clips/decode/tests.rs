@@ -20,7 +20,10 @@ fn of(file: &[u8]) -> Result<Clip, DecodeError> {
 fn tone(rate_hz: u32, seconds: f64) -> Vec<u8> {
     let samples = (f64::from(rate_hz) * seconds) as usize;
     let pcm: Vec<i16> = (0..samples)
-        .map(|n| ((n as f64 * 440.0 * std::f64::consts::TAU / f64::from(rate_hz)).sin() * 16_000.0) as i16)
+        .map(|n| {
+            ((n as f64 * 440.0 * std::f64::consts::TAU / f64::from(rate_hz)).sin() * 16_000.0)
+                as i16
+        })
         .collect();
     let mut file = wav::header(rate_hz, 1, pcm.len() as u64 * 2).to_vec();
     wav::samples(&pcm, &mut file);
@@ -53,7 +56,12 @@ fn each_format_yields_the_tone_it_holds() {
         assert!((length - millis).abs() <= 100, "{name}: {length} ms");
         let heard = frequency(&clip);
         assert!((heard - 440.0).abs() < 45.0, "{name}: {heard} Hz");
-        let loudest = clip.pcm(rate_hz).iter().map(|s| s.unsigned_abs()).max().unwrap();
+        let loudest = clip
+            .pcm(rate_hz)
+            .iter()
+            .map(|s| s.unsigned_abs())
+            .max()
+            .unwrap();
         assert!((12_000..=20_000).contains(&loudest), "{name}: {loudest}");
     }
 }
@@ -137,7 +145,10 @@ fn a_clip_is_limited_in_length() {
     file[28..32].copy_from_slice(&4000_u32.to_le_bytes());
     file[32..36].copy_from_slice(&[1, 0, 8, 0]);
     file.resize(44 + data, 0x80);
-    assert_eq!(of(&file).unwrap_err(), DecodeError::TooLong { limit: MAX_WHOLE });
+    assert_eq!(
+        of(&file).unwrap_err(),
+        DecodeError::TooLong { limit: MAX_WHOLE }
+    );
 }
 
 /// Mutated files of every format: decoded or refused, in bounded time.

@@ -36,9 +36,10 @@ pub(super) fn embedded(address: IpAddr) -> Option<Embedded> {
     let s = v6.segments();
     match s {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(Embedded::Translated(v4(high, low))),
-        [0x2002, ..] | [0x2001, 0, ..] | [0, 0, 0, 0, 0, 0, _, _] | [_, _, _, _, 0 | 0x200, 0x5efe, _, _] => {
-            Some(Embedded::Tunnelled)
-        }
+        [0x2002, ..]
+        | [0x2001, 0, ..]
+        | [0, 0, 0, 0, 0, 0, _, _]
+        | [_, _, _, _, 0 | 0x200, 0x5efe, _, _] => Some(Embedded::Tunnelled),
         _ => None,
     }
 }
@@ -49,7 +50,9 @@ pub(super) fn special(address: IpAddr) -> Option<(&'static str, &'static str)> {
         IpAddr::V4(v4) => {
             let bits = v4.to_bits();
             V4.iter()
-                .find(|(net, len, ..)| bits.checked_shr(32 - len) == net.to_bits().checked_shr(32 - len))
+                .find(|(net, len, ..)| {
+                    bits.checked_shr(32 - len) == net.to_bits().checked_shr(32 - len)
+                })
                 .map(|(_, _, cidr, name)| (*cidr, *name))
         }
         IpAddr::V6(v6) => special_v6(v6),
@@ -58,7 +61,9 @@ pub(super) fn special(address: IpAddr) -> Option<(&'static str, &'static str)> {
 
 fn special_v6(v6: Ipv6Addr) -> Option<(&'static str, &'static str)> {
     let bits = v6.to_bits();
-    let within = |net: Ipv6Addr, len: u32| bits.checked_shr(128 - len) == net.to_bits().checked_shr(128 - len);
+    let within = |net: Ipv6Addr, len: u32| {
+        bits.checked_shr(128 - len) == net.to_bits().checked_shr(128 - len)
+    };
     if let Some((_, _, cidr, name)) = V6.iter().find(|(net, len, ..)| within(*net, *len)) {
         return Some((cidr, name));
     }
@@ -69,7 +74,10 @@ fn special_v6(v6: Ipv6Addr) -> Option<(&'static str, &'static str)> {
     if within(NAT64, 96) || within(GLOBAL_UNICAST, 3) {
         return None;
     }
-    Some(("everything outside 2000::/3", "not assigned to the Internet"))
+    Some((
+        "everything outside 2000::/3",
+        "not assigned to the Internet",
+    ))
 }
 
 fn v4(high: u16, low: u16) -> Ipv4Addr {
@@ -82,17 +90,62 @@ const GLOBAL_UNICAST: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0);
 const V4: &[(Ipv4Addr, u32, &str, &str)] = &[
     (Ipv4Addr::new(0, 0, 0, 0), 8, "0.0.0.0/8", "this network"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "10.0.0.0/8", "private"),
-    (Ipv4Addr::new(100, 64, 0, 0), 10, "100.64.0.0/10", "carrier-grade NAT"),
+    (
+        Ipv4Addr::new(100, 64, 0, 0),
+        10,
+        "100.64.0.0/10",
+        "carrier-grade NAT",
+    ),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "127.0.0.0/8", "loopback"),
-    (Ipv4Addr::new(169, 254, 0, 0), 16, "169.254.0.0/16", "link-local"),
+    (
+        Ipv4Addr::new(169, 254, 0, 0),
+        16,
+        "169.254.0.0/16",
+        "link-local",
+    ),
     (Ipv4Addr::new(172, 16, 0, 0), 12, "172.16.0.0/12", "private"),
-    (Ipv4Addr::new(192, 0, 0, 0), 24, "192.0.0.0/24", "protocol assignments"),
-    (Ipv4Addr::new(192, 0, 2, 0), 24, "192.0.2.0/24", "documentation"),
-    (Ipv4Addr::new(192, 88, 99, 0), 24, "192.88.99.0/24", "6to4 relay"),
-    (Ipv4Addr::new(192, 168, 0, 0), 16, "192.168.0.0/16", "private"),
-    (Ipv4Addr::new(198, 18, 0, 0), 15, "198.18.0.0/15", "benchmarking"),
-    (Ipv4Addr::new(198, 51, 100, 0), 24, "198.51.100.0/24", "documentation"),
-    (Ipv4Addr::new(203, 0, 113, 0), 24, "203.0.113.0/24", "documentation"),
+    (
+        Ipv4Addr::new(192, 0, 0, 0),
+        24,
+        "192.0.0.0/24",
+        "protocol assignments",
+    ),
+    (
+        Ipv4Addr::new(192, 0, 2, 0),
+        24,
+        "192.0.2.0/24",
+        "documentation",
+    ),
+    (
+        Ipv4Addr::new(192, 88, 99, 0),
+        24,
+        "192.88.99.0/24",
+        "6to4 relay",
+    ),
+    (
+        Ipv4Addr::new(192, 168, 0, 0),
+        16,
+        "192.168.0.0/16",
+        "private",
+    ),
+    (
+        Ipv4Addr::new(198, 18, 0, 0),
+        15,
+        "198.18.0.0/15",
+        "benchmarking",
+    ),
+    (
+        Ipv4Addr::new(198, 51, 100, 0),
+        24,
+        "198.51.100.0/24",
+        "documentation",
+    ),
+    (
+        Ipv4Addr::new(203, 0, 113, 0),
+        24,
+        "203.0.113.0/24",
+        "documentation",
+    ),
     (Ipv4Addr::new(224, 0, 0, 0), 4, "224.0.0.0/4", "multicast"),
     (Ipv4Addr::new(240, 0, 0, 0), 4, "240.0.0.0/4", "reserved"),
 ];
@@ -119,7 +172,12 @@ const V6: &[(Ipv6Addr, u32, &str, &str)] = &[
         "2001:db8::/32",
         "documentation",
     ),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, "2002::/16", "6to4"),
+    (
+        Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0),
+        16,
+        "2002::/16",
+        "6to4",
+    ),
     (
         Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0),
         20,
@@ -150,5 +208,10 @@ const V6: &[(Ipv6Addr, u32, &str, &str)] = &[
         "fec0::/10",
         "site-local",
     ),
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "ff00::/8", "multicast"),
+    (
+        Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0),
+        8,
+        "ff00::/8",
+        "multicast",
+    ),
 ];

@@ -9,7 +9,9 @@ fn cidr(text: &str) -> Cidr {
 }
 
 fn refused(guard: &Guard, address: &str) -> Option<GuardError> {
-    guard.check_addr(address.parse::<IpAddr>().unwrap(), 80).err()
+    guard
+        .check_addr(address.parse::<IpAddr>().unwrap(), 80)
+        .err()
 }
 
 #[test]
@@ -96,7 +98,12 @@ fn the_narrower_of_allow_and_deny_wins_and_a_tie_refuses() {
         ..GuardConfig::default()
     });
     assert_eq!(refused(&guard, "10.0.0.4"), None);
-    assert!(refused(&guard, "10.0.0.5").unwrap().list.contains("[pivot] deny"));
+    assert!(
+        refused(&guard, "10.0.0.5")
+            .unwrap()
+            .list
+            .contains("[pivot] deny")
+    );
     assert_eq!(refused(&guard, "9.9.9.9"), None);
     assert!(refused(&guard, "9.9.9.8").is_some());
     assert!(refused(&guard, "7.7.7.7").is_some());
@@ -143,7 +150,10 @@ fn ssh_and_mail_ports_and_our_own_listeners_are_never_fetched_from() {
         deny_hosts: Vec::new(),
         ..GuardConfig::default()
     });
-    guard.set_listeners(vec!["0.0.0.0:8000".parse().unwrap(), "127.0.0.1:5060".parse().unwrap()]);
+    guard.set_listeners(vec![
+        "0.0.0.0:8000".parse().unwrap(),
+        "127.0.0.1:5060".parse().unwrap(),
+    ]);
     for url in [
         "http://example.com:22/",
         "http://8.8.8.8:25/",
@@ -198,7 +208,8 @@ fn an_open_guard_refuses_nothing_but_foreign_schemes() {
 
 #[test]
 fn settings_are_read_from_toml_with_plain_addresses_too() {
-    let config: GuardConfig = toml::from_str("allow = [\"127.0.0.1\", \"10.1.2.3/8\"]\ndeny_hosts = []").unwrap();
+    let config: GuardConfig =
+        toml::from_str("allow = [\"127.0.0.1\", \"10.1.2.3/8\"]\ndeny_hosts = []").unwrap();
     assert_eq!(config.allow, [cidr("127.0.0.1/32"), cidr("10.0.0.0/8")]);
     let error = toml::from_str::<GuardConfig>("allow = [\"10.0.0.0/33\"]")
         .unwrap_err()

@@ -76,7 +76,9 @@ impl Sink {
                     let written = decoder.write_all(bite);
                     decoder.get_mut().verdict(written, encoding)?;
                     let out = decoder.get_ref().len;
-                    if out > RATIO_FLOOR && out > (*received as u64).saturating_mul(MAX_RATIO as u64) {
+                    if out > RATIO_FLOOR
+                        && out > (*received as u64).saturating_mul(MAX_RATIO as u64)
+                    {
                         return Err(HttpError::Bomb { ratio: MAX_RATIO });
                     }
                 }
@@ -88,7 +90,10 @@ impl Sink {
     fn finish(self, encoding: &str) -> Result<Read, HttpError> {
         let mut store = match self {
             Self::Plain(store) => store,
-            Self::Gzip { received: 0, decoder } => decoder.get_ref().empty(),
+            Self::Gzip {
+                received: 0,
+                decoder,
+            } => decoder.get_ref().empty(),
             Self::Gzip { decoder, .. } => decoder.finish().map_err(|_| HttpError::Encoding {
                 encoding: encoding.to_owned(),
             })?,

@@ -55,9 +55,13 @@ impl Resolve for GuardedNames {
         let (guard, name) = (self.guard.clone(), name.as_str().to_owned());
         let looked_up = self.names.lookup(name.clone());
         Box::pin(async move {
-            let port = port.map_err(|_| NameError::Lookup("the port of the exchange is not known".to_owned()))?;
+            let port = port.map_err(|_| {
+                NameError::Lookup("the port of the exchange is not known".to_owned())
+            })?;
             guard.check_host(&name, port).map_err(NameError::from)?;
-            let found = looked_up.await.map_err(|error| NameError::Lookup(error.to_string()))?;
+            let found = looked_up
+                .await
+                .map_err(|error| NameError::Lookup(error.to_string()))?;
             if found.is_empty() {
                 return Err(NameError::Lookup("no address".to_owned()).into());
             }
@@ -66,7 +70,11 @@ impl Resolve for GuardedNames {
                     .check_addr(*address, port)
                     .map_err(|error| NameError::Refused(naming(&name, error)))?;
             }
-            let addresses: Addrs = Box::new(found.into_iter().map(move |address| SocketAddr::new(address, port)));
+            let addresses: Addrs = Box::new(
+                found
+                    .into_iter()
+                    .map(move |address| SocketAddr::new(address, port)),
+            );
             Ok(addresses)
         })
     }

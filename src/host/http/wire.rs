@@ -39,7 +39,11 @@ impl Wire {
 
     fn client(&self, host: &str) -> Result<reqwest::Client, HttpError> {
         let generation = self.guard.generation();
-        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let pool = self
+            .pool
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(pool) = pool.filter(|pool| pool.generation == generation) {
             return Ok(pool.client);
         }
@@ -69,7 +73,9 @@ impl Wire {
         let mut request = client
             .request(method(exchange.method), exchange.url)
             .headers(headers(&exchange.headers)?);
-        if !exchange.body.is_empty() || matches!(exchange.method, Method::Post | Method::Put | Method::Patch) {
+        if !exchange.body.is_empty()
+            || matches!(exchange.method, Method::Post | Method::Put | Method::Patch)
+        {
             request = request.body(exchange.body);
         }
         let response = PORT
@@ -91,7 +97,11 @@ impl Wire {
             .bytes_stream()
             .map(move |chunk| chunk.map_err(|error| reason(&host, &error)))
             .boxed();
-        Ok(Answer { status, headers, body })
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 }
 
@@ -104,7 +114,9 @@ impl Transport for Wire {
 fn client(names: Arc<GuardedNames>) -> reqwest::Result<reqwest::Client> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // A second call finds it installed already, by us.
-    drop(rustls::crypto::CryptoProvider::install_default((*provider).clone()));
+    drop(rustls::crypto::CryptoProvider::install_default(
+        (*provider).clone(),
+    ));
     match builder(names.clone()).build() {
         Ok(client) => Ok(client),
         Err(error) => {
@@ -142,7 +154,10 @@ fn headers(list: &[(String, String)]) -> Result<HeaderMap, HttpError> {
     for (name, value) in list {
         let unusable = || HttpError::Header { name: name.clone() };
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
-        map.append(header, HeaderValue::from_str(value).map_err(|_| unusable())?);
+        map.append(
+            header,
+            HeaderValue::from_str(value).map_err(|_| unusable())?,
+        );
     }
     Ok(map)
 }

@@ -124,13 +124,22 @@ impl PacketIo for EpollIo {
             return false;
         };
         let once = || match peer {
-            Some(peer) if peer == to => send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
-            _ => sendto(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &to),
+            Some(peer) if peer == to => {
+                send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+            }
+            _ => sendto(
+                socket,
+                bytes,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+                &to,
+            ),
         };
         match once() {
             Ok(_) => true,
             // An ICMP error of an earlier packet is reported here, and this one was not sent.
-            Err(Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH) if peer.is_some() => once().is_ok(),
+            Err(Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH) if peer.is_some() => {
+                once().is_ok()
+            }
             Err(_) => false,
         }
     }
@@ -139,7 +148,9 @@ impl PacketIo for EpollIo {
         let Some(attached) = self.ports.get_mut(key.0 as usize).and_then(Option::as_mut) else {
             return;
         };
-        let Some(sockets) = &attached.pair.sockets else { return };
+        let Some(sockets) = &attached.pair.sockets else {
+            return;
+        };
         let (socket, peer) = match channel {
             Channel::Rtp => (&sockets.rtp, &mut attached.rtp_peer),
             Channel::Rtcp => (&sockets.rtcp, &mut attached.rtcp_peer),
@@ -166,7 +177,11 @@ impl PacketIo for EpollIo {
             self.next += 1;
             let data = event.data.u64();
             let key = PortKey((data >> 1) as u32);
-            let channel = if data & 1 == 0 { Channel::Rtp } else { Channel::Rtcp };
+            let channel = if data & 1 == 0 {
+                Channel::Rtp
+            } else {
+                Channel::Rtcp
+            };
             let Some((socket, peer)) = self.get(key).and_then(|a| a.socket(channel)) else {
                 continue;
             };
@@ -190,4 +205,7 @@ impl PacketIo for EpollIo {
 const EVENTS_A_ROUND: usize = 256;
 /// Packets one socket may give in one slot (5 ms); 50 a second is usual, 1,600 is the most that is looked at.
 const ROUNDS_A_SLOT: u32 = 8;
-const NO_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+const NO_WAIT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};

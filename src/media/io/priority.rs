@@ -21,8 +21,13 @@ fn realtime() -> bool {
         sched_priority: REALTIME,
     };
     // SAFETY: the call reads one struct that outlives it, and changes the scheduling of the calling thread only.
-    let done =
-        unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const parameters) };
+    let done = unsafe {
+        libc::sched_setscheduler(
+            0,
+            libc::SCHED_RR | libc::SCHED_RESET_ON_FORK,
+            &raw const parameters,
+        )
+    };
     done == 0
 }
 

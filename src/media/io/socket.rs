@@ -4,7 +4,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with, sockopt,
+};
 
 /// Both sockets of a port.
 #[derive(Debug)]
@@ -29,7 +31,11 @@ impl Sockets {
             // Not connected is fine too: the outcome is the same.
             rustix::net::connect_unspec(socket).ok();
             for _ in 0..RECEIVE_QUEUE_PACKETS {
-                match recv(socket, &mut [0u8; 1], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+                match recv(
+                    socket,
+                    &mut [0u8; 1],
+                    RecvFlags::DONTWAIT | RecvFlags::TRUNC,
+                ) {
                     Ok(_) | Err(rustix::io::Errno::CONNREFUSED) => {}
                     Err(_) => break,
                 }

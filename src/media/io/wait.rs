@@ -9,7 +9,8 @@ use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;
 use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
 };
 
 /// What a worker sleeps on.
@@ -31,7 +32,12 @@ impl Waiter {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&set, &timer, EventData::new_u64(0), EventFlags::IN)?;
         // Edge-triggered: each ring counts once and nobody has to read it off.
-        epoll::add(&set, &bell, EventData::new_u64(1), EventFlags::IN | EventFlags::ET)?;
+        epoll::add(
+            &set,
+            &bell,
+            EventData::new_u64(1),
+            EventFlags::IN | EventFlags::ET,
+        )?;
         Ok((
             Self {
                 set,

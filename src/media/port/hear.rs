@@ -61,8 +61,10 @@ impl Hearing {
     pub(super) fn prepare(&mut self, session: Option<&Session>, wanted: bool) {
         let Some(session) = session else { return };
         let clock_rate_hz = session.codec.clock_rate_hz();
-        self.reception.get_or_insert_with(|| Reception::new(clock_rate_hz));
-        self.events.get_or_insert_with(|| EventReceiver::new(clock_rate_hz));
+        self.reception
+            .get_or_insert_with(|| Reception::new(clock_rate_hz));
+        self.events
+            .get_or_insert_with(|| EventReceiver::new(clock_rate_hz));
         // Events agreed on are the only way keys come: never both (sip.md §11).
         let detect = self.inband && session.dtmf_payload_type.is_none();
         match (detect, self.detector.is_some()) {
@@ -72,7 +74,10 @@ impl Hearing {
         }
         match (detect || wanted, self.playout.is_some()) {
             (true, false) => {
-                self.playout = Some(Box::new(Playout::new(&session.accepts, JitterConfig::default())));
+                self.playout = Some(Box::new(Playout::new(
+                    &session.accepts,
+                    JitterConfig::default(),
+                )));
                 self.owed_ms = 0;
             }
             (false, true) => self.playout = None,
@@ -137,9 +142,12 @@ impl Hearing {
         }
         if session.dtmf_payload_type == Some(packet.payload_type) {
             if let Some(events) = &mut self.events {
-                heard
-                    .keys
-                    .extend(events.receive(now, &packet).into_iter().filter_map(key_down));
+                heard.keys.extend(
+                    events
+                        .receive(now, &packet)
+                        .into_iter()
+                        .filter_map(key_down),
+                );
             }
         } else if let Some(events) = &mut self.events
             && session
@@ -195,12 +203,18 @@ impl Hearing {
 
     /// What the stream was like so far.
     pub(super) fn fill_in(&self, stats: &mut PortStats, session: Option<&Session>) {
-        let summary = self.reception.as_ref().map(Reception::summary).unwrap_or_default();
+        let summary = self
+            .reception
+            .as_ref()
+            .map(Reception::summary)
+            .unwrap_or_default();
         stats.packets_lost = summary.lost;
         stats.jitter_ms = summary.jitter.as_secs_f32() * 1000.0;
         if stats.packets_received > 0 {
             let loss = summary.lost as f64 / summary.expected.max(1) as f64;
-            let packet = session.map_or(Duration::ZERO, |s| Duration::from_millis(u64::from(s.ptime_ms)));
+            let packet = session.map_or(Duration::ZERO, |s| {
+                Duration::from_millis(u64::from(s.ptime_ms))
+            });
             // Half the round trip, one packet, and a jitter buffer of twice the jitter.
             let delay = stats.round_trip.unwrap_or_default() / 2 + packet + summary.jitter * 2;
             stats.mos = stats::mos(loss, delay);

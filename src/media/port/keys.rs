@@ -55,7 +55,14 @@ impl Keys {
     }
 
     /// Queues a sequence. `false`: too many wait already.
-    pub(super) fn push(&mut self, op: OpId, keys: &str, duration_ms: u32, gap_ms: u32, events: bool) -> bool {
+    pub(super) fn push(
+        &mut self,
+        op: OpId,
+        keys: &str,
+        duration_ms: u32,
+        gap_ms: u32,
+        events: bool,
+    ) -> bool {
         if self.ops.len() >= WAITING_SEQUENCES {
             return false;
         }
@@ -91,7 +98,11 @@ impl Keys {
     }
 
     pub(super) fn cancel_all(&mut self, notes: &mut VecDeque<Note>) {
-        notes.extend(self.ops.drain(..).map(|s| Note::Finished(s.op, Finish::Cancelled)));
+        notes.extend(
+            self.ops
+                .drain(..)
+                .map(|s| Note::Finished(s.op, Finish::Cancelled)),
+        );
     }
 
     /// What to do in the slot that begins at `now`. `events`: telephone-events are agreed. Samples go to `pcm`.
@@ -149,7 +160,8 @@ impl Keys {
                     self.rest_ms = rest.saturating_sub(slot_ms);
                     return KeySlot::Pause;
                 }
-                let sending = Event::from_digit(key).is_some_and(|e| sender.push(e, front.duration_ms, front.gap_ms));
+                let sending = Event::from_digit(key)
+                    .is_some_and(|e| sender.push(e, front.duration_ms, front.gap_ms));
                 if sending
                     && let EventSlot::Packet {
                         marker,

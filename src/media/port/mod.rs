@@ -136,7 +136,9 @@ impl PortState {
 
     /// The length of its packets in ms: the time from slot to slot.
     pub(super) fn period_ms(&self) -> u8 {
-        self.session.as_ref().map_or(DEFAULT_PTIME_MS, |s| s.ptime_ms)
+        self.session
+            .as_ref()
+            .map_or(DEFAULT_PTIME_MS, |s| s.ptime_ms)
     }
 
     /// Obeys an instruction. May allocate: this is not the tick.
@@ -163,7 +165,10 @@ impl PortState {
                 gap_ms,
                 ..
             } => {
-                let events = self.session.as_ref().is_none_or(|s| s.dtmf_payload_type.is_some());
+                let events = self
+                    .session
+                    .as_ref()
+                    .is_none_or(|s| s.dtmf_payload_type.is_some());
                 if !self.keys.push(op, &digits, duration_ms, gap_ms, events) {
                     self.notes.push_back(Note::Finished(op, Finish::Failed));
                 }
@@ -182,16 +187,22 @@ impl PortState {
             Message::Inband(_, on) => self.hearing.inband = on,
             Message::Attach(..) | Message::Detach(_) => {}
         }
-        self.hearing
-            .prepare(self.session.as_ref(), self.tap.is_some() || self.queue.has_echo());
+        self.hearing.prepare(
+            self.session.as_ref(),
+            self.tap.is_some() || self.queue.has_echo(),
+        );
         // Whatever ends on the tick finds room for its note.
-        self.notes.reserve(self.queue.len() + self.keys.len() + KEPT_NOTES);
+        self.notes
+            .reserve(self.queue.len() + self.keys.len() + KEPT_NOTES);
     }
 
     fn configure<I: PacketIo>(&mut self, plan: Plan, cx: &mut Context<'_, I>) {
         let before = self.session.take();
         let was = before.as_ref().map(Session::signalled);
-        if before.as_ref().is_some_and(|b| b.accepts != plan.agreed.accepts) {
+        if before
+            .as_ref()
+            .is_some_and(|b| b.accepts != plan.agreed.accepts)
+        {
             self.hearing.restart_playout();
         }
         let session = Session::new(cx.now, plan, before);
@@ -227,7 +238,8 @@ impl PortState {
             self.stats.strangers += 1;
             return;
         };
-        let shared_port = channel == Channel::Rtp && session.rtcp_mux && crate::rtp::packet::is_rtcp(bytes);
+        let shared_port =
+            channel == Channel::Rtp && session.rtcp_mux && crate::rtp::packet::is_rtcp(bytes);
         if channel == Channel::Rtcp || shared_port {
             let ssrc = self.sender.ssrc();
             self.reports.receive(
@@ -242,7 +254,10 @@ impl PortState {
             );
             return;
         }
-        let Some(heard) = self.hearing.packet(cx.now, session, from, bytes, &mut self.stats) else {
+        let Some(heard) = self
+            .hearing
+            .packet(cx.now, session, from, bytes, &mut self.stats)
+        else {
             return;
         };
         if heard.moved {
@@ -262,7 +277,11 @@ impl PortState {
             let Some(sound) = self.hearing.frame(&mut cx.scratch.pcm) else {
                 return;
             };
-            if self.tap.as_mut().is_some_and(|tap| !tap.push(&cx.scratch.pcm)) {
+            if self
+                .tap
+                .as_mut()
+                .is_some_and(|tap| !tap.push(&cx.scratch.pcm))
+            {
                 self.tap = None;
             }
             if self.queue.is_echoing() && sound {
@@ -286,10 +305,13 @@ impl PortState {
         packet.resize(Header::LEN, 0);
         let target = Header::LEN + session.frame_bytes;
         let events = session.dtmf_payload_type.is_some();
-        let header = match self
-            .keys
-            .slot(self.sender.timestamp(), session.ptime_ms, events, &mut self.notes, pcm)
-        {
+        let header = match self.keys.slot(
+            self.sender.timestamp(),
+            session.ptime_ms,
+            events,
+            &mut self.notes,
+            pcm,
+        ) {
             KeySlot::Packet {
                 marker,
                 timestamp,
@@ -299,9 +321,10 @@ impl PortState {
                 // Audio comes back with a marker.
                 self.sender.pause();
                 let payload_type = session.dtmf_payload_type.unwrap_or_default();
-                session
-                    .sends
-                    .then(|| self.sender.header(marker, payload_type, timestamp, payload.len()))
+                session.sends.then(|| {
+                    self.sender
+                        .header(marker, payload_type, timestamp, payload.len())
+                })
             }
             KeySlot::Pause => None,
             KeySlot::Tone => {
@@ -311,7 +334,9 @@ impl PortState {
                     .then(|| self.sender.audio(session.payload_type, session.frame_bytes))
             }
             KeySlot::Idle => {
-                let mut any = self.queue.fill(session, target, packet, pcm, &mut self.notes);
+                let mut any = self
+                    .queue
+                    .fill(session, target, packet, pcm, &mut self.notes);
                 let quiet = |last: Instant, every| cx.now.saturating_duration_since(last) >= every;
                 let keepalive = self
                     .keepalive
@@ -321,7 +346,8 @@ impl PortState {
                     packet.resize(target, session.silence_byte);
                     any = true;
                 }
-                (any && session.sends).then(|| self.sender.audio(session.payload_type, session.frame_bytes))
+                (any && session.sends)
+                    .then(|| self.sender.audio(session.payload_type, session.frame_bytes))
             }
         };
         match (header, session.remote()) {
@@ -341,14 +367,18 @@ impl PortState {
     }
 
     fn watch<I: PacketIo>(&mut self, cx: &mut Context<'_, I>) {
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = &mut self.session else {
+            return;
+        };
         // From its first moment a port counts as having sent, so that the keepalive has something to count from.
         self.last_sent.get_or_insert(cx.now);
         if let Some(peer) = session.settled(cx.now) {
             // Nothing more is learned: the kernel may drop strangers for us, and a connected send is cheaper.
             cx.io.connect(cx.key, Channel::Rtp, Some(peer));
         }
-        if self.hearing.silent_too_long(cx.now, session.timeout) && self.notes.len() < self.notes.capacity() {
+        if self.hearing.silent_too_long(cx.now, session.timeout)
+            && self.notes.len() < self.notes.capacity()
+        {
             self.notes.push_back(Note::Silent);
         }
         if self.reports.is_due(cx.now, cx.rng) {
@@ -360,10 +390,15 @@ impl PortState {
         let Some(session) = &self.session else { return };
         let ntp = cx.clock.ntp(cx.now);
         let rtcp = &mut cx.scratch.rtcp;
-        let Some(len) = self
-            .reports
-            .write(cx.now, ntp, &self.sender, &mut self.hearing, &session.cname, bye, rtcp)
-        else {
+        let Some(len) = self.reports.write(
+            cx.now,
+            ntp,
+            &self.sender,
+            &mut self.hearing,
+            &session.cname,
+            bye,
+            rtcp,
+        ) else {
             return;
         };
         if let (Some((channel, to)), Some(bytes)) = (session.rtcp_remote(), rtcp.get(..len)) {
@@ -377,7 +412,11 @@ impl PortState {
         if self.notes.capacity() - self.notes.len() > self.queue.len() + self.keys.len() + 1 {
             self.notes.push_back(Note::Digit(digit, via));
         }
-        if self.tap.as_ref().is_some_and(|t| t.finish_on().contains(digit)) {
+        if self
+            .tap
+            .as_ref()
+            .is_some_and(|t| t.finish_on().contains(digit))
+        {
             self.end_recording(RecordEnd::Key(digit));
         }
     }

@@ -92,7 +92,8 @@ impl Queue {
 
     pub(super) fn push(&mut self, op: OpId, audio: Audio) {
         if matches!(audio, Audio::Echo) {
-            self.echo.reserve(ECHO_SAMPLES.saturating_sub(self.echo.len()));
+            self.echo
+                .reserve(ECHO_SAMPLES.saturating_sub(self.echo.len()));
         }
         self.items.push_back((op, audio));
     }
@@ -125,7 +126,9 @@ impl Queue {
 
     /// Whether an echo plays or waits.
     pub(super) fn has_echo(&self) -> bool {
-        self.items.iter().any(|(_, audio)| matches!(audio, Audio::Echo))
+        self.items
+            .iter()
+            .any(|(_, audio)| matches!(audio, Audio::Echo))
     }
 
     /// Whether an echo plays.
@@ -153,7 +156,14 @@ impl Queue {
     ) -> bool {
         let begin = out.len();
         while let Some((op, audio)) = self.items.front_mut() {
-            match audio.step(session, target, out, pcm, &mut self.echo, &mut self.underruns) {
+            match audio.step(
+                session,
+                target,
+                out,
+                pcm,
+                &mut self.echo,
+                &mut self.underruns,
+            ) {
                 Step::Filled => return true,
                 Step::Ended(why) => {
                     notes.push_back(Note::Finished(*op, why));

@@ -37,7 +37,10 @@ impl Reports {
     }
 
     /// Writes the next report to the front of `out`.
-    #[expect(clippy::too_many_arguments, reason = "a report names all of these, once")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a report names all of these, once"
+    )]
     pub(super) fn write(
         &mut self,
         now: Instant,

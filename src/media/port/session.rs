@@ -70,7 +70,8 @@ impl Session {
             dtmf_payload_type: agreed.dtmf_payload_type,
             ptime_ms,
             rtcp_mux: agreed.rtcp_mux,
-            sends: !agreed.held && matches!(agreed.direction, Direction::SendRecv | Direction::SendOnly),
+            sends: !agreed.held
+                && matches!(agreed.direction, Direction::SendRecv | Direction::SendOnly),
             timeout: plan.timeout,
             cname: plan.cname,
             frame_bytes: silence.len(),

@@ -23,7 +23,12 @@ impl Directory {
                 "no recordings directory is configured",
             ));
         }
-        Ok(Self(rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty())?))
+        Ok(Self(rustix::fs::openat(
+            CWD,
+            path,
+            DIRECTORY,
+            Mode::empty(),
+        )?))
     }
 
     /// Makes `path` (relative) with `.part` behind its name, and the directories above it.
@@ -38,7 +43,10 @@ impl Directory {
         for component in path.components() {
             match component {
                 Component::Normal(name) => names.push(name.to_str().ok_or_else(refused)?),
-                Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => {
+                Component::Prefix(_)
+                | Component::RootDir
+                | Component::CurDir
+                | Component::ParentDir => {
                     return Err(refused());
                 }
             }
@@ -56,7 +64,8 @@ impl Directory {
             }
             directory = rustix::fs::openat(&directory, above, DIRECTORY, Mode::empty())?;
         }
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let part = format!("{name}.part");
         let file = File::from(rustix::fs::openat(
             &directory,
@@ -106,7 +115,9 @@ impl PartFile {
     /// did not fit, not the recording.
     pub(super) fn finish(mut self, samples: u64) -> io::Result<()> {
         let flushed = self.flush();
-        let Some(file) = self.file.take() else { return Ok(()) };
+        let Some(file) = self.file.take() else {
+            return Ok(());
+        };
         let mut data_bytes = samples.saturating_mul(2);
         if flushed.is_err() {
             let written = file.metadata()?.len();
@@ -134,7 +145,9 @@ impl PartFile {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
         file.seek(SeekFrom::End(0))?;
         let written = file.write_all(&self.buffer);
         self.buffer.clear();
@@ -145,7 +158,12 @@ impl PartFile {
 impl Drop for PartFile {
     fn drop(&mut self) {
         if self.file.is_some() {
-            rustix::fs::unlinkat(&self.directory, format!("{}.part", self.name), AtFlags::empty()).ok();
+            rustix::fs::unlinkat(
+                &self.directory,
+                format!("{}.part", self.name),
+                AtFlags::empty(),
+            )
+            .ok();
         }
     }
 }
@@ -188,7 +206,12 @@ mod tests {
     #[test]
     fn an_abandoned_file_disappears() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Directory::open(dir.path()).unwrap().create(Path::new("x.wav")).unwrap());
+        drop(
+            Directory::open(dir.path())
+                .unwrap()
+                .create(Path::new("x.wav"))
+                .unwrap(),
+        );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
@@ -223,7 +246,17 @@ mod tests {
     fn a_recording_never_replaces_another() {
         let dir = tempfile::tempdir().unwrap();
         let directory = Directory::open(dir.path()).unwrap();
-        directory.create(Path::new("x.wav")).unwrap().finish(0).unwrap();
-        assert!(directory.create(Path::new("x.wav")).unwrap().finish(0).is_err());
+        directory
+            .create(Path::new("x.wav"))
+            .unwrap()
+            .finish(0)
+            .unwrap();
+        assert!(
+            directory
+                .create(Path::new("x.wav"))
+                .unwrap()
+                .finish(0)
+                .is_err()
+        );
     }
 }

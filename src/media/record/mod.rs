@@ -55,7 +55,9 @@ impl Tap {
     /// Takes a frame. `false`: the recorder has ended the recording.
     pub(super) fn push(&mut self, pcm: &[i16]) -> bool {
         if self.ring.push_entire_slice(pcm).is_err() {
-            self.shared.missed.fetch_add(pcm.len() as u64, Ordering::Relaxed);
+            self.shared
+                .missed
+                .fetch_add(pcm.len() as u64, Ordering::Relaxed);
         }
         !self.ring.is_abandoned()
     }
@@ -142,7 +144,8 @@ impl Recorder {
     pub(super) fn begin(&self, port: PortId, op: OpId, spec: RecordSpec) -> Tap {
         let (producer, ring) = RingBuffer::new(RING_SAMPLES);
         let shared = Arc::new(TapState::default());
-        let max_samples = u64::try_from(spec.max.as_micros() / MICROS_PER_SAMPLE).unwrap_or(u64::MAX);
+        let max_samples =
+            u64::try_from(spec.max.as_micros() / MICROS_PER_SAMPLE).unwrap_or(u64::MAX);
         let path = spec
             .path
             .strip_prefix(&self.directory)
@@ -206,7 +209,11 @@ impl Recorder {
                 lock(&self.active).finisher = None;
                 return;
             } else {
-                drop(self.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner));
+                drop(
+                    self.bell
+                        .wait(inbox)
+                        .unwrap_or_else(PoisonError::into_inner),
+                );
             }
         }
     }
@@ -266,7 +273,9 @@ impl Recorder {
             .is_none_or(|at| now.saturating_duration_since(at) >= SPACE_EVERY);
         if let (true, Some(directory)) = (due, &active.directory) {
             active.space_looked_at = Some(now);
-            let full = directory.free_bytes().is_some_and(|free| free < self.min_free);
+            let full = directory
+                .free_bytes()
+                .is_some_and(|free| free < self.min_free);
             if full && !active.disk_full {
                 tracing::error!(directory = %self.directory.display(), min_free = self.min_free, "disk nearly full: recordings stop, calls go on");
             }
@@ -295,7 +304,12 @@ impl Recorder {
             }
             None => (Duration::ZERO, why),
         };
-        self.outside.push(MediaEvent::Recorded { port, op, length, why });
+        self.outside.push(MediaEvent::Recorded {
+            port,
+            op,
+            length,
+            why,
+        });
     }
 }
 
@@ -332,7 +346,11 @@ impl Recording {
             .load(Ordering::Relaxed)
             .saturating_sub(self.missed_written);
         self.missed_written += missed;
-        pcm.resize(pcm.len().saturating_add(usize::try_from(missed).unwrap_or(0)), 0);
+        pcm.resize(
+            pcm.len()
+                .saturating_add(usize::try_from(missed).unwrap_or(0)),
+            0,
+        );
         for frame in pcm.chunks(FRAME_SAMPLES) {
             let room = usize::try_from(self.max_samples - self.samples).unwrap_or(usize::MAX);
             let frame = frame.get(..room).unwrap_or(frame);
@@ -342,7 +360,11 @@ impl Recording {
                     std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
                 );
                 tracing::error!(%error, path = %self.path.display(), "cannot write a recording");
-                self.ended = Some(if full { RecordEnd::DiskFull } else { RecordEnd::Failed });
+                self.ended = Some(if full {
+                    RecordEnd::DiskFull
+                } else {
+                    RecordEnd::Failed
+                });
                 return;
             }
             self.samples += frame.len() as u64;
@@ -351,7 +373,10 @@ impl Recording {
                 self.ended = Some(RecordEnd::MaxLength);
                 return;
             }
-            if self.silence.is_some_and(|most| self.vad.silent_for() >= most) {
+            if self
+                .silence
+                .is_some_and(|most| self.vad.silent_for() >= most)
+            {
                 self.ended = Some(RecordEnd::Silence);
                 return;
             }

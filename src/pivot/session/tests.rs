@@ -32,7 +32,13 @@ impl Transport for Server {
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         let body = stream::iter([Ok(Bytes::from(body))]).boxed();
-        Box::pin(async move { Ok(Answer { status, headers, body }) })
+        Box::pin(async move {
+            Ok(Answer {
+                status,
+                headers,
+                body,
+            })
+        })
     }
 }
 
@@ -54,13 +60,19 @@ fn answer(status: u16, content_type: &str, body: &str) -> Canned {
 }
 
 /// Accepts nodes whose module is known, and asks the guard about their `voice_url`.
-fn check(node: &Value, guard: &dyn Fn(&str) -> Result<(), String>) -> Result<(Value, Vec<Finding>), Vec<Finding>> {
+fn check(
+    node: &Value,
+    guard: &dyn Fn(&str) -> Result<(), String>,
+) -> Result<(Value, Vec<Finding>), Vec<Finding>> {
     if let Some(url) = node["data"]["voice_url"].as_str() {
         guard(url).map_err(|refused| vec![Finding::new("data.voice_url", "error", refused)])?;
     }
     match node["module"].as_str() {
         Some("tts") => Ok((node.clone(), Vec::new())),
-        Some("odd") => Ok((node.clone(), vec![Finding::new("module", "odd", "is not built yet")])),
+        Some("odd") => Ok((
+            node.clone(),
+            vec![Finding::new("module", "odd", "is not built yet")],
+        )),
         Some(_) => Err(vec![
             Finding::new("module", "enum", "no such module"),
             Finding::new("data", "type", "no"),
@@ -139,8 +151,14 @@ fn a_get_carries_the_parameters_in_its_query() {
             .as_str()
             .starts_with("http://h/x.php?k=v&Account-ID=acc&Api-Version=4.x&Call-ID=c%401&")
     );
-    assert_eq!(asked.headers, [("User-Agent".to_owned(), USER_AGENT.to_owned())]);
-    assert_eq!(out.hooks, ["request None 0 bytes", "response Some(200) 37 bytes"]);
+    assert_eq!(
+        asked.headers,
+        [("User-Agent".to_owned(), USER_AGENT.to_owned())]
+    );
+    assert_eq!(
+        out.hooks,
+        ["request None 0 bytes", "response Some(200) 37 bytes"]
+    );
 }
 
 #[test]
@@ -184,10 +202,18 @@ fn custom_headers_and_credentials_are_sent() {
         vec![answer(200, "application/json", TTS)],
     );
     let headers = &out.asked[0].headers;
-    let get = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    let get = |name: &str| {
+        headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+    };
     assert_eq!(get("Authorization"), Some("Basic dXMgZXI6cEBzcw=="));
     assert_eq!((get("X-Key"), get("x-n")), (Some("k"), Some("5")));
-    assert_eq!((get("Host"), get("Content-Length"), get("X-Bool")), (None, None, None));
+    assert_eq!(
+        (get("Host"), get("Content-Length"), get("X-Bool")),
+        (None, None, None)
+    );
     assert_eq!(out.asked[0].url.username(), "");
     let PivotDebugKind::Request { uri, .. } = &out.debug[0] else {
         panic!()
@@ -214,7 +240,12 @@ fn the_debug_log_has_request_and_response() {
     assert_eq!((uri.as_str(), method.as_str()), ("http://h/a", "post"));
     assert!(headers.contains(&("X-Key".to_owned(), "K".to_owned())));
     assert!(body.contains("Call-ID=c%401"));
-    let PivotDebugKind::Response { status, headers, body } = &out.debug[1] else {
+    let PivotDebugKind::Response {
+        status,
+        headers,
+        body,
+    } = &out.debug[1]
+    else {
         panic!()
     };
     assert_eq!((*status, body.as_str()), (200, TTS));
@@ -235,7 +266,9 @@ fn only_200_and_206_are_answers() {
                 status
             })
         );
-        assert!(matches!(&out.debug[1], PivotDebugKind::Response { status: s, .. } if *s == status));
+        assert!(
+            matches!(&out.debug[1], PivotDebugKind::Response { status: s, .. } if *s == status)
+        );
     }
 }
 
@@ -290,7 +323,11 @@ fn other_content_types_are_sniffed() {
 fn schema_errors_name_field_and_rule_in_the_debug_log() {
     let out = run(
         json!({"voice_url": "http://h/"}),
-        vec![answer(200, "application/json", "{\"module\":\"x\",\"data\":{}}")],
+        vec![answer(
+            200,
+            "application/json",
+            "{\"module\":\"x\",\"data\":{}}",
+        )],
     );
     assert_eq!(
         out.reply,
@@ -313,7 +350,10 @@ fn schema_errors_name_field_and_rule_in_the_debug_log() {
             json!({"voice_url": "http://h/"}),
             vec![answer(200, "application/json", body)],
         );
-        assert!(matches!(out.reply, Err(PivotError::Schema { count: 1, .. })), "{body}");
+        assert!(
+            matches!(out.reply, Err(PivotError::Schema { count: 1, .. })),
+            "{body}"
+        );
     }
 }
 
@@ -329,7 +369,10 @@ fn json_errors_show_the_text_on_both_sides() {
         out.reply
     );
     let PivotDebugKind::JsonErrors {
-        before, after, message, ..
+        before,
+        after,
+        message,
+        ..
     } = &out.debug[2]
     else {
         panic!()
@@ -395,9 +438,14 @@ fn empty_and_blank_bodies_are_failures() {
 fn twiml_is_recognised_and_noted_as_not_supported_yet() {
     let body = "<?xml version=\"1.0\"?><Response><Say>hi</Say></Response>";
     for content_type in ["text/xml", "application/xml", "text/html"] {
-        let out = run(json!({"voice_url": "http://h/"}), vec![answer(200, content_type, body)]);
+        let out = run(
+            json!({"voice_url": "http://h/"}),
+            vec![answer(200, content_type, body)],
+        );
         assert_eq!(out.reply, Err(PivotError::Twiml));
-        assert!(matches!(&out.debug[2], PivotDebugKind::Note { text } if text.contains("not supported yet")));
+        assert!(
+            matches!(&out.debug[2], PivotDebugKind::Note { text } if text.contains("not supported yet"))
+        );
     }
     let out = run(
         json!({"voice_url": "http://h/"}),
@@ -414,7 +462,10 @@ fn a_serverless_document_is_read_without_a_request() {
     );
     assert_eq!(out.reply, Ok(tts()));
     assert!(out.asked.is_empty());
-    assert!(matches!(&out.debug[0], PivotDebugKind::Response { status: 0, .. }));
+    assert!(matches!(
+        &out.debug[0],
+        PivotDebugKind::Response { status: 0, .. }
+    ));
     let out = run(json!({"serverless": {"flow_doc": TTS}}), vec![]);
     assert_eq!(out.reply, Err(PivotError::NotTwiml));
     assert_eq!(run(json!({}), vec![]).reply, Err(PivotError::NoUrl));
@@ -440,7 +491,10 @@ fn a_post_that_is_redirected_becomes_a_get_or_is_posted_again() {
         );
         assert_eq!(out.reply, Ok(tts()), "{status}");
         let second = &out.asked[1];
-        assert_eq!((second.method, second.url.as_str()), (method, "http://h/new"));
+        assert_eq!(
+            (second.method, second.url.as_str()),
+            (method, "http://h/new")
+        );
         assert_eq!(second.body.is_empty(), method == Method::Get);
     }
     let out = run(json!({"voice_url": "http://h/old"}), vec![to(302)]);
@@ -481,7 +535,10 @@ fn ten_in_a_second_and_fifty_in_a_call_are_the_limits() {
         for _ in 0..10 {
             assert_eq!(count(&mut vars), Ok(()));
         }
-        assert!(matches!(count(&mut vars), Err(PivotError::Loop { limit: 10, .. })));
+        assert!(matches!(
+            count(&mut vars),
+            Err(PivotError::Loop { limit: 10, .. })
+        ));
         tokio::time::advance(Duration::from_millis(1001)).await;
         for _ in 10..50 {
             assert_eq!(count(&mut vars), Ok(()));

@@ -46,7 +46,8 @@ impl Rig {
 
     fn push(&mut self, seq: u16, timestamp: u32) -> Pushed {
         let body = [seq as u8; FRAME as usize];
-        self.buffer.push(self.now, &packet(seq, timestamp, 1, &body), FRAME)
+        self.buffer
+            .push(self.now, &packet(seq, timestamp, 1, &body), FRAME)
     }
 
     fn pull(&mut self) -> Got {
@@ -68,7 +69,10 @@ impl Rig {
     fn run(&mut self, from: u16, timestamp: u32, n: u16) -> Vec<Got> {
         (0..n)
             .map(|i| {
-                self.push(from.wrapping_add(i), timestamp.wrapping_add(u32::from(i) * FRAME));
+                self.push(
+                    from.wrapping_add(i),
+                    timestamp.wrapping_add(u32::from(i) * FRAME),
+                );
                 self.pull()
             })
             .collect()
@@ -117,9 +121,16 @@ fn a_missing_packet_is_concealed_and_comes_too_late() {
     let mut got = rig.run(0, 0, 5);
     got.push(rig.pull()); // 5 does not come
     got.extend(rig.run(6, 6 * FRAME, 6));
-    assert_eq!(got.iter().filter(|g| **g == Got::Lost).count(), 1, "{got:?}");
+    assert_eq!(
+        got.iter().filter(|g| **g == Got::Lost).count(),
+        1,
+        "{got:?}"
+    );
     let lost = got.iter().position(|g| *g == Got::Lost).unwrap();
-    assert_eq!(got[lost - 1..=lost + 1], [Got::Sound(4), Got::Lost, Got::Sound(6)]);
+    assert_eq!(
+        got[lost - 1..=lost + 1],
+        [Got::Sound(4), Got::Lost, Got::Sound(6)]
+    );
     assert_eq!(rig.push(5, 5 * FRAME), Pushed::Late);
     assert_eq!(rig.buffer.counts().late, 1);
 }
@@ -128,7 +139,11 @@ fn a_missing_packet_is_concealed_and_comes_too_late() {
 fn numbers_and_times_wrap_without_a_gap() {
     let mut rig = Rig::new();
     let got = rig.run(65_530, u32::MAX - 5 * FRAME, 30);
-    assert_eq!(got.iter().filter(|g| matches!(g, Got::Sound(_))).count(), 27, "{got:?}");
+    assert_eq!(
+        got.iter().filter(|g| matches!(g, Got::Sound(_))).count(),
+        27,
+        "{got:?}"
+    );
     assert!(!got.contains(&Got::Lost));
 }
 
@@ -141,7 +156,9 @@ fn a_pause_of_the_sender_is_silence_not_loss() {
     let lost = got.iter().filter(|g| **g == Got::Lost).count();
     assert!(lost <= 3, "{lost} concealed");
     assert_eq!(
-        got.iter().filter(|g| matches!(g, Got::Sound(n) if *n >= 20)).count(),
+        got.iter()
+            .filter(|g| matches!(g, Got::Sound(n) if *n >= 20))
+            .count(),
         7,
         "{got:?}"
     );
@@ -155,7 +172,11 @@ fn a_sender_whose_time_stood_still_in_a_pause_is_heard_again() {
         rig.pull();
     }
     let got = rig.run(20, 20 * FRAME, 20);
-    assert_eq!(got.iter().filter(|g| matches!(g, Got::Sound(_))).count(), 17, "{got:?}");
+    assert_eq!(
+        got.iter().filter(|g| matches!(g, Got::Sound(_))).count(),
+        17,
+        "{got:?}"
+    );
 }
 
 #[test]
@@ -181,13 +202,19 @@ fn a_new_ssrc_is_believed_at_its_second_packet() {
         rig.buffer.push(rig.now, &packet(500, 9, 2, &body), FRAME),
         Pushed::Probation
     );
-    assert_eq!(rig.push(10, 10 * FRAME), Pushed::Stored, "the old one goes on");
     assert_eq!(
-        rig.buffer.push(rig.now, &packet(501, 9 + FRAME, 2, &body), FRAME),
+        rig.push(10, 10 * FRAME),
+        Pushed::Stored,
+        "the old one goes on"
+    );
+    assert_eq!(
+        rig.buffer
+            .push(rig.now, &packet(501, 9 + FRAME, 2, &body), FRAME),
         Pushed::Probation
     );
     assert_eq!(
-        rig.buffer.push(rig.now, &packet(502, 9 + 2 * FRAME, 2, &body), FRAME),
+        rig.buffer
+            .push(rig.now, &packet(502, 9 + 2 * FRAME, 2, &body), FRAME),
         Pushed::Stored
     );
     assert_eq!((0..4).map(|_| rig.pull()).last(), Some(Got::Sound(77)));
@@ -207,10 +234,22 @@ fn a_leap_in_sequence_needs_a_second_packet() {
 fn absurd_payloads_are_not_kept() {
     let mut rig = Rig::new();
     let now = rig.now;
-    assert_eq!(rig.buffer.push(now, &packet(1, 1, 1, &[]), 160), Pushed::TooLong);
-    assert_eq!(rig.buffer.push(now, &packet(1, 1, 1, &[0; 1601]), 160), Pushed::TooLong);
-    assert_eq!(rig.buffer.push(now, &packet(1, 1, 1, &[0; 10]), 0), Pushed::TooLong);
-    assert_eq!(rig.buffer.push(now, &packet(1, 1, 1, &[0; 10]), 1601), Pushed::TooLong);
+    assert_eq!(
+        rig.buffer.push(now, &packet(1, 1, 1, &[]), 160),
+        Pushed::TooLong
+    );
+    assert_eq!(
+        rig.buffer.push(now, &packet(1, 1, 1, &[0; 1601]), 160),
+        Pushed::TooLong
+    );
+    assert_eq!(
+        rig.buffer.push(now, &packet(1, 1, 1, &[0; 10]), 0),
+        Pushed::TooLong
+    );
+    assert_eq!(
+        rig.buffer.push(now, &packet(1, 1, 1, &[0; 10]), 1601),
+        Pushed::TooLong
+    );
 }
 
 /// Sends `n` packets through a path with that loss and delay spread; what the player got.
@@ -247,9 +286,15 @@ fn five_percent_loss_and_40_ms_of_jitter_keep_the_length() {
     for seed in 0..50 {
         let (got, counts, _) = path(seed, 1000, 0.05, 40.0);
         let first = got.iter().position(|g| matches!(g, Got::Sound(_))).unwrap();
-        let last = got.iter().rposition(|g| matches!(g, Got::Sound(_))).unwrap();
+        let last = got
+            .iter()
+            .rposition(|g| matches!(g, Got::Sound(_)))
+            .unwrap();
         let length = (last - first + 1) as i64;
-        assert!((length - 1000).abs() <= 3, "seed {seed}: {length} frames of 1000");
+        assert!(
+            (length - 1000).abs() <= 3,
+            "seed {seed}: {length} frames of 1000"
+        );
         assert!(counts.late <= 25, "seed {seed}: {counts:?}");
         assert!(counts.played >= 900, "seed {seed}: {counts:?}");
     }
@@ -336,7 +381,10 @@ fn ten_and_sixty_ms_packets_work_alike() {
                 }
             }
         }
-        assert!(heard >= u32::from(packets) * length - 1000, "{length}: {heard}");
+        assert!(
+            heard >= u32::from(packets) * length - 1000,
+            "{length}: {heard}"
+        );
     }
 }
 
@@ -361,8 +409,11 @@ fn no_order_of_packets_breaks_it() {
                     let body = [0; 200];
                     let length = 1 + rng.below(200) as usize;
                     let ssrc = 1 + rng.below(2) as u32;
-                    rig.buffer
-                        .push(rig.now, &packet(seq, time, ssrc, &body[..length]), length as u32);
+                    rig.buffer.push(
+                        rig.now,
+                        &packet(seq, time, ssrc, &body[..length]),
+                        length as u32,
+                    );
                 }
             }
         }

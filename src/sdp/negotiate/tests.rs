@@ -8,7 +8,10 @@ fn local() -> Local {
 
 fn session(media: &str) -> Session {
     Session::parse(
-        format!("v=0\r\no=p 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n{media}").as_bytes(),
+        format!(
+            "v=0\r\no=p 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n{media}"
+        )
+        .as_bytes(),
     )
     .unwrap()
 }
@@ -28,11 +31,17 @@ fn a_plain_offer_is_answered_with_its_own_numbers_in_its_order() {
     );
     let (answer, agreed) = answer(&offered, &local()).unwrap();
     assert_eq!((agreed.codec, agreed.payload_type), (Codec::Pcma, 97));
-    assert_eq!(agreed.accepts.as_slice(), [(97, Codec::Pcma), (0, Codec::Pcmu)]);
+    assert_eq!(
+        agreed.accepts.as_slice(),
+        [(97, Codec::Pcma), (0, Codec::Pcmu)]
+    );
     assert_eq!((agreed.dtmf_payload_type, agreed.ptime_ms), (Some(127), 30));
     assert_eq!(agreed.remote_rtp, "198.51.100.7:4000".parse().unwrap());
     assert_eq!(agreed.remote_rtcp, "198.51.100.7:4001".parse().unwrap());
-    assert_eq!((agreed.direction, agreed.held), (Direction::SendRecv, false));
+    assert_eq!(
+        (agreed.direction, agreed.held),
+        (Direction::SendRecv, false)
+    );
     assert_eq!(
         answer.to_string(),
         "v=0\r\no=- 1000 1000 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 16384 RTP/AVP 97 0 127\r\n\
@@ -68,14 +77,22 @@ fn every_section_keeps_its_place_and_extra_ones_get_port_0() {
 
 #[test]
 fn an_unusable_audio_section_gives_way_to_the_next() {
-    let agreed =
-        agree("m=audio 4000 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\nm=audio 4002 RTP/AVP 8\r\n");
-    assert_eq!((agreed.codec, agreed.remote_rtp.port()), (Codec::Pcma, 4002));
+    let agreed = agree(
+        "m=audio 4000 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\nm=audio 4002 RTP/AVP 8\r\n",
+    );
+    assert_eq!(
+        (agreed.codec, agreed.remote_rtp.port()),
+        (Codec::Pcma, 4002)
+    );
 }
 
 #[test]
 fn avpf_is_taken_as_avp_and_echoed() {
-    let (answer, _) = answer(&session("m=audio 4000 RTP/AVPF 0\r\na=rtcp-fb:* nack\r\n"), &local()).unwrap();
+    let (answer, _) = answer(
+        &session("m=audio 4000 RTP/AVPF 0\r\na=rtcp-fb:* nack\r\n"),
+        &local(),
+    )
+    .unwrap();
     assert_eq!(answer.media[0].protocol, "RTP/AVPF");
 }
 
@@ -93,15 +110,24 @@ fn hold_in_every_style() {
         ("c=IN IP4 0.0.0.0\r\na=inactive", Inactive, true),
         ("c=IN IP4 0.0.0.0\r\na=recvonly", Inactive, true),
     ] {
-        let (answer, agreed) = answer(&session(&format!("m=audio 4000 RTP/AVP 0\r\n{line}\r\n")), &local()).unwrap();
+        let (answer, agreed) = answer(
+            &session(&format!("m=audio 4000 RTP/AVP 0\r\n{line}\r\n")),
+            &local(),
+        )
+        .unwrap();
         assert_eq!((agreed.direction, agreed.held), (direction, held), "{line}");
-        assert_eq!(answer.media[0].attribute(direction.name()), Some(""), "{line}");
+        assert_eq!(
+            answer.media[0].attribute(direction.name()),
+            Some(""),
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn session_level_direction_and_address_are_inherited() {
-    let offered = Session::parse(b"c=IN IP4 0.0.0.0\na=sendonly\nm=audio 4000 RTP/AVP 0\n").unwrap();
+    let offered =
+        Session::parse(b"c=IN IP4 0.0.0.0\na=sendonly\nm=audio 4000 RTP/AVP 0\n").unwrap();
     let agreed = answer(&offered, &local()).unwrap().1;
     assert_eq!(
         (agreed.direction, agreed.held, agreed.remote_rtp.port()),
@@ -111,7 +137,10 @@ fn session_level_direction_and_address_are_inherited() {
         Session::parse(b"c=IN IP4 0.0.0.0\na=sendonly\nm=audio 4000 RTP/AVP 0\nc=IN IP4 198.51.100.9\na=sendrecv\n")
             .unwrap();
     let agreed = answer(&offered, &local()).unwrap().1;
-    assert_eq!((agreed.direction, agreed.held), (Direction::SendRecv, false));
+    assert_eq!(
+        (agreed.direction, agreed.held),
+        (Direction::SendRecv, false)
+    );
 }
 
 #[test]
@@ -121,7 +150,10 @@ fn when_we_hold_the_answer_says_so() {
         ..local()
     };
     let (_, agreed) = answer(&session("m=audio 4000 RTP/AVP 0\r\n"), &ours).unwrap();
-    assert_eq!((agreed.direction, agreed.held), (Direction::SendOnly, false));
+    assert_eq!(
+        (agreed.direction, agreed.held),
+        (Direction::SendOnly, false)
+    );
     let (_, agreed) = answer(&session("m=audio 4000 RTP/AVP 0\r\na=sendonly\r\n"), &ours).unwrap();
     assert_eq!((agreed.direction, agreed.held), (Direction::Inactive, true));
 }
@@ -157,14 +189,25 @@ fn telephone_event_follows_the_clock_of_the_codec() {
     );
     assert_eq!(agreed.dtmf_payload_type, Some(101));
     assert_eq!(
-        agree("m=audio 4000 RTP/AVP 0 100\r\na=rtpmap:100 telephone-event/48000\r\n").dtmf_payload_type,
+        agree("m=audio 4000 RTP/AVP 0 100\r\na=rtpmap:100 telephone-event/48000\r\n")
+            .dtmf_payload_type,
         None
     );
-    let without = Local { dtmf: false, ..local() };
+    let without = Local {
+        dtmf: false,
+        ..local()
+    };
     let offered = session("m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n");
-    assert_eq!(answer(&offered, &without).unwrap().1.dtmf_payload_type, None);
+    assert_eq!(
+        answer(&offered, &without).unwrap().1.dtmf_payload_type,
+        None
+    );
     let (narrow, _) = answer(&offered, &local()).unwrap();
-    assert_eq!(narrow.media[0].fmtp(101), Some("0-15"), "no fmtp means digits only");
+    assert_eq!(
+        narrow.media[0].fmtp(101),
+        Some("0-15"),
+        "no fmtp means digits only"
+    );
 }
 
 #[test]
@@ -172,15 +215,26 @@ fn rtcp_goes_where_it_is_asked_to() {
     let agreed = agree("m=audio 4000 RTP/AVP 0\r\na=rtcp:4500 IN IP4 198.51.100.8\r\n");
     assert_eq!(agreed.remote_rtcp, "198.51.100.8:4500".parse().unwrap());
     assert_eq!(
-        agree("m=audio 4000 RTP/AVP 0\r\na=rtcp:4500\r\n").remote_rtcp.port(),
+        agree("m=audio 4000 RTP/AVP 0\r\na=rtcp:4500\r\n")
+            .remote_rtcp
+            .port(),
         4500
     );
     assert_eq!(
-        agree("m=audio 4000 RTP/AVP 0\r\na=rtcp:junk\r\n").remote_rtcp.port(),
+        agree("m=audio 4000 RTP/AVP 0\r\na=rtcp:junk\r\n")
+            .remote_rtcp
+            .port(),
         4001
     );
-    assert_eq!(agree("m=audio 65535 RTP/AVP 0\r\n").remote_rtcp.port(), 65_535);
-    let (answer, agreed) = answer(&session("m=audio 4000 RTP/AVP 0\r\na=rtcp-mux\r\n"), &local()).unwrap();
+    assert_eq!(
+        agree("m=audio 65535 RTP/AVP 0\r\n").remote_rtcp.port(),
+        65_535
+    );
+    let (answer, agreed) = answer(
+        &session("m=audio 4000 RTP/AVP 0\r\na=rtcp-mux\r\n"),
+        &local(),
+    )
+    .unwrap();
     assert!(agreed.rtcp_mux && answer.media[0].attribute("rtcp-mux").is_some());
     assert_eq!(agreed.remote_rtcp, agreed.remote_rtp);
     let odd = Local {
@@ -202,7 +256,11 @@ fn refused_shapes_carry_a_warning() {
     assert_eq!(refuse_code(""), 304, "no m=");
     assert_eq!(refuse_code("m=video 4000 RTP/AVP 31\r\n"), 304, "no audio");
     assert_eq!(refuse_code("m=audio 0 RTP/AVP 0\r\n"), 304, "port 0");
-    assert_eq!(refuse_code("m=audio 4000 RTP/AVP 18 3\r\n"), 305, "no common codec");
+    assert_eq!(
+        refuse_code("m=audio 4000 RTP/AVP 18 3\r\n"),
+        305,
+        "no common codec"
+    );
     assert_eq!(refuse_code("m=audio 4000 RTP/AVP\r\n"), 305, "no format");
     assert_eq!(
         refuse_code("m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/16000\r\n"),
@@ -215,7 +273,11 @@ fn refused_shapes_carry_a_warning() {
         "stereo"
     );
     assert_eq!(refuse_code("m=audio 4000 RTP/SAVP 0\r\n"), 302, "SRTP only");
-    assert_eq!(refuse_code("m=audio 4000 UDP/TLS/RTP/SAVPF 0\r\n"), 302, "DTLS only");
+    assert_eq!(
+        refuse_code("m=audio 4000 UDP/TLS/RTP/SAVPF 0\r\n"),
+        302,
+        "DTLS only"
+    );
     assert_eq!(
         refuse_code("m=audio 4000 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\n"),
         301,
@@ -255,7 +317,11 @@ fn our_offer_is_understood_by_our_answer_and_back() {
     let ours = local();
     let offered = offer(&ours, Direction::SendRecv);
     let peer = Local::new([198, 51, 100, 7].into(), 4000, 5);
-    let (answered, theirs) = answer(&Session::parse(offered.to_string().as_bytes()).unwrap(), &peer).unwrap();
+    let (answered, theirs) = answer(
+        &Session::parse(offered.to_string().as_bytes()).unwrap(),
+        &peer,
+    )
+    .unwrap();
     let agreed = accept_answer(&offered, &answered, &ours).unwrap();
     assert_eq!(
         (agreed.codec, agreed.payload_type, agreed.dtmf_payload_type),
@@ -278,7 +344,10 @@ fn the_answers_numbers_are_used_to_send_and_both_are_taken() {
         (agreed.codec, agreed.payload_type, agreed.dtmf_payload_type),
         (Codec::Pcma, 97, Some(96))
     );
-    assert_eq!(agreed.accepts.as_slice(), [(97, Codec::Pcma), (8, Codec::Pcma)]);
+    assert_eq!(
+        agreed.accepts.as_slice(),
+        [(97, Codec::Pcma), (8, Codec::Pcma)]
+    );
     assert_eq!((agreed.rtcp_mux, agreed.remote_rtcp.port()), (false, 4001));
 }
 
@@ -292,7 +361,12 @@ fn an_answer_that_refuses_our_audio_is_refused() {
             .code,
         304
     );
-    assert_eq!(accept_answer(&offered, &session(""), &ours).unwrap_err().code, 304);
+    assert_eq!(
+        accept_answer(&offered, &session(""), &ours)
+            .unwrap_err()
+            .code,
+        304
+    );
     assert_eq!(
         accept_answer(&offered, &session("m=video 4000 RTP/AVP 0\r\n"), &ours)
             .unwrap_err()
@@ -312,9 +386,22 @@ fn our_hold_offer_and_its_answer() {
     let ours = local();
     let offered = offer(&ours, Direction::SendOnly);
     assert_eq!(offered.media[0].attribute("sendonly"), Some(""));
-    let agreed = accept_answer(&offered, &session("m=audio 4000 RTP/AVP 0\r\na=recvonly\r\n"), &ours).unwrap();
-    assert_eq!((agreed.direction, agreed.held), (Direction::SendOnly, false));
-    let agreed = accept_answer(&offered, &session("m=audio 4000 RTP/AVP 0\r\na=inactive\r\n"), &ours).unwrap();
+    let agreed = accept_answer(
+        &offered,
+        &session("m=audio 4000 RTP/AVP 0\r\na=recvonly\r\n"),
+        &ours,
+    )
+    .unwrap();
+    assert_eq!(
+        (agreed.direction, agreed.held),
+        (Direction::SendOnly, false)
+    );
+    let agreed = accept_answer(
+        &offered,
+        &session("m=audio 4000 RTP/AVP 0\r\na=inactive\r\n"),
+        &ours,
+    )
+    .unwrap();
     assert_eq!((agreed.direction, agreed.held), (Direction::Inactive, true));
 }
 
@@ -323,18 +410,29 @@ fn the_version_grows_only_with_the_content() {
     let mut author = Author::new(7);
     let version = |s: &Session| s.origin.as_ref().unwrap().version.clone();
     let first = author.publish(offer(&local(), Direction::SendRecv));
-    let refresh = author.publish(offer(&Local { version: 99, ..local() }, Direction::SendRecv));
+    let refresh = author.publish(offer(
+        &Local {
+            version: 99,
+            ..local()
+        },
+        Direction::SendRecv,
+    ));
     assert_eq!(first, refresh);
     let hold = author.publish(offer(&local(), Direction::SendOnly));
     assert_eq!((version(&first), version(&hold)), ("7".into(), "8".into()));
     assert_eq!(hold.origin.as_ref().unwrap().session_id, "7");
-    assert_eq!(version(&author.publish(offer(&local(), Direction::SendOnly))), "8");
+    assert_eq!(
+        version(&author.publish(offer(&local(), Direction::SendOnly))),
+        "8"
+    );
     assert_eq!(author.last(), Some(&hold));
 }
 
 #[test]
 fn a_bomb_of_formats_and_attributes_is_cut_and_judged() {
-    let lines: String = (0..990).map(|i| format!("a=rtpmap:{} X{i}/8000\n", i % 300)).collect();
+    let lines: String = (0..990)
+        .map(|i| format!("a=rtpmap:{} X{i}/8000\n", i % 300))
+        .collect();
     let formats: String = (0..4000).map(|i| format!(" {}", i % 128)).collect();
     let offered = session(&format!("m=audio 4000 RTP/AVP{formats}\n{lines}"));
     assert_eq!(offered.media[0].formats.len(), 128);

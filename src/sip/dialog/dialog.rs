@@ -105,7 +105,10 @@ pub(crate) fn token(value: u64) -> String {
 
 /// The value of a tag or branch suffix of ours.
 pub(crate) fn from_token(token: &str) -> Option<u64> {
-    let ours = token.len() == 16 && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let ours = token.len() == 16
+        && token
+            .bytes()
+            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     ours.then(|| u64::from_str_radix(token, 16).ok()).flatten()
 }
 
@@ -150,8 +153,14 @@ mod tests {
     #[test]
     fn requests_count_up_and_the_ack_repeats_the_number_of_its_invite() {
         let mut dialog = dialog();
-        assert_eq!(dialog.request(Method::Invite).header(Name::CSeq), Some("1 INVITE"));
-        assert_eq!(dialog.request(Method::Info).header(Name::CSeq), Some("2 INFO"));
+        assert_eq!(
+            dialog.request(Method::Invite).header(Name::CSeq),
+            Some("1 INVITE")
+        );
+        assert_eq!(
+            dialog.request(Method::Info).header(Name::CSeq),
+            Some("2 INFO")
+        );
         assert_eq!(dialog.ack(1).header(Name::CSeq), Some("1 ACK"));
     }
 

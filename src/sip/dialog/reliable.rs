@@ -72,7 +72,9 @@ impl Sender {
 
     /// When `handle_timeout` is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.outstanding.as_ref().map(|o| o.repeat.at.min(o.give_up))
+        self.outstanding
+            .as_ref()
+            .map(|o| o.repeat.at.min(o.give_up))
     }
 
     /// Fires what is due.
@@ -135,7 +137,10 @@ mod tests {
         assert_eq!(sender.send(t0), (1 << 31) - 1, "RSeq begins below 2^31");
         let mut fired = Vec::new();
         while let Some(at) = sender.poll_timeout() {
-            assert_eq!(sender.handle_timeout(at - Duration::from_millis(1)), Action::Nothing);
+            assert_eq!(
+                sender.handle_timeout(at - Duration::from_millis(1)),
+                Action::Nothing
+            );
             fired.push(((at - t0).as_millis(), sender.handle_timeout(at)));
         }
         let resend = |t| (t, Action::Resend);

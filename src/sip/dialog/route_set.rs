@@ -37,7 +37,10 @@ impl RouteSet {
             return (target.into(), Vec::new());
         };
         if first.loose {
-            return (target.into(), self.0.iter().map(|r| r.value.to_string()).collect());
+            return (
+                target.into(),
+                self.0.iter().map(|r| r.value.to_string()).collect(),
+            );
         }
         // A strict router finds itself in the Request-URI and the target at the end of Route.
         let mut routes: Vec<String> = rest.iter().map(|r| r.value.to_string()).collect();
@@ -61,7 +64,10 @@ mod tests {
 
     #[test]
     fn without_routes_the_target_is_the_request_uri() {
-        assert_eq!(RouteSet::default().apply("sip:a@b"), ("sip:a@b".into(), vec![]));
+        assert_eq!(
+            RouteSet::default().apply("sip:a@b"),
+            ("sip:a@b".into(), vec![])
+        );
         assert_eq!(RouteSet::default().next_hop("sip:a@b"), "sip:a@b");
     }
 
@@ -71,7 +77,10 @@ mod tests {
         let (uri, values) = routes.apply("sip:a@b");
         assert_eq!(
             (uri.as_str(), values),
-            ("sip:a@b", vec!["<sip:p1;lr>".to_owned(), "<sip:p2;lr>".to_owned()])
+            (
+                "sip:a@b",
+                vec!["<sip:p1;lr>".to_owned(), "<sip:p2;lr>".to_owned()]
+            )
         );
         assert_eq!(routes.next_hop("sip:a@b"), "sip:p1;lr");
     }
@@ -82,7 +91,10 @@ mod tests {
         let (uri, values) = routes.apply("sip:a@b");
         assert_eq!(
             (uri.as_str(), values),
-            ("sip:p1", vec!["<sip:p2;lr>".to_owned(), "<sip:a@b>".to_owned()])
+            (
+                "sip:p1",
+                vec!["<sip:p2;lr>".to_owned(), "<sip:a@b>".to_owned()]
+            )
         );
     }
 }

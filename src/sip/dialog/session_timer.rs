@@ -47,7 +47,10 @@ pub(crate) fn grant(asked: &Asked, limits: Limits) -> Result<Granted, u32> {
         .as_ref()
         .map_or(limits.expires, |e| e.seconds.min(limits.expires));
     let seconds = wanted.max(floor);
-    let refresher = match (asked.supported, asked.expires.as_ref().and_then(|e| e.refresher)) {
+    let refresher = match (
+        asked.supported,
+        asked.expires.as_ref().and_then(|e| e.refresher),
+    ) {
         (false, _) => Refresher::Uas,
         (true, Some(refresher)) => refresher,
         (true, None) => Refresher::Uac,
@@ -105,7 +108,8 @@ impl SessionTimer {
 
     /// When `handle_timeout` is due.
     pub(crate) fn poll_timeout(&self) -> Instant {
-        self.refresh_at.map_or(self.expires_at, |at| at.min(self.expires_at))
+        self.refresh_at
+            .map_or(self.expires_at, |at| at.min(self.expires_at))
     }
 
     /// Fires what is due.
@@ -161,7 +165,10 @@ mod tests {
 
     #[test]
     fn the_interval_granted_lies_between_min_se_and_ours() {
-        assert_eq!(grant(&asked(7200, None), LIMITS).unwrap().expires.seconds, 1800);
+        assert_eq!(
+            grant(&asked(7200, None), LIMITS).unwrap().expires.seconds,
+            1800
+        );
         let high = Asked {
             min_se: Some(3600),
             ..asked(7200, None)

@@ -73,12 +73,21 @@ mod tests {
         let md5 = challenge("Digest realm=\"x\", nonce=\"n\", qop=\"auth\", algorithm=MD5");
         let sha = challenge("Digest realm=\"x\", nonce=\"n\", qop=\"auth\", algorithm=SHA-256");
         let unknown = challenge("Digest realm=\"x\", nonce=\"n\", qop=\"auth\", algorithm=SHA3");
-        let integrity = challenge("Digest realm=\"x\", nonce=\"n\", qop=\"auth-int\", algorithm=SHA-256");
+        let integrity =
+            challenge("Digest realm=\"x\", nonce=\"n\", qop=\"auth-int\", algorithm=SHA-256");
         assert_eq!(choose([&md5, &sha]), Some(&sha));
         assert_eq!(choose([&unknown, &integrity, &md5]), Some(&md5));
         assert_eq!(choose([&unknown, &integrity]), None);
         assert_eq!(
-            response(&integrity, "u", &Secret::new("p"), "INVITE", "sip:a", "c", 1),
+            response(
+                &integrity,
+                "u",
+                &Secret::new("p"),
+                "INVITE",
+                "sip:a",
+                "c",
+                1
+            ),
             None
         );
     }
@@ -115,7 +124,8 @@ mod tests {
     #[test]
     fn a_challenge_without_qop_is_answered_as_of_old() {
         let c = challenge("Digest realm=\"x\", nonce=\"n\"");
-        let credentials = response(&c, "u", &Secret::new("p"), "REGISTER", "sip:x", "c", 1).unwrap();
+        let credentials =
+            response(&c, "u", &Secret::new("p"), "REGISTER", "sip:x", "c", 1).unwrap();
         assert_eq!(credentials.auth, None);
         let md5 = |parts: &[&str]| Algorithm::Md5.hash(parts);
         assert_eq!(

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::Algorithm;
-use crate::sip::msg::grammar::{is_control, quoted_len, split_at, split_commas, trim, unquote, write_quoted};
+use crate::sip::msg::grammar::{
+    is_control, quoted_len, split_at, split_commas, trim, unquote, write_quoted,
+};
 use crate::sip::msg::{HeaderError, Message, Name};
 
 /// What a server asks for.
@@ -49,7 +51,9 @@ impl Challenge {
                 "stale" => out.stale = value.eq_ignore_ascii_case("true"),
                 "qop" => {
                     out.has_qop = true;
-                    out.qop_auth = value.split(',').any(|token| trim(token).eq_ignore_ascii_case("auth"));
+                    out.qop_auth = value
+                        .split(',')
+                        .any(|token| trim(token).eq_ignore_ascii_case("auth"));
                 }
                 _ => {}
             }
@@ -63,11 +67,14 @@ impl Challenge {
 
     /// The challenges of a 401 or 407 that can be read; `true` beside those of Proxy-Authenticate.
     pub fn of(message: &Message) -> Vec<(bool, Self)> {
-        [(Name::WwwAuthenticate, false), (Name::ProxyAuthenticate, true)]
-            .into_iter()
-            .flat_map(|(name, proxy)| message.headers.all(name).map(move |value| (proxy, value)))
-            .filter_map(|(proxy, value)| Some((proxy, Self::parse(value).ok()?)))
-            .collect()
+        [
+            (Name::WwwAuthenticate, false),
+            (Name::ProxyAuthenticate, true),
+        ]
+        .into_iter()
+        .flat_map(|(name, proxy)| message.headers.all(name).map(move |value| (proxy, value)))
+        .filter_map(|(proxy, value)| Some((proxy, Self::parse(value).ok()?)))
+        .collect()
     }
 }
 
@@ -109,14 +116,16 @@ pub(super) fn pairs(text: &str) -> Result<impl Iterator<Item = Pair>, &'static s
     if !scheme.eq_ignore_ascii_case("Digest") {
         return Err("not the scheme Digest");
     }
-    Ok(split_commas(rest).filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').ok_or("a parameter without value")?;
-        let value = trim(value);
-        if value.starts_with('"') && quoted_len(value) != Some(value.len()) {
-            return Err("a quoted string that does not end");
-        }
-        Ok((trim(name).to_owned(), unquote(value).into_owned()))
-    }))
+    Ok(split_commas(rest)
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').ok_or("a parameter without value")?;
+            let value = trim(value);
+            if value.starts_with('"') && quoted_len(value) != Some(value.len()) {
+                return Err("a quoted string that does not end");
+            }
+            Ok((trim(name).to_owned(), unquote(value).into_owned()))
+        }))
 }
 
 #[cfg(test)]
@@ -133,7 +142,10 @@ mod tests {
 
     #[test]
     fn what_peers_send_is_read() {
-        let c = Challenge::parse("digest  qop=\"auth-int, auth\",realm=x, nonce = \"n\" ,domain=\"sip:a\",").unwrap();
+        let c = Challenge::parse(
+            "digest  qop=\"auth-int, auth\",realm=x, nonce = \"n\" ,domain=\"sip:a\",",
+        )
+        .unwrap();
         assert_eq!(
             (c.realm.as_str(), c.algorithm, c.qop_auth),
             ("x", Some(Algorithm::Md5), true)

@@ -100,7 +100,9 @@ impl Credentials {
 
     /// The nonce count.
     pub fn nonce_count(&self) -> Option<u32> {
-        self.auth.as_ref().and_then(|(_, nc)| u32::from_str_radix(nc, 16).ok())
+        self.auth
+            .as_ref()
+            .and_then(|(_, nc)| u32::from_str_radix(nc, 16).ok())
     }
 }
 
@@ -161,7 +163,10 @@ mod tests {
     #[test]
     fn credentials_do_not_show_their_response() {
         let shown = format!("{:?}", Credentials::parse(GOOD).unwrap());
-        assert!(!shown.contains("75872452") && !shown.contains("84a4cc"), "{shown}");
+        assert!(
+            !shown.contains("75872452") && !shown.contains("84a4cc"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -163,7 +163,11 @@ mod tests {
         let inputs = Inputs {
             realm: "testrealm@host.com",
             password: "Circle Of Life",
-            ..inputs(Algorithm::Md5, "dcd98b7102dd2f0e8b11d0f600bfb0c093", "0a4f113b")
+            ..inputs(
+                Algorithm::Md5,
+                "dcd98b7102dd2f0e8b11d0f600bfb0c093",
+                "0a4f113b",
+            )
         };
         assert_eq!(inputs.response(), "6629fae49393a05397450978507c4ef1");
     }

@@ -65,7 +65,11 @@ impl Counts {
     fn take(&mut self, count: u32) -> bool {
         if count > self.highest {
             let shift = count - self.highest;
-            self.used = if shift < WINDOW { self.used << shift } else { 0 } | 1;
+            self.used = if shift < WINDOW {
+                self.used << shift
+            } else {
+                0
+            } | 1;
             self.highest = count;
             return true;
         }
@@ -229,7 +233,10 @@ impl Nonces {
         let taken = self
             .used
             .entry(id)
-            .or_insert(Counts { highest: 0, used: 0 })
+            .or_insert(Counts {
+                highest: 0,
+                used: 0,
+            })
             .take(count);
         while self.used.len() > self.capacity {
             if let Some((oldest, _)) = self.used.pop_first() {
@@ -265,7 +272,10 @@ mod tests {
     }
 
     impl World {
-        #[expect(clippy::disallowed_methods, reason = "any instant will do as the start")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "any instant will do as the start"
+        )]
         fn new() -> Self {
             Self {
                 nonces: Nonces::new([7; 32], Duration::from_secs(60)),
@@ -287,13 +297,28 @@ mod tests {
         }
 
         fn login(&self, challenge: &Challenge, password: &str, nc: u32) -> Credentials {
-            response(challenge, "phone", &Secret::new(password), "INVITE", URI, "c1", nc).unwrap()
+            response(
+                challenge,
+                "phone",
+                &Secret::new(password),
+                "INVITE",
+                URI,
+                "c1",
+                nc,
+            )
+            .unwrap()
         }
 
         fn check(&mut self, millis: u64, credentials: &Credentials) -> Verdict {
             let now = self.at(millis);
-            self.nonces
-                .check(now, REALM, "INVITE", URI, credentials, Some(&Secret::new("right")))
+            self.nonces.check(
+                now,
+                REALM,
+                "INVITE",
+                URI,
+                credentials,
+                Some(&Secret::new("right")),
+            )
         }
     }
 
@@ -341,7 +366,11 @@ mod tests {
                 Verdict::Invalid
             );
         }
-        assert_eq!(world.nonces.remembered(), 0, "strangers leave nothing behind");
+        assert_eq!(
+            world.nonces.remembered(),
+            0,
+            "strangers leave nothing behind"
+        );
     }
 
     #[test]
@@ -367,7 +396,14 @@ mod tests {
             Verdict::Invalid
         );
         assert_eq!(
-            n.check(now, REALM, "INVITE", "sip:900@demo.test", &login, Some(&secret)),
+            n.check(
+                now,
+                REALM,
+                "INVITE",
+                "sip:900@demo.test",
+                &login,
+                Some(&secret)
+            ),
             Verdict::Invalid
         );
         assert_eq!(
@@ -391,7 +427,14 @@ mod tests {
             Verdict::Invalid
         );
         assert_eq!(
-            n.check(now, REALM, "INVITE", "SIP:2030@Demo.Test", &login, Some(&secret)),
+            n.check(
+                now,
+                REALM,
+                "INVITE",
+                "SIP:2030@Demo.Test",
+                &login,
+                Some(&secret)
+            ),
             Verdict::Valid
         );
     }
@@ -435,8 +478,13 @@ mod tests {
     #[test]
     fn replays_never_pass_and_honest_logins_always_do() {
         let mut world = World::new();
-        let challenges: Vec<_> = (0..1000).map(|_| world.challenge(5, Algorithm::Sha256)).collect();
-        let logins: Vec<_> = challenges.iter().map(|c| world.login(c, "right", 1)).collect();
+        let challenges: Vec<_> = (0..1000)
+            .map(|_| world.challenge(5, Algorithm::Sha256))
+            .collect();
+        let logins: Vec<_> = challenges
+            .iter()
+            .map(|c| world.login(c, "right", 1))
+            .collect();
         for login in logins.iter().rev() {
             assert_eq!(world.check(6, login), Verdict::Valid);
         }
@@ -455,8 +503,13 @@ mod tests {
     fn the_table_of_used_nonces_is_bounded_and_forgetting_never_lets_a_replay_in() {
         let mut world = World::new();
         world.nonces.capacity = 100;
-        let challenges: Vec<_> = (0..300).map(|i| world.challenge(i, Algorithm::Sha256)).collect();
-        let logins: Vec<_> = challenges.iter().map(|c| world.login(c, "right", 1)).collect();
+        let challenges: Vec<_> = (0..300)
+            .map(|i| world.challenge(i, Algorithm::Sha256))
+            .collect();
+        let logins: Vec<_> = challenges
+            .iter()
+            .map(|c| world.login(c, "right", 1))
+            .collect();
         for login in &logins {
             assert_eq!(world.check(300, login), Verdict::Valid);
             assert!(world.nonces.remembered() <= 100);
@@ -467,7 +520,11 @@ mod tests {
         let late = world.challenge(200_000, Algorithm::Sha256);
         let login = world.login(&late, "right", 1);
         assert_eq!(world.check(200_000, &login), Verdict::Valid);
-        assert_eq!(world.nonces.remembered(), 1, "what has expired is forgotten");
+        assert_eq!(
+            world.nonces.remembered(),
+            1,
+            "what has expired is forgotten"
+        );
     }
 
     #[test]

@@ -50,7 +50,10 @@ mod tests {
     #[test]
     fn an_event_is_a_package_and_perhaps_an_id() {
         let event = Event::parse("refer ; id=93809824").unwrap();
-        assert_eq!((event.package.as_str(), event.id()), ("refer", Some("93809824")));
+        assert_eq!(
+            (event.package.as_str(), event.id()),
+            ("refer", Some("93809824"))
+        );
         assert_eq!(event.to_string(), "refer;id=93809824");
         for bad in ["", ";id=1", "a b", "a, b", "a;;"] {
             assert!(Event::parse(bad).is_err(), "{bad:?}");

@@ -14,7 +14,10 @@ const DIGIT: u8 = 2;
 /// Letter, digit, `-`, `.` or `_`: what host names are made of in practice.
 const HOST: u8 = 4;
 
-#[cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "evaluated by the compiler"))]
+#[cfg_attr(
+    not(test),
+    expect(clippy::indexing_slicing, reason = "evaluated by the compiler")
+)]
 const fn classes() -> [u8; 256] {
     let mut table = [0u8; 256];
     let mut at = 0;

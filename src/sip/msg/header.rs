@@ -113,7 +113,10 @@ const fn bucket(length: usize, first: u8) -> usize {
 
 static BUCKETS: [[Name; PER_BUCKET]; BUCKET_COUNT] = buckets();
 
-#[cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "evaluated by the compiler"))]
+#[cfg_attr(
+    not(test),
+    expect(clippy::indexing_slicing, reason = "evaluated by the compiler")
+)]
 const fn put(table: &mut [[Name; PER_BUCKET]; BUCKET_COUNT], name: Name, text: &str) {
     let index = bucket(text.len(), text.as_bytes()[0]);
     let mut slot = 0;
@@ -124,7 +127,10 @@ const fn put(table: &mut [[Name; PER_BUCKET]; BUCKET_COUNT], name: Name, text: &
     table[index][slot] = name;
 }
 
-#[cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "evaluated by the compiler"))]
+#[cfg_attr(
+    not(test),
+    expect(clippy::indexing_slicing, reason = "evaluated by the compiler")
+)]
 const fn buckets() -> [[Name; PER_BUCKET]; BUCKET_COUNT] {
     let mut table = [[Name::Other; PER_BUCKET]; BUCKET_COUNT];
     let mut at = 0;
@@ -145,9 +151,12 @@ impl Name {
         let Some(&first) = text.as_bytes().first() else {
             return Self::Other;
         };
-        let candidates = BUCKETS.get(bucket(text.len(), first)).map_or(&[][..], |slots| slots);
+        let candidates = BUCKETS
+            .get(bucket(text.len(), first))
+            .map_or(&[][..], |slots| slots);
         for &name in candidates {
-            if name.as_str().eq_ignore_ascii_case(text) || name.compact().is_some_and(|c| c.eq_ignore_ascii_case(text))
+            if name.as_str().eq_ignore_ascii_case(text)
+                || name.compact().is_some_and(|c| c.eq_ignore_ascii_case(text))
             {
                 return name;
             }
@@ -252,7 +261,10 @@ impl Headers {
 
     /// First value of that name as text.
     pub fn get(&self, name: Name) -> Option<&str> {
-        self.0.iter().find(|h| h.name == name).and_then(Header::text)
+        self.0
+            .iter()
+            .find(|h| h.name == name)
+            .and_then(Header::text)
     }
 
     /// First value of a header by spelling, whatever its case.
@@ -265,7 +277,10 @@ impl Headers {
 
     /// All raw values of that name, one a header line (comma lists are not split).
     pub fn all(&self, name: Name) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |h| h.name == name).filter_map(Header::text)
+        self.0
+            .iter()
+            .filter(move |h| h.name == name)
+            .filter_map(Header::text)
     }
 
     /// How many header lines have that name.
@@ -312,7 +327,11 @@ mod tests {
     #[test]
     fn every_compact_name_of_the_registry_is_known() {
         for compact in "abcdefijklmnorstuvxy".chars() {
-            assert_ne!(Name::from_wire(&compact.to_string()), Name::Other, "{compact}");
+            assert_ne!(
+                Name::from_wire(&compact.to_string()),
+                Name::Other,
+                "{compact}"
+            );
         }
     }
 }

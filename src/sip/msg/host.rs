@@ -17,7 +17,10 @@ impl Host {
     /// Reads a host without port. IPv6 needs its brackets.
     pub fn parse(text: &str) -> Result<Self, HeaderError> {
         let ip = check(text).map_err(|rule| HeaderError::new("host", rule))?;
-        Ok(Self { text: text.into(), ip })
+        Ok(Self {
+            text: text.into(),
+            ip,
+        })
     }
 
     /// The host as it was written, IPv6 in brackets.
@@ -44,7 +47,10 @@ impl Host {
     }
 
     pub(crate) fn checked(text: &str, ip: Option<IpAddr>) -> Self {
-        Self { text: text.into(), ip }
+        Self {
+            text: text.into(),
+            ip,
+        }
     }
 }
 
@@ -85,7 +91,9 @@ pub(crate) fn check(text: &str) -> Result<Option<IpAddr>, &'static str> {
         let inside = inside
             .strip_suffix(']')
             .ok_or("an IPv6 address needs its closing bracket")?;
-        return ipv6(inside).map(|ip| Some(IpAddr::V6(ip))).ok_or("not an IPv6 address");
+        return ipv6(inside)
+            .map(|ip| Some(IpAddr::V6(ip)))
+            .ok_or("not an IPv6 address");
     }
     if text.is_empty() {
         return Err("no host");
@@ -185,15 +193,25 @@ mod tests {
             ipv6("2001:db8:::192.0.2.1"),
             Some("2001:db8::192.0.2.1".parse().unwrap())
         );
-        for bad in ["2001:db8:::10", "2001:db8::::192.0.2.1", "2001::1:::192.0.2.1"] {
+        for bad in [
+            "2001:db8:::10",
+            "2001:db8::::192.0.2.1",
+            "2001::1:::192.0.2.1",
+        ] {
             assert_eq!(ipv6(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn ports_are_split_outside_the_brackets_only() {
-        assert_eq!(split_port("[2001:db8::10:5070]"), Ok(("[2001:db8::10:5070]", None)));
-        assert_eq!(split_port("[2001:db8::10]:5070"), Ok(("[2001:db8::10]", Some(5070))));
+        assert_eq!(
+            split_port("[2001:db8::10:5070]"),
+            Ok(("[2001:db8::10:5070]", None))
+        );
+        assert_eq!(
+            split_port("[2001:db8::10]:5070"),
+            Ok(("[2001:db8::10]", Some(5070)))
+        );
         assert_eq!(split_port("h : 5060"), Ok(("h", Some(5060))));
         for bad in ["h:", "h:0", "h:65536", "h:5060x", "2001:db8::10", "[::1]x"] {
             assert!(split_port(bad).is_err(), "{bad:?}");

@@ -28,10 +28,11 @@ impl MediaType {
                 params: Vec::new(),
             });
         }
-        let (essence, params) = match rsip_bridge::media_type(text).filter(|(_, params)| plain(params)) {
-            Some(read) => read,
-            None => read(text).map_err(|rule| HeaderError::new("Content-Type", rule))?,
-        };
+        let (essence, params) =
+            match rsip_bridge::media_type(text).filter(|(_, params)| plain(params)) {
+                Some(read) => read,
+                None => read(text).map_err(|rule| HeaderError::new("Content-Type", rule))?,
+            };
         let essence = trim(&essence).to_ascii_lowercase();
         let well_formed = essence
             .split_once('/')
@@ -121,8 +122,14 @@ mod tests {
         assert!(media("Application/SDP").is("application/sdp"));
         assert!(media(" application / sdp ").is("application/sdp"));
         let m = media("multipart/mixed; boundary=\"a;b c\" ;x=y");
-        assert_eq!((m.param("Boundary"), m.param("x")), (Some("a;b c"), Some("y")));
-        assert_eq!(media("text/plain;charset=\"a\\\"b\"").param("charset"), Some("a\"b"));
+        assert_eq!(
+            (m.param("Boundary"), m.param("x")),
+            (Some("a;b c"), Some("y"))
+        );
+        assert_eq!(
+            media("text/plain;charset=\"a\\\"b\"").param("charset"),
+            Some("a\"b")
+        );
         assert_eq!(media("text/plain;flag").to_string(), "text/plain;flag");
         assert_eq!(media(&m.to_string()), m);
         for bad in [

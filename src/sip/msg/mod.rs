@@ -193,7 +193,11 @@ impl Message {
 fn put(out: &mut Vec<u8>, text: &[u8]) {
     let start = out.len();
     out.extend_from_slice(text);
-    for byte in out.iter_mut().skip(start).filter(|b| matches!(b, b'\r' | b'\n' | 0)) {
+    for byte in out
+        .iter_mut()
+        .skip(start)
+        .filter(|b| matches!(b, b'\r' | b'\n' | 0))
+    {
         *byte = b' ';
     }
 }

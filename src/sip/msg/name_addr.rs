@@ -4,7 +4,9 @@
 use std::fmt;
 
 use super::HeaderError;
-use super::grammar::{from, is_control, quoted_len, split_at, split_commas, trim, unquote, write_quoted};
+use super::grammar::{
+    from, is_control, quoted_len, split_at, split_commas, trim, unquote, write_quoted,
+};
 use super::params::{HeaderParams, Params};
 use super::uri::{Uri, UriParts};
 
@@ -139,10 +141,18 @@ impl<'a> NameAddrParts<'a> {
         Self::finish(None, uri, params)
     }
 
-    fn finish(display: Option<&'a str>, uri: &'a str, params: &'a str) -> Result<Self, &'static str> {
+    fn finish(
+        display: Option<&'a str>,
+        uri: &'a str,
+        params: &'a str,
+    ) -> Result<Self, &'static str> {
         let uri = UriParts::scan(uri)?;
         HeaderParams::new(params).try_for_each(|param| param.map(|_| ()))?;
-        Ok(Self { display, uri, params })
+        Ok(Self {
+            display,
+            uri,
+            params,
+        })
     }
 }
 
@@ -172,7 +182,10 @@ mod tests {
     #[test]
     fn display_names_and_tags_are_found() {
         let a = addr("caller<sip:caller@example.com>;tag=323");
-        assert_eq!((a.display.as_deref(), a.tag()), (Some("caller"), Some("323")));
+        assert_eq!(
+            (a.display.as_deref(), a.tag()),
+            (Some("caller"), Some("323"))
+        );
         let a = addr(
             "  token1~` token2'+_ token3*%!.- <sip:mundane@example.com>;fromParam''~+*_!.-%=\"работающий\";tag=_token~1'+`*%!-.",
         );

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::grammar::{from, is_blank, is_control, is_token_byte, quoted_len, split_at, trim, unquote};
+use super::grammar::{
+    from, is_blank, is_control, is_token_byte, quoted_len, split_at, trim, unquote,
+};
 
 /// Ordered parameters. Names are found whatever their case; values are raw, quotes included.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,7 +42,11 @@ impl Params {
     /// Sets the first parameter of that name, or adds it. The value is written as given; quote it where needed.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
         let value = value.map(Box::from);
-        match self.0.iter_mut().find(|p| p.name.eq_ignore_ascii_case(name)) {
+        match self
+            .0
+            .iter_mut()
+            .find(|p| p.name.eq_ignore_ascii_case(name))
+        {
             Some(param) => param.value = value,
             None => self.0.push(Param {
                 name: name.into(),
@@ -131,7 +137,9 @@ impl<'a> Iterator for HeaderParams<'a> {
 type Step<'a> = Result<(&'a str, Option<&'a str>, &'a str), &'static str>;
 
 fn header_param(text: &str) -> Step<'_> {
-    let text = text.strip_prefix(';').ok_or("text where a parameter should begin")?;
+    let text = text
+        .strip_prefix(';')
+        .ok_or("text where a parameter should begin")?;
     let text = skip_blanks(text);
     let (name, rest) = split_while(text, is_token_byte);
     if name.is_empty() {
@@ -213,9 +221,15 @@ mod tests {
     #[test]
     fn header_parameters_keep_order_spelling_and_quotes() {
         let params = header(" ; Tag = abc ;+sip.instance=\"<urn:uuid:1>\" ;lr;x=[::1]").unwrap();
-        assert_eq!(params.to_string(), ";Tag=abc;+sip.instance=\"<urn:uuid:1>\";lr;x=[::1]");
+        assert_eq!(
+            params.to_string(),
+            ";Tag=abc;+sip.instance=\"<urn:uuid:1>\";lr;x=[::1]"
+        );
         assert_eq!(params.get("tag"), Some(Some("abc")));
-        assert_eq!(params.text("+SIP.instance").as_deref(), Some("<urn:uuid:1>"));
+        assert_eq!(
+            params.text("+SIP.instance").as_deref(),
+            Some("<urn:uuid:1>")
+        );
         assert_eq!(params.get("lr"), Some(None));
         assert_eq!(params.get("none"), None);
     }

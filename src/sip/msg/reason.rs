@@ -47,10 +47,14 @@ impl Reason {
         }
         let params = Params::collect(HeaderParams::new(params)).map_err(error)?;
         let cause = match params.text("cause") {
-            Some(cause) => decimal(&cause).ok_or_else(|| error("cause is not a number below 65536"))?,
+            Some(cause) => {
+                decimal(&cause).ok_or_else(|| error("cause is not a number below 65536"))?
+            }
             None => 0,
         };
-        let text = params.text("text").map(|t| t.replace(['\r', '\n', '\0'], " "));
+        let text = params
+            .text("text")
+            .map(|t| t.replace(['\r', '\n', '\0'], " "));
         Ok(Self {
             protocol: protocol.into(),
             cause,
@@ -60,7 +64,9 @@ impl Reason {
 
     /// Reads a comma list, passing over elements that cannot be read.
     pub fn parse_list(text: &str) -> Vec<Self> {
-        split_commas(text).filter_map(|one| Self::parse(one).ok()).collect()
+        split_commas(text)
+            .filter_map(|one| Self::parse(one).ok())
+            .collect()
     }
 }
 
@@ -86,10 +92,19 @@ mod tests {
             Reason::parse(text).unwrap(),
             Reason::sip(200, "Call completed elsewhere")
         );
-        assert_eq!(Reason::sip(200, "Call completed elsewhere").to_string(), text);
-        assert_eq!(Reason::parse("Q.850 ; cause=16").unwrap(), Reason::q850(16, ""));
+        assert_eq!(
+            Reason::sip(200, "Call completed elsewhere").to_string(),
+            text
+        );
+        assert_eq!(
+            Reason::parse("Q.850 ; cause=16").unwrap(),
+            Reason::q850(16, "")
+        );
         assert_eq!(Reason::parse("preemption").unwrap().cause, 0);
-        assert_eq!(Reason::parse_list("SIP;cause=x, Q.850;cause=17;text=\"a, b\"").len(), 1);
+        assert_eq!(
+            Reason::parse_list("SIP;cause=x, Q.850;cause=17;text=\"a, b\"").len(),
+            1
+        );
         for bad in [
             "",
             ";cause=1",

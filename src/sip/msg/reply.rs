@@ -14,7 +14,9 @@ impl Message {
         for header in self.headers.iter() {
             let wanted = match header.name {
                 Name::Via => true,
-                Name::From | Name::To | Name::CallId | Name::CSeq => response.headers.count(header.name) == 0,
+                Name::From | Name::To | Name::CallId | Name::CSeq => {
+                    response.headers.count(header.name) == 0
+                }
                 Name::Timestamp => status == 100 && response.headers.count(header.name) == 0,
                 _ => false,
             };
@@ -35,7 +37,9 @@ impl Message {
     /// Notes in the topmost Via where the request came from (RFC 3261 §18.2.1, RFC 3581 §4). A Via that cannot be read
     /// stays as it is.
     pub fn note_source(&mut self, source: SocketAddr) {
-        let Some(value) = self.header(Name::Via) else { return };
+        let Some(value) = self.header(Name::Via) else {
+            return;
+        };
         let mut values = split_commas(value);
         let Some(mut via) = values.next().and_then(|first| Via::parse(first).ok()) else {
             return;

@@ -20,7 +20,10 @@ pub(crate) fn media_type(text: &str) -> Option<(String, Vec<(String, String)>)> 
         MediaType::Sdp(params) => ("application/sdp".to_owned(), params),
         MediaType::Other(essence, params) => (essence, params),
     };
-    Some((essence, params.into_iter().map(|param| (param.0, param.1)).collect()))
+    Some((
+        essence,
+        params.into_iter().map(|param| (param.0, param.1)).collect(),
+    ))
 }
 
 /// Reads a whole message by rsip and gives back its Call-ID and body: a second opinion for tests that hold the two

@@ -99,7 +99,9 @@ impl RetryAfter {
     pub fn parse(text: &str) -> Result<Self, HeaderError> {
         let error = |rule| HeaderError::new("Retry-After", rule);
         let text = trim(text);
-        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (seconds, rest) = split_at(text, end);
         let seconds = decimal_clamped(seconds).ok_or_else(|| error("not a number of seconds"))?;
         let rest = trim(rest);
@@ -153,7 +155,9 @@ mod tests {
     #[test]
     fn huge_times_are_clamped_not_wrapped() {
         assert_eq!(
-            RetryAfter::parse("949302838503028349304023988").unwrap().seconds,
+            RetryAfter::parse("949302838503028349304023988")
+                .unwrap()
+                .seconds,
             u32::MAX
         );
         assert_eq!(expires_seconds("280297596632815"), Some(u32::MAX));
@@ -165,7 +169,9 @@ mod tests {
     #[test]
     fn retry_after_may_carry_a_comment_and_parameters() {
         assert_eq!(
-            RetryAfter::parse("120 (in a meeting);duration=3600").unwrap().wait(),
+            RetryAfter::parse("120 (in a meeting);duration=3600")
+                .unwrap()
+                .wait(),
             Duration::from_secs(120)
         );
         for bad in ["", "soon", "12x", "(no)"] {

@@ -10,7 +10,11 @@ use super::{HeaderError, Message, Method, Name, Uri, timer};
 impl Message {
     /// The topmost Via.
     pub fn top_via(&self) -> Result<Via, HeaderError> {
-        Via::parse(self.via_values().next().ok_or(HeaderError::new("Via", "missing"))?)
+        Via::parse(
+            self.via_values()
+                .next()
+                .ok_or(HeaderError::new("Via", "missing"))?,
+        )
     }
 
     /// All Via values from the top, comma lists split.
@@ -61,7 +65,13 @@ impl Message {
         let mut list = Vec::new();
         for value in self.headers.all(Name::Contact).flat_map(split_commas) {
             if value == "*" {
-                return if self.headers.all(Name::Contact).flat_map(split_commas).count() == 1 {
+                return if self
+                    .headers
+                    .all(Name::Contact)
+                    .flat_map(split_commas)
+                    .count()
+                    == 1
+                {
                     Ok(Contacts::Star)
                 } else {
                     Err(HeaderError::new("Contact", "`*` beside other contacts"))
@@ -118,7 +128,9 @@ impl Message {
 
     /// The Content-Type; `None` when absent.
     pub fn content_type(&self) -> Result<Option<MediaType>, HeaderError> {
-        self.header(Name::ContentType).map(MediaType::parse).transpose()
+        self.header(Name::ContentType)
+            .map(MediaType::parse)
+            .transpose()
     }
 
     /// Max-Forwards; `None` when absent or unreadable (the parser refuses requests where it is).
@@ -140,7 +152,8 @@ impl Message {
     }
 
     fn required(&self, name: Name) -> Result<&str, HeaderError> {
-        self.header(name).ok_or(HeaderError::new(name.as_str(), "missing"))
+        self.header(name)
+            .ok_or(HeaderError::new(name.as_str(), "missing"))
     }
 }
 
@@ -171,18 +184,29 @@ mod tests {
         let contacts = message(&[("Contact", "*")]).contacts().unwrap();
         assert_eq!(contacts, Contacts::Star);
         let m = message(&[
-            ("m", "<sip:a@b>;+sip.instance=\"<urn:uuid:0>\", <sip:c@d>;q=0.1"),
+            (
+                "m",
+                "<sip:a@b>;+sip.instance=\"<urn:uuid:0>\", <sip:c@d>;q=0.1",
+            ),
             ("Contact", "sip:e@f"),
         ]);
         assert!(matches!(m.contacts(), Ok(Contacts::List(list)) if list.len() == 3));
-        assert!(message(&[("m", "*"), ("m", "<sip:a@b>")]).contacts().is_err());
+        assert!(
+            message(&[("m", "*"), ("m", "<sip:a@b>")])
+                .contacts()
+                .is_err()
+        );
         assert!(message(&[("m", "*")]).contact().is_err());
         assert_eq!(message(&[]).contact(), Ok(None));
     }
 
     #[test]
     fn token_lists_join_their_lines() {
-        let m = message(&[("k", "replaces, ,timer"), ("Supported", "100rel"), ("Supported", "")]);
+        let m = message(&[
+            ("k", "replaces, ,timer"),
+            ("Supported", "100rel"),
+            ("Supported", ""),
+        ]);
         assert_eq!(m.tokens(Name::Supported), ["replaces", "timer", "100rel"]);
         assert!(m.has_token(Name::Supported, "TIMER"));
         assert!(!m.has_token(Name::Require, "timer"));

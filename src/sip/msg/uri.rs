@@ -105,7 +105,10 @@ impl Uri {
     /// `user`, `ttl`, `method`, `maddr` and `transport` present in both or neither, other parameters equal where both
     /// have them, headers equal.
     pub fn equivalent(&self, other: &Self) -> bool {
-        if !self.scheme.as_str().eq_ignore_ascii_case(other.scheme.as_str())
+        if !self
+            .scheme
+            .as_str()
+            .eq_ignore_ascii_case(other.scheme.as_str())
             || self.host != other.host
             || self.port != other.port
             || self.opaque != other.opaque
@@ -122,14 +125,13 @@ impl Uri {
             return false;
         }
         let value = |text: &str| decoded(text).to_ascii_lowercase();
-        let common_equal = self
-            .params
-            .iter()
-            .all(|(name, _)| match (self.params.get(name), other.params.get(name)) {
+        let common_equal = self.params.iter().all(|(name, _)| {
+            match (self.params.get(name), other.params.get(name)) {
                 (_, None) | (Some(None), Some(None)) => true,
                 (Some(Some(ours)), Some(Some(theirs))) => value(ours) == value(theirs),
                 (None | Some(None), Some(_)) | (Some(Some(_)), Some(None)) => false,
-            });
+            }
+        });
         common_equal && same_headers(self.headers.as_deref(), other.headers.as_deref())
     }
 }
@@ -272,7 +274,8 @@ impl<'a> UriParts<'a> {
             Some((host_part, headers)) => (host_part, Some(headers)),
             None => (host_part, None),
         };
-        let (host_port, params) = split_at(host_part, host_part.find(';').unwrap_or(host_part.len()));
+        let (host_port, params) =
+            split_at(host_part, host_part.find(';').unwrap_or(host_part.len()));
         let (host, port) = host::split_port(host_port)?;
         self.ip = host::check(host)?;
         self.host = host;
@@ -410,7 +413,10 @@ mod tests {
                 "sip:alice@AtLanTa.CoM;Transport=tcp",
             ),
             ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
-            ("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"),
+            (
+                "sip:carol@chicago.com;newparam=5",
+                "sip:carol@chicago.com;security=on",
+            ),
             (
                 "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
                 "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
@@ -426,7 +432,10 @@ mod tests {
             ),
             ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
             ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
-            ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+            (
+                "sip:carol@chicago.com",
+                "sip:carol@chicago.com?Subject=next%20meeting",
+            ),
             ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
             (
                 "sip:carol@chicago.com;security=on",

@@ -92,9 +92,10 @@ impl Via {
     /// The branch when it names a transaction by RFC 3261: the cookie and something behind it. Without it RFC 2543
     /// matching applies (§17.2.3; RFC 4475 §3.2.1).
     pub fn transaction_branch(&self) -> Option<&str> {
-        self.branch
-            .as_deref()
-            .filter(|b| b.strip_prefix(BRANCH_COOKIE).is_some_and(|rest| !rest.is_empty()))
+        self.branch.as_deref().filter(|b| {
+            b.strip_prefix(BRANCH_COOKIE)
+                .is_some_and(|rest| !rest.is_empty())
+        })
     }
 
     /// Notes where the request came from: `received` when the address differs from sent-by or the port is wanted,
@@ -136,7 +137,9 @@ impl Via {
                 self.received = received(value);
             }
             Some(value) if name.eq_ignore_ascii_case("rport") => {
-                self.rport = Some(Some(grammar::port(value).ok_or("rport is not a port from 1 to 65535")?));
+                self.rport = Some(Some(
+                    grammar::port(value).ok_or("rport is not a port from 1 to 65535")?,
+                ));
             }
             None if name.eq_ignore_ascii_case("rport") => self.rport = Some(None),
             Some(value) if name.eq_ignore_ascii_case("maddr") => {
@@ -144,7 +147,8 @@ impl Via {
                 self.maddr = Some(Host::checked(value, ip));
             }
             Some(value) if name.eq_ignore_ascii_case("ttl") => {
-                self.ttl = Some(grammar::decimal(value).ok_or("ttl is not a number from 0 to 255")?);
+                self.ttl =
+                    Some(grammar::decimal(value).ok_or("ttl is not a number from 0 to 255")?);
             }
             value => self.params.push(name, value),
         }
@@ -270,7 +274,9 @@ impl<'a> ViaParts<'a> {
 
 /// What stands before the next slash and what behind it, blanks around the slash dropped.
 fn slash(text: &str) -> Result<(&str, &str), &'static str> {
-    let at = text.find('/').ok_or("not a protocol, version and transport")?;
+    let at = text
+        .find('/')
+        .ok_or("not a protocol, version and transport")?;
     let (before, after) = split_at(text, at);
     Ok((trim(before), trim(from(after, 1))))
 }
@@ -297,9 +303,14 @@ mod tests {
 
     #[test]
     fn blanks_are_allowed_around_every_mark() {
-        let v = via("SIP  / 2.0  / TCP     spindle.example.com : 5061  ;   branch  =   z9hG4bK9ikj8  ; rport");
+        let v = via(
+            "SIP  / 2.0  / TCP     spindle.example.com : 5061  ;   branch  =   z9hG4bK9ikj8  ; rport",
+        );
         assert_eq!(&*v.transport, "TCP");
-        assert_eq!((v.host.as_str(), v.port), ("spindle.example.com", Some(5061)));
+        assert_eq!(
+            (v.host.as_str(), v.port),
+            ("spindle.example.com", Some(5061))
+        );
         assert_eq!(v.branch.as_deref(), Some("z9hG4bK9ikj8"));
         assert_eq!(v.rport, Some(None));
     }
@@ -307,15 +318,24 @@ mod tests {
     #[test]
     fn received_is_read_with_and_without_brackets() {
         let want = Some("2001:db8::9:255".parse().unwrap());
-        assert_eq!(via("SIP/2.0/UDP h;received=[2001:db8::9:255]").received, want);
+        assert_eq!(
+            via("SIP/2.0/UDP h;received=[2001:db8::9:255]").received,
+            want
+        );
         assert_eq!(via("SIP/2.0/UDP h;received=2001:db8::9:255").received, want);
         assert_eq!(via("SIP/2.0/UDP h;received=nonsense").received, None);
     }
 
     #[test]
     fn a_branch_of_the_cookie_alone_names_no_transaction() {
-        assert_eq!(via("SIP/2.0/UDP h;branch=z9hG4bK").transaction_branch(), None);
-        assert_eq!(via("SIP/2.0/UDP h;branch=390skdjuw").transaction_branch(), None);
+        assert_eq!(
+            via("SIP/2.0/UDP h;branch=z9hG4bK").transaction_branch(),
+            None
+        );
+        assert_eq!(
+            via("SIP/2.0/UDP h;branch=390skdjuw").transaction_branch(),
+            None
+        );
         assert_eq!(
             via("SIP/2.0/UDP h;branch=z9hG4bKx").transaction_branch(),
             Some("z9hG4bKx")
@@ -348,7 +368,8 @@ mod tests {
 
     #[test]
     fn the_lenient_reading_finds_where_to_answer() {
-        let v = Via::first_lenient("SIP/2.0/UDP 192.0.2.15:5070;;rport=99999;branch=z9hG4bKa;,;,,").unwrap();
+        let v = Via::first_lenient("SIP/2.0/UDP 192.0.2.15:5070;;rport=99999;branch=z9hG4bKa;,;,,")
+            .unwrap();
         assert_eq!(
             (v.host.as_str(), v.port, v.branch.as_deref()),
             ("192.0.2.15", Some(5070), Some("z9hG4bKa"))

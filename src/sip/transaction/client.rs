@@ -8,9 +8,15 @@ use super::timing::{Repeat, T1_X64, T2, T4};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Sent, no answer yet: timers E (datagrams only) and F.
-    Trying { repeat: Option<Repeat>, give_up: Instant },
+    Trying {
+        repeat: Option<Repeat>,
+        give_up: Instant,
+    },
     /// A provisional response came: Timer E at T2, Timer F goes on.
-    Proceeding { repeat: Option<Repeat>, give_up: Instant },
+    Proceeding {
+        repeat: Option<Repeat>,
+        give_up: Instant,
+    },
     /// The final response came: Timer K.
     Completed { until: Instant },
     /// Over.
@@ -142,9 +148,10 @@ impl Client {
                 Action::Resend,
             ),
             State::Completed { until } if now >= until => (State::Terminated, Action::Nothing),
-            state @ (State::Trying { .. } | State::Proceeding { .. } | State::Completed { .. } | State::Terminated) => {
-                (state, Action::Nothing)
-            }
+            state @ (State::Trying { .. }
+            | State::Proceeding { .. }
+            | State::Completed { .. }
+            | State::Terminated) => (state, Action::Nothing),
         };
         self.state = state;
         action
@@ -174,10 +181,16 @@ mod tests {
     fn unanswered_request_goes_out_eleven_times_and_fails_at_32_s() {
         let t0 = start();
         let fired = run(&mut Client::new(t0, false), t0);
-        let resends: Vec<u128> = fired.iter().filter(|f| f.1 == Action::Resend).map(|f| f.0).collect();
+        let resends: Vec<u128> = fired
+            .iter()
+            .filter(|f| f.1 == Action::Resend)
+            .map(|f| f.0)
+            .collect();
         assert_eq!(
             resends,
-            [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]
+            [
+                500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500
+            ]
         );
         assert_eq!(fired.last(), Some(&(32_000, Action::Timeout)));
     }
@@ -185,18 +198,31 @@ mod tests {
     #[test]
     fn a_stream_carries_the_request_once() {
         let t0 = start();
-        assert_eq!(run(&mut Client::new(t0, true), t0), [(32_000, Action::Timeout)]);
+        assert_eq!(
+            run(&mut Client::new(t0, true), t0),
+            [(32_000, Action::Timeout)]
+        );
     }
 
     #[test]
     fn after_a_provisional_response_the_interval_is_t2() {
         let t0 = start();
         let mut machine = Client::new(t0, false);
-        assert_eq!(machine.handle_timeout(t0 + Duration::from_millis(500)), Action::Resend);
+        assert_eq!(
+            machine.handle_timeout(t0 + Duration::from_millis(500)),
+            Action::Resend
+        );
         machine.handle(t0 + Duration::from_millis(600), Event::Provisional);
         let fired = run(&mut machine, t0);
-        let resends: Vec<u128> = fired.iter().filter(|f| f.1 == Action::Resend).map(|f| f.0).collect();
-        assert_eq!(resends, [1500, 5500, 9500, 13500, 17500, 21500, 25500, 29500]);
+        let resends: Vec<u128> = fired
+            .iter()
+            .filter(|f| f.1 == Action::Resend)
+            .map(|f| f.0)
+            .collect();
+        assert_eq!(
+            resends,
+            [1500, 5500, 9500, 13500, 17500, 21500, 25500, 29500]
+        );
         assert_eq!(fired.last(), Some(&(32_000, Action::Timeout)));
     }
 
@@ -216,7 +242,10 @@ mod tests {
     fn transport_failure_is_told_once() {
         let t0 = start();
         let mut machine = Client::new(t0, true);
-        assert_eq!(machine.handle(t0, Event::TransportFailed), Action::Unreachable);
+        assert_eq!(
+            machine.handle(t0, Event::TransportFailed),
+            Action::Unreachable
+        );
         assert_eq!(machine.handle(t0, Event::TransportFailed), Action::Nothing);
     }
 }

@@ -10,7 +10,10 @@ use super::timing::{Repeat, T1_X64, TIMER_C};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Sent, no answer yet: timers A (datagrams only) and B.
-    Calling { repeat: Option<Repeat>, give_up: Instant },
+    Calling {
+        repeat: Option<Repeat>,
+        give_up: Instant,
+    },
     /// A provisional response came: Timer C.
     Proceeding { timer_c: Instant },
     /// As Proceeding, after our CANCEL: 64 × T1 for the final response (§9.1).
@@ -88,7 +91,10 @@ impl InviteClient {
 
     /// Whether a provisional response has come and no final one.
     pub(crate) fn is_proceeding(&self) -> bool {
-        matches!(self.state, State::Proceeding { .. } | State::Cancelled { .. })
+        matches!(
+            self.state,
+            State::Proceeding { .. } | State::Cancelled { .. }
+        )
     }
 
     /// Whether nothing at all has come.
@@ -99,37 +105,71 @@ impl InviteClient {
     /// Takes an event.
     pub(crate) fn handle(&mut self, now: Instant, event: Event) -> Action {
         let (state, action) = match (self.state, event) {
-            (State::Calling { .. }, Event::Trying | Event::Progress) => {
-                (State::Proceeding { timer_c: now + TIMER_C }, Action::Pass)
-            }
+            (State::Calling { .. }, Event::Trying | Event::Progress) => (
+                State::Proceeding {
+                    timer_c: now + TIMER_C,
+                },
+                Action::Pass,
+            ),
             (state @ State::Proceeding { .. }, Event::Trying) => (state, Action::Pass),
-            (State::Proceeding { .. }, Event::Progress) => (State::Proceeding { timer_c: now + TIMER_C }, Action::Pass),
-            (state @ State::Cancelled { .. }, Event::Trying | Event::Progress) => (state, Action::Pass),
-            (State::Calling { .. } | State::Proceeding { .. } | State::Cancelled { .. }, Event::Success) => {
-                (State::Accepted { until: now + T1_X64 }, Action::Pass)
+            (State::Proceeding { .. }, Event::Progress) => (
+                State::Proceeding {
+                    timer_c: now + TIMER_C,
+                },
+                Action::Pass,
+            ),
+            (state @ State::Cancelled { .. }, Event::Trying | Event::Progress) => {
+                (state, Action::Pass)
             }
+            (
+                State::Calling { .. } | State::Proceeding { .. } | State::Cancelled { .. },
+                Event::Success,
+            ) => (
+                State::Accepted {
+                    until: now + T1_X64,
+                },
+                Action::Pass,
+            ),
             (state @ State::Accepted { .. }, Event::Success) => (state, Action::Pass),
-            (State::Calling { .. } | State::Proceeding { .. } | State::Cancelled { .. }, Event::Failure) => {
+            (
+                State::Calling { .. } | State::Proceeding { .. } | State::Cancelled { .. },
+                Event::Failure,
+            ) => {
                 let state = if self.reliable {
                     State::Terminated
                 } else {
-                    State::Completed { until: now + T1_X64 }
+                    State::Completed {
+                        until: now + T1_X64,
+                    }
                 };
                 (state, Action::PassAndAck)
             }
             (state @ State::Completed { .. }, Event::Failure) => (state, Action::Ack),
-            (State::Calling { .. } | State::Proceeding { .. }, Event::Cancelled) => {
-                (State::Cancelled { give_up: now + T1_X64 }, Action::Nothing)
+            (State::Calling { .. } | State::Proceeding { .. }, Event::Cancelled) => (
+                State::Cancelled {
+                    give_up: now + T1_X64,
+                },
+                Action::Nothing,
+            ),
+            (
+                State::Calling { .. } | State::Proceeding { .. } | State::Cancelled { .. },
+                Event::TransportFailed,
+            ) => (State::Terminated, Action::Unreachable),
+            (State::Completed { .. }, Event::TransportFailed) => {
+                (State::Terminated, Action::Nothing)
             }
-            (State::Calling { .. } | State::Proceeding { .. } | State::Cancelled { .. }, Event::TransportFailed) => {
-                (State::Terminated, Action::Unreachable)
-            }
-            (State::Completed { .. }, Event::TransportFailed) => (State::Terminated, Action::Nothing),
             (state @ State::Cancelled { .. }, Event::Cancelled)
-            | (state @ State::Completed { .. }, Event::Trying | Event::Progress | Event::Success | Event::Cancelled)
+            | (
+                state @ State::Completed { .. },
+                Event::Trying | Event::Progress | Event::Success | Event::Cancelled,
+            )
             | (
                 state @ State::Accepted { .. },
-                Event::Trying | Event::Progress | Event::Failure | Event::Cancelled | Event::TransportFailed,
+                Event::Trying
+                | Event::Progress
+                | Event::Failure
+                | Event::Cancelled
+                | Event::TransportFailed,
             )
             | (
                 state @ State::Terminated,
@@ -152,7 +192,11 @@ impl InviteClient {
                 repeat: Some(repeat),
                 give_up,
             } => Some(repeat.at.min(give_up)),
-            State::Calling { repeat: None, give_up } | State::Cancelled { give_up } => Some(give_up),
+            State::Calling {
+                repeat: None,
+                give_up,
+            }
+            | State::Cancelled { give_up } => Some(give_up),
             State::Proceeding { timer_c } => Some(timer_c),
             State::Completed { until } | State::Accepted { until } => Some(until),
             State::Terminated => None,
@@ -178,9 +222,12 @@ impl InviteClient {
                     Action::Resend,
                 )
             }
-            State::Proceeding { timer_c } if now >= timer_c => {
-                (State::Cancelled { give_up: now + T1_X64 }, Action::TooLong)
-            }
+            State::Proceeding { timer_c } if now >= timer_c => (
+                State::Cancelled {
+                    give_up: now + T1_X64,
+                },
+                Action::TooLong,
+            ),
             State::Completed { until } | State::Accepted { until } if now >= until => {
                 (State::Terminated, Action::Nothing)
             }
@@ -242,7 +289,10 @@ mod tests {
     #[test]
     fn a_stream_carries_the_invite_once() {
         let t0 = start();
-        assert_eq!(run(&mut InviteClient::new(t0, true), t0), [(32000, Action::Timeout)]);
+        assert_eq!(
+            run(&mut InviteClient::new(t0, true), t0),
+            [(32000, Action::Timeout)]
+        );
     }
 
     #[test]
@@ -265,7 +315,10 @@ mod tests {
     fn a_failure_is_acknowledged_each_time_for_32_s() {
         let t0 = start();
         let mut machine = InviteClient::new(t0, false);
-        assert_eq!(machine.handle(ms(t0, 100), Event::Failure), Action::PassAndAck);
+        assert_eq!(
+            machine.handle(ms(t0, 100), Event::Failure),
+            Action::PassAndAck
+        );
         assert_eq!(machine.handle(ms(t0, 600), Event::Failure), Action::Ack);
         assert_eq!(machine.handle(ms(t0, 700), Event::Success), Action::Nothing);
         assert_eq!(run(&mut machine, t0), [(32_100, Action::Nothing)]);
@@ -287,9 +340,15 @@ mod tests {
             let mut machine = InviteClient::new(t0, reliable);
             assert_eq!(machine.handle(ms(t0, 100), Event::Success), Action::Pass);
             assert_eq!(machine.handle(ms(t0, 31_000), Event::Success), Action::Pass);
-            assert_eq!(machine.handle(ms(t0, 31_000), Event::Failure), Action::Nothing);
+            assert_eq!(
+                machine.handle(ms(t0, 31_000), Event::Failure),
+                Action::Nothing
+            );
             assert_eq!(run(&mut machine, t0), [(32_100, Action::Nothing)]);
-            assert_eq!(machine.handle(ms(t0, 33_000), Event::Success), Action::Nothing);
+            assert_eq!(
+                machine.handle(ms(t0, 33_000), Event::Success),
+                Action::Nothing
+            );
         }
     }
 
@@ -307,7 +366,10 @@ mod tests {
     fn transport_failure_is_told_once() {
         let t0 = start();
         let mut machine = InviteClient::new(t0, false);
-        assert_eq!(machine.handle(t0, Event::TransportFailed), Action::Unreachable);
+        assert_eq!(
+            machine.handle(t0, Event::TransportFailed),
+            Action::Unreachable
+        );
         assert_eq!(machine.handle(t0, Event::TransportFailed), Action::Nothing);
         assert_eq!(machine.poll_timeout(), None);
     }

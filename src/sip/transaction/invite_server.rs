@@ -14,7 +14,10 @@ enum State {
     /// A provisional response was sent.
     Proceeding,
     /// A final response other than 2xx was sent: timers G (datagrams only) and H.
-    Completed { repeat: Option<Repeat>, give_up: Instant },
+    Completed {
+        repeat: Option<Repeat>,
+        give_up: Instant,
+    },
     /// Its ACK came: Timer I.
     Confirmed { until: Instant },
     /// A 2xx was sent: Timer L.
@@ -86,11 +89,18 @@ impl InviteServer {
         let (state, action) = match (self.state, event) {
             // The peer already waits for its first answer: no reason to let it wait for the rest of the 100 ms.
             (State::Trying { .. }, Event::Repeated) => (State::Proceeding, Action::SendTrying),
-            (state @ (State::Proceeding | State::Completed { .. }), Event::Repeated) => (state, Action::Resend),
-            (State::Trying { .. } | State::Proceeding, Event::Provisional) => (State::Proceeding, Action::Nothing),
-            (State::Trying { .. } | State::Proceeding, Event::Success) => {
-                (State::Accepted { until: now + T1_X64 }, Action::Nothing)
+            (state @ (State::Proceeding | State::Completed { .. }), Event::Repeated) => {
+                (state, Action::Resend)
             }
+            (State::Trying { .. } | State::Proceeding, Event::Provisional) => {
+                (State::Proceeding, Action::Nothing)
+            }
+            (State::Trying { .. } | State::Proceeding, Event::Success) => (
+                State::Accepted {
+                    until: now + T1_X64,
+                },
+                Action::Nothing,
+            ),
             (State::Trying { .. } | State::Proceeding, Event::Failure) => {
                 let repeat = (!self.reliable).then(|| Repeat::start(now));
                 (
@@ -111,7 +121,10 @@ impl InviteServer {
             ),
             (state @ State::Accepted { .. }, Event::Ack) => (state, Action::PassAck),
             (state @ (State::Trying { .. } | State::Proceeding), Event::Ack)
-            | (state @ State::Completed { .. }, Event::Provisional | Event::Success | Event::Failure)
+            | (
+                state @ State::Completed { .. },
+                Event::Provisional | Event::Success | Event::Failure,
+            )
             | (
                 state @ (State::Confirmed { .. } | State::Terminated),
                 Event::Repeated | Event::Ack | Event::Provisional | Event::Success | Event::Failure,
@@ -129,7 +142,9 @@ impl InviteServer {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Trying { send_100 } => Some(send_100),
-            State::Completed { repeat, give_up } => Some(repeat.map_or(give_up, |repeat| repeat.at.min(give_up))),
+            State::Completed { repeat, give_up } => {
+                Some(repeat.map_or(give_up, |repeat| repeat.at.min(give_up)))
+            }
             State::Confirmed { until } | State::Accepted { until } => Some(until),
             State::Proceeding | State::Terminated => None,
         }
@@ -138,8 +153,12 @@ impl InviteServer {
     /// Fires what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Action {
         let (state, action) = match self.state {
-            State::Trying { send_100 } if now >= send_100 => (State::Proceeding, Action::SendTrying),
-            State::Completed { give_up, .. } if now >= give_up => (State::Terminated, Action::NoAck),
+            State::Trying { send_100 } if now >= send_100 => {
+                (State::Proceeding, Action::SendTrying)
+            }
+            State::Completed { give_up, .. } if now >= give_up => {
+                (State::Terminated, Action::NoAck)
+            }
             State::Completed {
                 repeat: Some(repeat),
                 give_up,
@@ -187,7 +206,10 @@ mod tests {
     #[test]
     fn trying_goes_out_after_100_ms_unless_something_else_did() {
         let t0 = start();
-        assert_eq!(run(&mut InviteServer::new(t0, false), t0), [(100, Action::SendTrying)]);
+        assert_eq!(
+            run(&mut InviteServer::new(t0, false), t0),
+            [(100, Action::SendTrying)]
+        );
         let mut machine = InviteServer::new(t0, false);
         machine.handle(t0, Event::Provisional);
         assert_eq!(machine.poll_timeout(), None);
@@ -203,10 +225,16 @@ mod tests {
         machine.handle(t0, Event::Failure);
         assert_eq!(machine.handle(t0, Event::Repeated), Action::Resend);
         let fired = run(&mut machine, t0);
-        let resends: Vec<u128> = fired.iter().filter(|f| f.1 == Action::Resend).map(|f| f.0).collect();
+        let resends: Vec<u128> = fired
+            .iter()
+            .filter(|f| f.1 == Action::Resend)
+            .map(|f| f.0)
+            .collect();
         assert_eq!(
             resends,
-            [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]
+            [
+                500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500
+            ]
         );
         assert_eq!(fired.last(), Some(&(32_000, Action::NoAck)));
     }

@@ -43,7 +43,12 @@ impl Incoming {
         let cseq = message.cseq().ok()?.number;
         let call_id = message.call_id()?.into();
         let from_tag = message.from().ok()?.tag().unwrap_or_default().into();
-        let to_tag = message.to().ok()?.tag().filter(|tag| !tag.is_empty()).map(Into::into);
+        let to_tag = message
+            .to()
+            .ok()?
+            .tag()
+            .filter(|tag| !tag.is_empty())
+            .map(Into::into);
         let source = flow.remote.ip().to_canonical();
         let behind_nat = via.host.ip().is_some_and(|ip| ip.to_canonical() != source);
         let branch = via.branch.as_deref().unwrap_or_default().into();
@@ -131,7 +136,9 @@ fn reply_address(via: &Via, flow: Flow) -> Option<SocketAddr> {
     }
     // §18.2.2: to the address the request came from, at the port in sent-by. A name may be a browser's `.invalid`.
     let port = via.port.unwrap_or_else(|| flow.transport.default_port());
-    via.host.ip().map(|_| SocketAddr::new(flow.remote.ip(), port))
+    via.host
+        .ip()
+        .map(|_| SocketAddr::new(flow.remote.ip(), port))
 }
 
 #[cfg(test)]
@@ -183,7 +190,8 @@ mod tests {
         );
         let (to, _) = reply("SIP/2.0/UDP 192.0.2.9:5070;maddr=224.2.0.1;rport;branch=z9hG4bKa");
         assert_eq!(to, "224.2.0.1:5070");
-        let (to, via) = reply("SIP/2.0/UDP 10.1.1.1;received=198.51.100.1;branch=z9hG4bKa, SIP/2.0/UDP z");
+        let (to, via) =
+            reply("SIP/2.0/UDP 10.1.1.1;received=198.51.100.1;branch=z9hG4bKa, SIP/2.0/UDP z");
         assert_eq!(to, "192.0.2.9:5060");
         assert!(
             !via.contains("198.51.100.1") && via.ends_with(", SIP/2.0/UDP z"),
@@ -194,7 +202,9 @@ mod tests {
     #[test]
     fn an_answer_to_a_half_readable_via_goes_back_to_its_sender_and_not_where_the_via_says() {
         let mut message = Message::request(Method::Invite, "sip:a@b");
-        message.headers.push(Name::Via, "SIP/2.0/UDP 198.51.100.1;;,;,,");
+        message
+            .headers
+            .push(Name::Via, "SIP/2.0/UDP 198.51.100.1;;,;,,");
         let flow = Flow {
             transport: Transport::Udp,
             local: "10.0.0.1:5060".parse().unwrap(),

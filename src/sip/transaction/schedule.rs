@@ -38,7 +38,12 @@ impl<K> Schedule<K> {
     }
 
     /// Makes `slot` hold exactly one timer, for `wanted`; moves, cancels or arms as needed.
-    pub(crate) fn rearm(&mut self, slot: &mut Option<TimerId>, wanted: Option<Instant>, key: impl FnOnce() -> K) {
+    pub(crate) fn rearm(
+        &mut self,
+        slot: &mut Option<TimerId>,
+        wanted: Option<Instant>,
+        key: impl FnOnce() -> K,
+    ) {
         if slot.map(|id| id.at) == wanted {
             return;
         }

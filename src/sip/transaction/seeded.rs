@@ -44,8 +44,17 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_digest_and_another_seed_another() {
-        assert_eq!(Seed([1, 2]).digest(&["a", "b"]), Seed([1, 2]).digest(&["a", "b"]));
-        assert_ne!(Seed([1, 2]).digest(&["a", "b"]), Seed([1, 3]).digest(&["a", "b"]));
-        assert_ne!(Seed([1, 2]).digest(&["ab", ""]), Seed([1, 2]).digest(&["a", "b"]));
+        assert_eq!(
+            Seed([1, 2]).digest(&["a", "b"]),
+            Seed([1, 2]).digest(&["a", "b"])
+        );
+        assert_ne!(
+            Seed([1, 2]).digest(&["a", "b"]),
+            Seed([1, 3]).digest(&["a", "b"])
+        );
+        assert_ne!(
+            Seed([1, 2]).digest(&["ab", ""]),
+            Seed([1, 2]).digest(&["a", "b"])
+        );
     }
 }

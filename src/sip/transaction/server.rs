@@ -69,7 +69,9 @@ impl Server {
     /// Takes an event.
     pub(crate) fn handle(&mut self, now: Instant, event: Event) -> Action {
         let (state, action) = match (self.state, event) {
-            (state @ (State::Proceeding { .. } | State::Completed { .. }), Event::Repeated) => (state, Action::Resend),
+            (state @ (State::Proceeding { .. } | State::Completed { .. }), Event::Repeated) => {
+                (state, Action::Resend)
+            }
             (State::Trying { .. } | State::Proceeding { .. }, Event::Final) => {
                 let until = now + T1_X64;
                 (
@@ -83,7 +85,9 @@ impl Server {
             }
             (state @ State::Trying { .. }, Event::Repeated)
             | (state @ State::Completed { .. }, Event::Final)
-            | (state @ State::Terminated, Event::Repeated | Event::Final) => (state, Action::Nothing),
+            | (state @ State::Terminated, Event::Repeated | Event::Final) => {
+                (state, Action::Nothing)
+            }
         };
         self.state = state;
         action
@@ -109,9 +113,10 @@ impl Server {
                 (State::Proceeding { give_up }, Action::SendTrying)
             }
             State::Completed { until } if now >= until => (State::Terminated, Action::Nothing),
-            state @ (State::Trying { .. } | State::Proceeding { .. } | State::Completed { .. } | State::Terminated) => {
-                (state, Action::Nothing)
-            }
+            state @ (State::Trying { .. }
+            | State::Proceeding { .. }
+            | State::Completed { .. }
+            | State::Terminated) => (state, Action::Nothing),
         };
         self.state = state;
         action

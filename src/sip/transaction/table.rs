@@ -169,7 +169,9 @@ impl<O> Servers<O> {
     }
 
     pub(crate) fn remove(&mut self, id: ServerId) {
-        let Some(gone) = self.all.remove(&id) else { return };
+        let Some(gone) = self.all.remove(&id) else {
+            return;
+        };
         self.by_key.remove(&gone.key);
         if let Some(merge_key) = &gone.merge_key
             && self.merges.get(merge_key) == Some(&id)

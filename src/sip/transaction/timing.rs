@@ -41,7 +41,11 @@ impl Repeat {
         let interval = cap.map_or(doubled, |cap| doubled.min(cap));
         let planned = self.at + interval;
         Self {
-            at: if planned > now { planned } else { now + interval },
+            at: if planned > now {
+                planned
+            } else {
+                now + interval
+            },
             interval,
         }
     }

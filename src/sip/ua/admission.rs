@@ -76,7 +76,9 @@ impl Endpoint {
 
     /// Answers what cannot be read, where enough of it can.
     pub(super) fn refuse_malformed(&mut self, flow: Flow, malformed: &Malformed) {
-        let Some(message) = &malformed.readable else { return };
+        let Some(message) = &malformed.readable else {
+            return;
+        };
         self.count("it breaks the grammar");
         let mut request = (**message).clone();
         request.note_source(flow.remote);
@@ -103,7 +105,10 @@ impl Endpoint {
             response.headers.push(*name, value.clone());
         }
         let mut bytes = response.to_bytes();
-        if refused.status == 401 && !request.path.flow.transport.is_reliable() && is_amplified(request, &bytes) {
+        if refused.status == 401
+            && !request.path.flow.transport.is_reliable()
+            && is_amplified(request, &bytes)
+        {
             drop_first_challenge(&mut response);
             bytes = response.to_bytes();
         }
@@ -178,13 +183,20 @@ impl Endpoint {
                 device: "".into(),
             });
         }
-        if let Some(principal) = self.doorman.by_source(request.path.flow.remote.ip().to_canonical()) {
+        if let Some(principal) = self
+            .doorman
+            .by_source(request.path.flow.remote.ip().to_canonical())
+        {
             return Ok(principal);
         }
         self.check_credentials(now, request)
     }
 
-    fn check_credentials(&mut self, now: Instant, request: &Incoming) -> Result<Principal, Refused> {
+    fn check_credentials(
+        &mut self,
+        now: Instant,
+        request: &Incoming,
+    ) -> Result<Principal, Refused> {
         let message = &request.message;
         let uri = message.request_uri().unwrap_or_default();
         let host = message.uri().ok().map(|uri| uri.host);
@@ -199,7 +211,9 @@ impl Endpoint {
             let known = self.doorman.secret(&realm, &credentials.username);
             let password = known.as_ref().map(|(_, secret)| secret);
             let method = request.method.as_str();
-            let verdict = self.nonces.check(now, &realm, method, uri, &credentials, password);
+            let verdict = self
+                .nonces
+                .check(now, &realm, method, uri, &credentials, password);
             match (verdict, known) {
                 (Verdict::Valid, Some((principal, _))) => return Ok(principal),
                 (Verdict::Stale, _) => {
@@ -230,19 +244,28 @@ impl Endpoint {
         for by_proxy in [false, true] {
             let ours = challenges.iter().filter(|(proxy, challenge)| {
                 *proxy == by_proxy
-                    && (credentials.any_realm || credentials.realm.as_deref() == Some(&challenge.realm))
-                    && (challenge.stale || !credentials.realms.iter().any(|realm| **realm == challenge.realm))
+                    && (credentials.any_realm
+                        || credentials.realm.as_deref() == Some(&challenge.realm))
+                    && (challenge.stale
+                        || !credentials
+                            .realms
+                            .iter()
+                            .any(|realm| **realm == challenge.realm))
             });
             let Some(challenge) = choose(ours.map(|(_, challenge)| challenge)) else {
                 continue;
             };
-            if credentials.nonces.len() >= MAX_NONCES || credentials.nonces.iter().any(|n| **n == challenge.nonce) {
+            if credentials.nonces.len() >= MAX_NONCES
+                || credentials.nonces.iter().any(|n| **n == challenge.nonce)
+            {
                 continue;
             }
             let (username, password) = (&credentials.username, &credentials.password);
             let (method, uri) = (request.method()?.as_str(), request.request_uri()?);
             let cnonce = self.rng.hex(8);
-            let Some(answer) = digest::response(challenge, username, password, method, uri, &cnonce, 1) else {
+            let Some(answer) =
+                digest::response(challenge, username, password, method, uri, &cnonce, 1)
+            else {
                 continue;
             };
             credentials.nonces.push(challenge.nonce.clone().into());
@@ -261,14 +284,18 @@ impl Endpoint {
     /// have is refused to him as to everybody.
     pub(super) fn stranger_options(&mut self, now: Instant, request: &Incoming) {
         if self.strangers.take(now) {
-            let answer = judge_options(&request.message).err().unwrap_or(Refused::new(200));
+            let answer = judge_options(&request.message)
+                .err()
+                .unwrap_or(Refused::new(200));
             self.reply_statelessly(request, &answer);
         }
     }
 
     /// OPTIONS outside a dialog from somebody we know (§11.2).
     pub(super) fn options(&mut self, request: &Incoming) {
-        let response = judge_options(&request.message).err().unwrap_or_else(capabilities);
+        let response = judge_options(&request.message)
+            .err()
+            .unwrap_or_else(capabilities);
         self.reply_statelessly(request, &response);
     }
 }
@@ -290,7 +317,11 @@ fn is_amplified(request: &Incoming, answer: &[u8]) -> bool {
 
 /// Leaves out the challenge for SHA-256 and keeps the one for MD5, which every phone knows.
 fn drop_first_challenge(response: &mut Message) {
-    let second = response.headers.all(Name::WwwAuthenticate).nth(1).map(str::to_owned);
+    let second = response
+        .headers
+        .all(Name::WwwAuthenticate)
+        .nth(1)
+        .map(str::to_owned);
     if let Some(last) = second {
         response.headers.remove(Name::WwwAuthenticate);
         response.headers.push(Name::WwwAuthenticate, last);

@@ -25,9 +25,12 @@ pub(super) fn check_method(method: &Method) -> Result<(), Refused> {
         | Method::Info
         | Method::Update
         | Method::Prack => Ok(()),
-        Method::Register | Method::Refer | Method::Notify | Method::Subscribe | Method::Message | Method::Publish => {
-            Err(Refused::new(405).with(Name::Allow, ALLOW))
-        }
+        Method::Register
+        | Method::Refer
+        | Method::Notify
+        | Method::Subscribe
+        | Method::Message
+        | Method::Publish => Err(Refused::new(405).with(Name::Allow, ALLOW)),
         Method::Other(_) => Err(Refused::new(501).with(Name::Allow, ALLOW)),
     }
 }
@@ -35,8 +38,14 @@ pub(super) fn check_method(method: &Method) -> Result<(), Refused> {
 /// Refuses a Request-URI whose scheme we cannot serve (§8.2.2.1).
 pub(super) fn check_scheme(uri: &str) -> Result<(), Refused> {
     let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme);
-    let known = ["sip", "sips", "tel"].iter().any(|s| scheme.eq_ignore_ascii_case(s));
-    if known { Ok(()) } else { Err(Refused::new(416)) }
+    let known = ["sip", "sips", "tel"]
+        .iter()
+        .any(|s| scheme.eq_ignore_ascii_case(s));
+    if known {
+        Ok(())
+    } else {
+        Err(Refused::new(416))
+    }
 }
 
 /// Refuses extensions the peer requires and we lack (§8.2.2.3).
@@ -44,7 +53,11 @@ pub(super) fn check_require(message: &Message) -> Result<(), Refused> {
     let unsupported: Vec<&str> = message
         .tokens(Name::Require)
         .into_iter()
-        .filter(|tag| !OPTION_TAGS.iter().any(|known| tag.eq_ignore_ascii_case(known)))
+        .filter(|tag| {
+            !OPTION_TAGS
+                .iter()
+                .any(|known| tag.eq_ignore_ascii_case(known))
+        })
         .collect();
     if unsupported.is_empty() {
         Ok(())
@@ -55,7 +68,11 @@ pub(super) fn check_require(message: &Message) -> Result<(), Refused> {
 
 /// Whether a list of option tags or methods has that one.
 pub(super) fn lists(message: &Message, name: Name, token: &str) -> bool {
-    message.headers.count(name) > 0 && message.tokens(name).iter().any(|t| t.eq_ignore_ascii_case(token))
+    message.headers.count(name) > 0
+        && message
+            .tokens(name)
+            .iter()
+            .any(|t| t.eq_ignore_ascii_case(token))
 }
 
 /// The session description in a message, or the refusal of a body we cannot read (§8.2.3).
@@ -130,7 +147,8 @@ pub(super) fn is_optional(disposition: Option<&str>) -> bool {
     disposition.is_some_and(|value| {
         value.split(';').skip(1).any(|param| {
             param.split_once('=').is_some_and(|(name, value)| {
-                name.trim().eq_ignore_ascii_case("handling") && value.trim().eq_ignore_ascii_case("optional")
+                name.trim().eq_ignore_ascii_case("handling")
+                    && value.trim().eq_ignore_ascii_case("optional")
             })
         })
     })
@@ -152,7 +170,10 @@ mod tests {
     #[test]
     fn unknown_methods_are_501_and_known_ones_we_lack_405() {
         assert_eq!(check_method(&Method::Register).unwrap_err().status, 405);
-        assert_eq!(check_method(&Method::from_token("FOO")).unwrap_err().status, 501);
+        assert_eq!(
+            check_method(&Method::from_token("FOO")).unwrap_err().status,
+            501
+        );
         assert!(check_method(&Method::Info).is_ok());
     }
 
@@ -174,7 +195,10 @@ mod tests {
 
     #[test]
     fn only_session_descriptions_are_read() {
-        let sdp = invite(&[(Name::ContentType, "Application/SDP; charset=utf-8")], "v=0");
+        let sdp = invite(
+            &[(Name::ContentType, "Application/SDP; charset=utf-8")],
+            "v=0",
+        );
         assert!(session_body(&sdp).unwrap().is_some());
         let text = invite(&[(Name::ContentType, "text/plain")], "v=0");
         assert_eq!(session_body(&text).unwrap_err().status, 415);
@@ -187,10 +211,16 @@ mod tests {
         );
         assert_eq!(session_body(&optional).unwrap(), None);
         let zipped = invite(
-            &[(Name::ContentType, "application/sdp"), (Name::ContentEncoding, "gzip")],
+            &[
+                (Name::ContentType, "application/sdp"),
+                (Name::ContentEncoding, "gzip"),
+            ],
             "x",
         );
-        assert_eq!(session_body(&zipped).unwrap_err().headers[0].0, Name::AcceptEncoding);
+        assert_eq!(
+            session_body(&zipped).unwrap_err().headers[0].0,
+            Name::AcceptEncoding
+        );
         assert_eq!(session_body(&invite(&[], "")).unwrap(), None);
     }
 
@@ -202,7 +232,13 @@ mod tests {
                 .status,
             406
         );
-        assert!(check_accept(&invite(&[(Name::Accept, "text/html, application/sdp;q=0.5")], "")).is_ok());
+        assert!(
+            check_accept(&invite(
+                &[(Name::Accept, "text/html, application/sdp;q=0.5")],
+                ""
+            ))
+            .is_ok()
+        );
         assert!(check_accept(&invite(&[(Name::Accept, "*/*")], "")).is_ok());
         assert!(check_accept(&invite(&[], "")).is_ok());
     }
@@ -211,6 +247,9 @@ mod tests {
     fn schemes_we_cannot_serve_are_416() {
         assert!(check_scheme("SIP:a@b").is_ok());
         assert!(check_scheme("tel:+1").is_ok());
-        assert_eq!(check_scheme("nobodyKnowsThisScheme:x").unwrap_err().status, 416);
+        assert_eq!(
+            check_scheme("nobodyKnowsThisScheme:x").unwrap_err().status,
+            416
+        );
     }
 }

@@ -15,12 +15,21 @@ use crate::sip::msg::{Method, Name};
 
 impl Endpoint {
     /// Ends a leg whatever it is doing: BYE when answered, CANCEL or 480 when not. `Ended` follows at once.
-    pub fn bye(&mut self, now: Instant, leg: LegId, reason: Option<Reason>) -> Result<(), SipError> {
+    pub fn bye(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        reason: Option<Reason>,
+    ) -> Result<(), SipError> {
         self.command(now, leg, |endpoint, leg| {
             let how = match &leg.phase {
                 Phase::Ringing(_) => How::Rejected { status: 480 },
                 Phase::Calling(_) => How::Cancel,
-                Phase::Up | Phase::Cancelling(_) | Phase::Leaving(_) | Phase::Ending | Phase::Gone => How::Bye,
+                Phase::Up
+                | Phase::Cancelling(_)
+                | Phase::Leaving(_)
+                | Phase::Ending
+                | Phase::Gone => How::Bye,
             };
             endpoint.finish(now, leg, Side::Us, how, reason);
             Ok(())
@@ -35,7 +44,14 @@ impl Endpoint {
     }
 
     /// Ends a leg: tells the call layer and does what its phase asks for on the wire.
-    pub(super) fn finish(&mut self, now: Instant, leg: &mut Leg, by: Side, how: How, reason: Option<Reason>) {
+    pub(super) fn finish(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        by: Side,
+        how: How,
+        reason: Option<Reason>,
+    ) {
         self.over(leg, by, how, reason.clone());
         match std::mem::replace(&mut leg.phase, Phase::Gone) {
             Phase::Ringing(ringing) => {
@@ -66,7 +82,9 @@ impl Endpoint {
                     self.send_bye(now, leg, reason);
                 }
             }
-            phase @ (Phase::Cancelling(_) | Phase::Leaving(_) | Phase::Ending | Phase::Gone) => leg.phase = phase,
+            phase @ (Phase::Cancelling(_) | Phase::Leaving(_) | Phase::Ending | Phase::Gone) => {
+                leg.phase = phase
+            }
         }
     }
 
@@ -102,7 +120,9 @@ impl Endpoint {
 
     /// Refuses the peer's offer that waits, because the leg ends.
     pub(super) fn abandon_waiting(&mut self, now: Instant, leg: &mut Leg) {
-        let Some(waiting) = leg.waiting.take() else { return };
+        let Some(waiting) = leg.waiting.take() else {
+            return;
+        };
         leg.exchange.abandoned();
         match waiting.what {
             WaitingFor::ReInvite { transaction, .. }
@@ -124,7 +144,11 @@ impl Endpoint {
             self.retry_reinvite(now, leg);
         }
         if matches!(leg.phase, Phase::Up) {
-            match leg.session.as_mut().map(|session| session.handle_timeout(now)) {
+            match leg
+                .session
+                .as_mut()
+                .map(|session| session.handle_timeout(now))
+            {
                 Some(session_timer::Action::Refresh) => self.refresh(now, leg),
                 Some(session_timer::Action::Expired) => {
                     let reason = Some(Reason::sip(408, "Session expired"));
@@ -153,7 +177,13 @@ impl Endpoint {
             reliable::Action::Nothing => {}
         }
         if ringing.expires_at.is_some_and(|at| now >= at) {
-            return self.drop_ringing(now, leg, Refused::new(487), Side::Transport, How::InviteExpired);
+            return self.drop_ringing(
+                now,
+                leg,
+                Refused::new(487),
+                Side::Transport,
+                How::InviteExpired,
+            );
         }
         let repeat = ringing.repeat.take_if(|(at, _, _)| now >= *at);
         if let Some((_, status, body)) = repeat {
@@ -162,7 +192,9 @@ impl Endpoint {
     }
 
     fn success_timeout(&mut self, now: Instant, leg: &mut Leg) {
-        let Some(success) = &mut leg.success else { return };
+        let Some(success) = &mut leg.success else {
+            return;
+        };
         match success.unacked.handle_timeout(now) {
             unacked::Action::Resend => {
                 let (path, bytes) = (success.path, success.bytes.clone());

@@ -162,7 +162,12 @@ pub(super) type RouteLookup = Box<dyn Fn(IpAddr) -> Option<IpAddr>>;
 
 impl Endpoint {
     /// An endpoint at rest.
-    pub fn new(config: EndpointConfig, listeners: Vec<Listener>, doorman: Box<dyn Doorman>, mut rng: Rng) -> Self {
+    pub fn new(
+        config: EndpointConfig,
+        listeners: Vec<Listener>,
+        doorman: Box<dyn Doorman>,
+        mut rng: Rng,
+    ) -> Self {
         let seed = Seed([rng.u64(), rng.u64()]);
         let strangers = Bucket::new(config.stranger_options_per_second);
         let gate = Gate::new(config.source_rate, GATE_SOURCES, rng.u64());
@@ -313,7 +318,11 @@ impl Endpoint {
 
     /// Works on a leg outside the table, so that everything else stays reachable; puts it back unless it is gone, with
     /// its timer set. Never nested for one leg.
-    pub(super) fn with_leg<R>(&mut self, id: LegId, work: impl FnOnce(&mut Self, &mut Leg) -> R) -> Option<R> {
+    pub(super) fn with_leg<R>(
+        &mut self,
+        id: LegId,
+        work: impl FnOnce(&mut Self, &mut Leg) -> R,
+    ) -> Option<R> {
         let mut leg = self.legs.remove(&id)?;
         let result = work(self, &mut leg);
         self.put_leg(leg);
@@ -324,11 +333,13 @@ impl Endpoint {
     pub(super) fn put_leg(&mut self, mut leg: Box<Leg>) {
         let id = leg.id;
         if matches!(leg.phase, Phase::Gone) {
-            self.timers.rearm(&mut leg.armed, None, || TimerKey::Leg(id));
+            self.timers
+                .rearm(&mut leg.armed, None, || TimerKey::Leg(id));
             self.tags.remove(&leg.local_tag);
         } else {
             let wanted = leg.poll_timeout();
-            self.timers.rearm(&mut leg.armed, wanted, || TimerKey::Leg(id));
+            self.timers
+                .rearm(&mut leg.armed, wanted, || TimerKey::Leg(id));
             self.legs.insert(id, leg);
         }
     }

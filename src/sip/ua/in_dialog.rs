@@ -32,7 +32,13 @@ impl Endpoint {
         });
     }
 
-    fn leg_request(&mut self, now: Instant, leg: &mut Leg, request: &Incoming, key: &str) -> Result<(), Refused> {
+    fn leg_request(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        request: &Incoming,
+        key: &str,
+    ) -> Result<(), Refused> {
         let early = matches!(leg.phase, Phase::Ringing(_) | Phase::Calling(_));
         let Some(dialog) = leg.dialog_with(&request.from_tag) else {
             return Err(Refused::new(481));
@@ -51,7 +57,9 @@ impl Endpoint {
                 }
                 return Ok(());
             }
-            (Phase::Ending | Phase::Cancelling(_) | Phase::Gone, _) => return Err(Refused::new(481)),
+            (Phase::Ending | Phase::Cancelling(_) | Phase::Gone, _) => {
+                return Err(Refused::new(481));
+            }
             (Phase::Leaving(_), Method::Prack | Method::Options) => {}
             (Phase::Leaving(_), _) => return Err(Refused::new(481)),
             (Phase::Ringing(_) | Phase::Calling(_) | Phase::Up, _) => {}
@@ -81,7 +89,13 @@ impl Endpoint {
     }
 
     /// A response in a transaction of its own, so that repetitions get it again.
-    pub(super) fn answer(&mut self, now: Instant, request: &Incoming, key: &str, response: Refused) {
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        request: &Incoming,
+        key: &str,
+        response: Refused,
+    ) {
         let id = self.accept_request(now, request, key.to_owned(), None);
         self.refuse(now, id, response);
     }
@@ -91,13 +105,21 @@ impl Endpoint {
         Refused::new(500).with(Name::RetryAfter, self.rng.below(11).to_string())
     }
 
-    fn bye_arrives(&mut self, now: Instant, leg: &mut Leg, request: &Incoming, key: &str) -> Result<(), Refused> {
+    fn bye_arrives(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        request: &Incoming,
+        key: &str,
+    ) -> Result<(), Refused> {
         if matches!(leg.phase, Phase::Calling(_)) {
             // A callee may not end an early dialog so (§15).
             return Err(Refused::new(481));
         }
         self.answer(now, request, key, Refused::new(200));
-        let reason = request.header(Name::Reason).and_then(|value| Reason::parse(value).ok());
+        let reason = request
+            .header(Name::Reason)
+            .and_then(|value| Reason::parse(value).ok());
         if let Phase::Ringing(ringing) = &leg.phase {
             let transaction = ringing.transaction;
             self.refuse(now, transaction, Refused::new(487));
@@ -108,7 +130,13 @@ impl Endpoint {
         Ok(())
     }
 
-    fn info_arrives(&mut self, now: Instant, leg: &mut Leg, request: &Incoming, key: &str) -> Result<(), Refused> {
+    fn info_arrives(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        request: &Incoming,
+        key: &str,
+    ) -> Result<(), Refused> {
         let message = &request.message;
         if message.headers.get_named("Info-Package").is_some() {
             // RFC 6086 §4.2.2: no package was offered in Recv-Info.
@@ -120,7 +148,9 @@ impl Endpoint {
             return Ok(());
         }
         let content_type = message.header(Name::ContentType).unwrap_or_default();
-        let known = ACCEPT_INFO.split(',').any(|t| is_type(content_type, t.trim()));
+        let known = ACCEPT_INFO
+            .split(',')
+            .any(|t| is_type(content_type, t.trim()));
         let judged = check_encoding(message).and_then(|()| {
             if known {
                 Ok(())
@@ -153,10 +183,15 @@ impl Endpoint {
         self.command(now, leg, |endpoint, leg| {
             let state = leg.phase.name();
             let (Phase::Up, Some(dialog)) = (&leg.phase, &mut leg.dialog) else {
-                return Err(SipError::WrongState { command: "info", state });
+                return Err(SipError::WrongState {
+                    command: "info",
+                    state,
+                });
             };
             let mut message = dialog.request(Method::Info);
-            message.headers.push(Name::ContentType, one_line(&body.content_type));
+            message
+                .headers
+                .push(Name::ContentType, one_line(&body.content_type));
             message.body = body.bytes;
             let hop = endpoint.hop(dialog);
             endpoint.launch(now, message, hop, Owner::Info(leg.id));
@@ -165,9 +200,18 @@ impl Endpoint {
     }
 
     /// The result of an INFO or PRACK.
-    pub(super) fn plain_outcome(&mut self, now: Instant, leg: LegId, owner: Owner, outcome: Outcome) {
+    pub(super) fn plain_outcome(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        owner: Owner,
+        outcome: Outcome,
+    ) {
         self.with_leg(leg, |endpoint, leg| {
-            if endpoint.answer_challenge(now, leg, owner, &outcome).is_some() {
+            if endpoint
+                .answer_challenge(now, leg, owner, &outcome)
+                .is_some()
+            {
                 return;
             }
             let up = matches!(leg.phase, Phase::Up);
@@ -180,6 +224,12 @@ impl Endpoint {
     /// A request inside the dialog got 408 or 481: the peer has no such call any more (RFC 5057 §5).
     pub(super) fn dead(&mut self, now: Instant, leg: &mut Leg, status: u16) {
         let reason = Reason::sip(status, "");
-        self.finish(now, leg, Side::Transport, How::Dead { status }, Some(reason));
+        self.finish(
+            now,
+            leg,
+            Side::Transport,
+            How::Dead { status },
+            Some(reason),
+        );
     }
 }

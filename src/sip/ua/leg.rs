@@ -175,7 +175,11 @@ pub(super) enum WaitingFor {
     /// The ACK for a 2xx to our INVITE or re-INVITE.
     Ack { invite: ClientId, cseq: u32 },
     /// The PRACK for a reliable provisional response in the early dialog with that remote tag.
-    ReliableProgress { remote_tag: Box<str>, rseq: u32, cseq: u32 },
+    ReliableProgress {
+        remote_tag: Box<str>,
+        rseq: u32,
+        cseq: u32,
+    },
 }
 
 /// A 2xx of ours without its ACK.
@@ -276,9 +280,12 @@ impl Leg {
                 ringing.expires_at,
                 ringing.repeat.as_ref().map(|(at, _, _)| *at),
             ],
-            Phase::Calling(_) | Phase::Cancelling(_) | Phase::Up | Phase::Leaving(_) | Phase::Ending | Phase::Gone => {
-                [None; 3]
-            }
+            Phase::Calling(_)
+            | Phase::Cancelling(_)
+            | Phase::Up
+            | Phase::Leaving(_)
+            | Phase::Ending
+            | Phase::Gone => [None; 3],
         };
         let session = match self.phase {
             Phase::Up => self.session.as_ref().map(SessionTimer::poll_timeout),

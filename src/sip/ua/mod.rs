@@ -40,7 +40,9 @@ pub use crate::sip::msg::Reason;
 pub use config::{EndpointConfig, Listener, Reliable};
 pub use doorman::{Doorman, Principal};
 pub use endpoint::{Endpoint, InviteRequest, Refusal, SipError, Target};
-pub use event::{Body, Counts, Direction, How, IncomingInvite, LegId, Side, SipEvent, Trace, Transmit};
+pub use event::{
+    Body, Counts, Direction, How, IncomingInvite, LegId, Side, SipEvent, Trace, Transmit,
+};
 
 #[cfg(test)]
 mod tests;

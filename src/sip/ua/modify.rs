@@ -39,7 +39,8 @@ impl Endpoint {
             self.answer(now, request, key, Refused::new(491));
             return Ok(());
         }
-        let judged = session_body(message).and_then(|offer| Ok((offer, self.judge_session(message)?)));
+        let judged =
+            session_body(message).and_then(|offer| Ok((offer, self.judge_session(message)?)));
         let (offer, granted) = match judged {
             Ok(judged) => judged,
             Err(refused) => {
@@ -86,7 +87,8 @@ impl Endpoint {
         key: &str,
     ) -> Result<(), Refused> {
         let message = &request.message;
-        let judged = session_body(message).and_then(|offer| Ok((offer, self.judge_session(message)?)));
+        let judged =
+            session_body(message).and_then(|offer| Ok((offer, self.judge_session(message)?)));
         let (offer, granted) = match judged {
             Ok(judged) => judged,
             Err(refused) => {
@@ -248,7 +250,11 @@ impl Endpoint {
                 leg.exchange.answered();
                 self.acknowledge(leg, invite, cseq, body.as_ref());
             }
-            WaitingFor::ReliableProgress { remote_tag, rseq, cseq } => {
+            WaitingFor::ReliableProgress {
+                remote_tag,
+                rseq,
+                cseq,
+            } => {
                 leg.exchange.answered();
                 self.send_prack(now, leg, &remote_tag, rseq, cseq, body.as_ref());
             }
@@ -274,7 +280,11 @@ impl Endpoint {
                     self.finish(now, leg, Side::Us, How::Bye, reason);
                 }
             }
-            WaitingFor::ReliableProgress { remote_tag, rseq, cseq } => {
+            WaitingFor::ReliableProgress {
+                remote_tag,
+                rseq,
+                cseq,
+            } => {
                 self.refuse_progress(now, leg, &remote_tag, rseq, cseq);
             }
         }
@@ -282,7 +292,9 @@ impl Endpoint {
 
     /// The call layer did not answer an offer in time.
     pub(super) fn waited_too_long(&mut self, now: Instant, leg: &mut Leg) {
-        let Some(waiting) = leg.waiting.take() else { return };
+        let Some(waiting) = leg.waiting.take() else {
+            return;
+        };
         self.refuse_offer(
             now,
             leg,
@@ -297,7 +309,12 @@ impl Endpoint {
     }
 
     /// Sends a re-INVITE; `None` asks the peer to offer. Waits while another exchange is open; 491 is retried.
-    pub fn reinvite(&mut self, now: Instant, leg: LegId, body: Option<Body>) -> Result<(), SipError> {
+    pub fn reinvite(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        body: Option<Body>,
+    ) -> Result<(), SipError> {
         self.command(now, leg, |endpoint, leg| {
             if !matches!(leg.phase, Phase::Up) {
                 return Err(SipError::WrongState {
@@ -325,11 +342,22 @@ impl Endpoint {
         }
     }
 
-    fn send_reinvite(&mut self, now: Instant, leg: &mut Leg, body: Option<Body>, refresh: bool, raised: Option<u32>) {
+    fn send_reinvite(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        body: Option<Body>,
+        refresh: bool,
+        raised: Option<u32>,
+    ) {
         let interval = self.wanted_interval(leg, raised);
-        let Some(dialog) = &mut leg.dialog else { return };
+        let Some(dialog) = &mut leg.dialog else {
+            return;
+        };
         let mut message = dialog.request(Method::Invite);
-        message.headers.push(Name::Contact, self.contact(dialog.flow));
+        message
+            .headers
+            .push(Name::Contact, self.contact(dialog.flow));
         message.headers.push(Name::Allow, ALLOW);
         message.headers.push(Name::Supported, "timer");
         self.push_interval(&mut message, &interval, raised);
@@ -363,7 +391,9 @@ impl Endpoint {
     }
 
     fn push_interval(&self, message: &mut Message, interval: &SessionExpires, raised: Option<u32>) {
-        message.headers.push(Name::SessionExpires, interval.to_string());
+        message
+            .headers
+            .push(Name::SessionExpires, interval.to_string());
         let min_se = self.session_limits().min_se.max(raised.unwrap_or(0));
         message.headers.push(Name::MinSe, min_se.to_string());
     }
@@ -371,16 +401,23 @@ impl Endpoint {
     /// The result of our re-INVITE.
     pub(super) fn reinvite_outcome(&mut self, now: Instant, leg: LegId, outcome: Outcome) {
         self.with_leg(leg, |endpoint, leg| {
-            let ours = leg.own.as_ref().is_some_and(|own| own.transaction == outcome.id);
+            let ours = leg
+                .own
+                .as_ref()
+                .is_some_and(|own| own.transaction == outcome.id);
             match outcome.status {
                 ..=199 => {}
-                200..=299 if ours && matches!(leg.phase, Phase::Up) => endpoint.reinvited(now, leg, &outcome),
+                200..=299 if ours && matches!(leg.phase, Phase::Up) => {
+                    endpoint.reinvited(now, leg, &outcome)
+                }
                 // Answered after its time, or while we hang up: the peer still needs its ACK.
                 200..=299 => {
                     let cseq = outcome.message.as_ref().and_then(|m| m.cseq().ok());
                     endpoint.acknowledge(leg, outcome.id, cseq.map_or(0, |c| c.number), None);
                 }
-                300.. if ours && matches!(leg.phase, Phase::Up) => endpoint.reinvite_failed(now, leg, outcome),
+                300.. if ours && matches!(leg.phase, Phase::Up) => {
+                    endpoint.reinvite_failed(now, leg, outcome)
+                }
                 300.. => {}
             }
         });
@@ -467,9 +504,17 @@ impl Endpoint {
                 return;
             }
             422 if !own.raised => {
-                let min_se = outcome.header(Name::MinSe).and_then(|v| MinSe::parse(v).ok());
+                let min_se = outcome
+                    .header(Name::MinSe)
+                    .and_then(|v| MinSe::parse(v).ok());
                 if let Some(min_se) = min_se {
-                    return self.send_reinvite(now, leg, own.body, own.refresh, Some(min_se.seconds));
+                    return self.send_reinvite(
+                        now,
+                        leg,
+                        own.body,
+                        own.refresh,
+                        Some(min_se.seconds),
+                    );
                 }
             }
             408 | 481 => return self.dead(now, leg, outcome.status),
@@ -502,7 +547,9 @@ impl Endpoint {
 
     /// The back-off is over.
     pub(super) fn retry_reinvite(&mut self, now: Instant, leg: &mut Leg) {
-        let Some(retry) = leg.retry.take() else { return };
+        let Some(retry) = leg.retry.take() else {
+            return;
+        };
         if leg.is_free() {
             self.send_reinvite(now, leg, retry.body, retry.refresh, None);
         } else if retry.refresh {
@@ -533,9 +580,13 @@ impl Endpoint {
 
     fn send_update(&mut self, now: Instant, leg: &mut Leg, raised: Option<u32>) {
         let interval = self.wanted_interval(leg, raised);
-        let Some(dialog) = &mut leg.dialog else { return };
+        let Some(dialog) = &mut leg.dialog else {
+            return;
+        };
         let mut message = dialog.request(Method::Update);
-        message.headers.push(Name::Contact, self.contact(dialog.flow));
+        message
+            .headers
+            .push(Name::Contact, self.contact(dialog.flow));
         message.headers.push(Name::Supported, "timer");
         self.push_interval(&mut message, &interval, raised);
         let hop = self.hop(dialog);
@@ -548,21 +599,26 @@ impl Endpoint {
             if leg.update != Some(outcome.id) || !matches!(leg.phase, Phase::Up) {
                 return;
             }
-            if let Some(transaction) = endpoint.answer_challenge(now, leg, Owner::Update(leg.id), &outcome) {
+            if let Some(transaction) =
+                endpoint.answer_challenge(now, leg, Owner::Update(leg.id), &outcome)
+            {
                 leg.update = Some(transaction);
                 return;
             }
             leg.update = None;
             match (outcome.status, &outcome.message) {
                 (200..=299, Some(message)) => {
-                    if let (Some(dialog), Ok(Some(contact))) = (&mut leg.dialog, message.contact()) {
+                    if let (Some(dialog), Ok(Some(contact))) = (&mut leg.dialog, message.contact())
+                    {
                         dialog.remote_target = contact.uri.to_string().into();
                     }
                     endpoint.session_answered(now, leg, message);
                 }
                 (408 | 481, _) => return endpoint.dead(now, leg, outcome.status),
                 (422, Some(message)) => {
-                    let min_se = message.header(Name::MinSe).and_then(|v| MinSe::parse(v).ok());
+                    let min_se = message
+                        .header(Name::MinSe)
+                        .and_then(|v| MinSe::parse(v).ok());
                     let running = leg.session.as_ref().map_or(0, |s| s.seconds);
                     match min_se.filter(|min_se| min_se.seconds > running) {
                         Some(min_se) => {
@@ -588,7 +644,13 @@ impl Endpoint {
     }
 
     /// Starts the session interval after a 2xx of ours (`requested` false) or to a request of ours.
-    pub(super) fn start_session(&mut self, now: Instant, leg: &mut Leg, expires: &SessionExpires, requested: bool) {
+    pub(super) fn start_session(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        expires: &SessionExpires,
+        requested: bool,
+    ) {
         let ours = match expires.refresher {
             Some(Refresher::Uac) => requested,
             Some(Refresher::Uas) => !requested,
@@ -618,7 +680,13 @@ impl Endpoint {
     }
 
     /// Sends the ACK for a 2xx to an INVITE of ours in the leg's dialog.
-    pub(super) fn acknowledge(&mut self, leg: &mut Leg, invite: ClientId, cseq: u32, body: Option<&Body>) {
+    pub(super) fn acknowledge(
+        &mut self,
+        leg: &mut Leg,
+        invite: ClientId,
+        cseq: u32,
+        body: Option<&Body>,
+    ) {
         let Some(dialog) = &leg.dialog else { return };
         let mut ack = dialog.ack(cseq);
         if let Some(body) = body {

@@ -56,7 +56,9 @@ fn read_part(part: Bytes) -> Part {
     let header = |wanted: &str| {
         head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
-            name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim())
+            name.trim()
+                .eq_ignore_ascii_case(wanted)
+                .then(|| value.trim())
         })
     };
     let content_type = header("Content-Type").unwrap_or("text/plain");
@@ -109,9 +111,10 @@ fn find_delimiter(bytes: &[u8], delimiter: &[u8]) -> Option<Delimiter> {
             .take_while(|b| **b != b'\n')
             .all(|b| matches!(b, b' ' | b'\t' | b'\r'));
         if line_start && (last || (blank && line_end.is_some())) {
-            let before = bytes
-                .get(..at)
-                .map_or(0, |b| b.strip_suffix(b"\r\n").map_or(at.saturating_sub(1), <[u8]>::len));
+            let before = bytes.get(..at).map_or(0, |b| {
+                b.strip_suffix(b"\r\n")
+                    .map_or(at.saturating_sub(1), <[u8]>::len)
+            });
             return Some(Delimiter {
                 before,
                 after: line_end.unwrap_or(bytes.len()),
@@ -126,7 +129,8 @@ fn boundary(content_type: &str) -> Option<&str> {
     content_type.split(';').skip(1).find_map(|param| {
         let (name, value) = param.split_once('=')?;
         let value = value.trim().trim_matches('"');
-        (name.trim().eq_ignore_ascii_case("boundary") && !value.is_empty() && value.len() <= 70).then_some(value)
+        (name.trim().eq_ignore_ascii_case("boundary") && !value.is_empty() && value.len() <= 70)
+            .then_some(value)
     })
 }
 

@@ -28,11 +28,21 @@ impl Endpoint {
         let rack = rack.map_err(|_| Refused::because(400, "Bad RAck"))?;
         let Phase::Ringing(ringing) = &mut leg.phase else {
             // The final response overtook it (§3).
-            let late = leg.late_prack.take_if(|late| *late == (rack.rseq, rack.cseq));
-            self.answer(now, request, key, Refused::new(if late.is_some() { 200 } else { 481 }));
+            let late = leg
+                .late_prack
+                .take_if(|late| *late == (rack.rseq, rack.cseq));
+            self.answer(
+                now,
+                request,
+                key,
+                Refused::new(if late.is_some() { 200 } else { 481 }),
+            );
             return Ok(());
         };
-        if rack.method != Method::Invite || rack.cseq != ringing.cseq || !ringing.sender.acknowledge(rack.rseq) {
+        if rack.method != Method::Invite
+            || rack.cseq != ringing.cseq
+            || !ringing.sender.acknowledge(rack.rseq)
+        {
             self.answer(now, request, key, Refused::new(481));
             return Ok(());
         }
@@ -87,7 +97,9 @@ impl Endpoint {
                     );
                 }
             }
-            (Carries::Nothing | Carries::Answer, None) => self.answer(now, request, key, Refused::new(200)),
+            (Carries::Nothing | Carries::Answer, None) => {
+                self.answer(now, request, key, Refused::new(200))
+            }
         }
         self.flush_provisionals(now, leg);
         Ok(())
@@ -125,7 +137,11 @@ impl Endpoint {
         if let Some(body) = body {
             if leg.exchange.is_unstarted() && leg.exchange.their_offer().is_ok() {
                 leg.remote_body = Some(body.bytes.clone());
-                let what = WaitingFor::ReliableProgress { remote_tag, rseq, cseq };
+                let what = WaitingFor::ReliableProgress {
+                    remote_tag,
+                    rseq,
+                    cseq,
+                };
                 leg.waiting = Some(Waiting {
                     what,
                     until: now + T1_X64,
@@ -156,7 +172,9 @@ impl Endpoint {
             return;
         };
         let mut message = dialog.request(Method::Prack);
-        message.headers.push(Name::RAck, format!("{rseq} {cseq} INVITE"));
+        message
+            .headers
+            .push(Name::RAck, format!("{rseq} {cseq} INVITE"));
         if let Some(answer) = answer {
             push_body(&mut message, answer);
         }
@@ -165,7 +183,14 @@ impl Endpoint {
     }
 
     /// The reliable provisional response we could not answer ends the call: the peer offered what we refuse.
-    pub(super) fn refuse_progress(&mut self, now: Instant, leg: &mut Leg, tag: &str, rseq: u32, cseq: u32) {
+    pub(super) fn refuse_progress(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        tag: &str,
+        rseq: u32,
+        cseq: u32,
+    ) {
         self.send_prack(now, leg, tag, rseq, cseq, None);
         self.finish(now, leg, Side::Us, How::Cancel, Some(Reason::sip(488, "")));
     }
@@ -176,10 +201,17 @@ pub(super) fn reliable_number(message: &Message) -> Option<u32> {
     if !message.has_token(Name::Require, "100rel") {
         return None;
     }
-    message.header(Name::RSeq)?.trim().parse().ok().filter(|rseq| *rseq > 0)
+    message
+        .header(Name::RSeq)?
+        .trim()
+        .parse()
+        .ok()
+        .filter(|rseq| *rseq > 0)
 }
 
 /// The early dialog with that remote tag.
 pub(super) fn find_early(early: &[Early], remote_tag: &str) -> Option<usize> {
-    early.iter().position(|e| *e.dialog.remote_tag == *remote_tag)
+    early
+        .iter()
+        .position(|e| *e.dialog.remote_tag == *remote_tag)
 }

@@ -43,7 +43,9 @@ pub(super) fn response(request: &Message, status: u16, reason: &str, tag: Option
 
 /// `text` without what could end a header line or begin another.
 pub(super) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

@@ -54,7 +54,13 @@ const MAX_DATAGRAM: usize = 1300;
 
 impl Endpoint {
     /// Sends a request in a new transaction. It needs everything but Via.
-    pub(super) fn launch(&mut self, now: Instant, mut message: Message, hop: Hop, owner: Owner) -> ClientId {
+    pub(super) fn launch(
+        &mut self,
+        now: Instant,
+        mut message: Message,
+        hop: Hop,
+        owner: Owner,
+    ) -> ClientId {
         let id = ClientId {
             branch: self.rng.u64(),
             cancel: false,
@@ -132,7 +138,11 @@ impl Endpoint {
             let path = self.over_stream(Transport::Tcp, target.addr, bytes.clone(), client);
             return (path, bytes, Some(flow));
         }
-        let unbound = if target.addr.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let unbound = if target.addr.is_ipv4() {
+            "0.0.0.0:0"
+        } else {
+            "[::]:0"
+        };
         let Ok(unbound) = unbound.parse() else {
             return (None, bytes::Bytes::new(), None);
         };
@@ -156,7 +166,11 @@ impl Endpoint {
 
     fn via(&self, transport: Transport, flow: Flow, branch: u64) -> String {
         let (host, port) = self.own_address(transport, flow.local, flow.remote.ip());
-        let rport = if transport == Transport::Udp { ";rport" } else { "" };
+        let rport = if transport == Transport::Udp {
+            ";rport"
+        } else {
+            ""
+        };
         format!(
             "SIP/2.0/{} {host}:{port};branch={COOKIE}{}{rport}",
             transport.via_name(),
@@ -165,7 +179,13 @@ impl Endpoint {
     }
 
     /// Sends the ACK for a 2xx and keeps it with its INVITE for repetitions of that 2xx.
-    pub(super) fn send_ack(&mut self, invite: ClientId, remote_tag: &str, mut ack: Message, hop: Hop) {
+    pub(super) fn send_ack(
+        &mut self,
+        invite: ClientId,
+        remote_tag: &str,
+        mut ack: Message,
+        hop: Hop,
+    ) {
         let (path, bytes, _) = self.put_on_wire(&mut ack, hop, None);
         if let (Some(Path::Flow(flow)), Some(client)) = (path, self.clients.get_mut(&invite)) {
             client.acks.push(SentAck {
@@ -184,7 +204,9 @@ impl Endpoint {
         let ClientMachine::Invite(machine) = &mut client.machine else {
             return;
         };
-        let Some(request) = &client.request else { return };
+        let Some(request) = &client.request else {
+            return;
+        };
         let action = machine.handle(now, invite_client::Event::Cancelled);
         debug_assert_eq!(action, invite_client::Action::Nothing);
         let mut message = hop_by_hop(request, Method::Cancel, None);
@@ -195,7 +217,10 @@ impl Endpoint {
         let path = client.path;
         self.settle_client(invite);
         let Path::Flow(flow) = path else { return };
-        let id = ClientId { cancel: true, ..invite };
+        let id = ClientId {
+            cancel: true,
+            ..invite
+        };
         let transaction = ClientTransaction {
             machine: ClientMachine::Other(Client::new(now, flow.transport.is_reliable())),
             method: Method::Cancel,
@@ -222,7 +247,9 @@ impl Endpoint {
 
     /// Takes a response.
     pub(super) fn response_arrives(&mut self, now: Instant, flow: Flow, message: Message) {
-        let Some(status) = message.status() else { return };
+        let Some(status) = message.status() else {
+            return;
+        };
         if message.via_values().nth(1).is_some() {
             // Meant for somebody else (§8.1.3.3).
             return;
@@ -259,7 +286,9 @@ impl Endpoint {
                     invite_client::Action::Pass => true,
                     invite_client::Action::PassAndAck => {
                         if let Some(request) = &client.request {
-                            client.bytes = hop_by_hop(request, Method::Ack, message.header(Name::To)).to_bytes();
+                            client.bytes =
+                                hop_by_hop(request, Method::Ack, message.header(Name::To))
+                                    .to_bytes();
                         }
                         self.send_again(id);
                         true
@@ -294,7 +323,9 @@ impl Endpoint {
             return;
         }
         let request = if status >= 200 {
-            self.clients.get_mut(&id).and_then(|client| client.request.take())
+            self.clients
+                .get_mut(&id)
+                .and_then(|client| client.request.take())
         } else {
             None
         };
@@ -334,7 +365,9 @@ impl Endpoint {
 
     /// Sends a client's bytes on its path again.
     fn send_again(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get(&id) else { return };
+        let Some(client) = self.clients.get(&id) else {
+            return;
+        };
         if let Path::Flow(flow) = client.path {
             let bytes = client.bytes.clone();
             self.emit(flow, bytes);
@@ -398,7 +431,8 @@ impl Endpoint {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
-        let (Some(flow), Some(mut message)) = (client.fallback.take(), client.request.take()) else {
+        let (Some(flow), Some(mut message)) = (client.fallback.take(), client.request.take())
+        else {
             self.failures.push_back(id);
             return;
         };
@@ -427,10 +461,12 @@ impl Endpoint {
             let owner = client.owner;
             let unreachable = match &mut client.machine {
                 ClientMachine::Invite(machine) => {
-                    machine.handle(now, invite_client::Event::TransportFailed) == invite_client::Action::Unreachable
+                    machine.handle(now, invite_client::Event::TransportFailed)
+                        == invite_client::Action::Unreachable
                 }
                 ClientMachine::Other(machine) => {
-                    machine.handle(now, client::Event::TransportFailed) == client::Action::Unreachable
+                    machine.handle(now, client::Event::TransportFailed)
+                        == client::Action::Unreachable
                 }
             };
             self.settle_client(id);
@@ -455,9 +491,10 @@ impl Endpoint {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
-        self.timers.rearm(&mut client.armed, client.machine.poll_timeout(), || {
-            TimerKey::Client(id)
-        });
+        self.timers
+            .rearm(&mut client.armed, client.machine.poll_timeout(), || {
+                TimerKey::Client(id)
+            });
         if client.machine.is_terminated() {
             self.clients.remove(&id);
         }
@@ -501,7 +538,9 @@ fn hop_by_hop(invite: &Message, method: Method, to: Option<&str>) -> Message {
                     .text()
                     .and_then(|v| v.split_whitespace().next())
                     .unwrap_or_default();
-                message.headers.push(Name::CSeq, format!("{number} {method}"));
+                message
+                    .headers
+                    .push(Name::CSeq, format!("{number} {method}"));
             }
             _ => {}
         }

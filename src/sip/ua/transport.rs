@@ -81,7 +81,13 @@ impl Endpoint {
     }
 
     /// Reports a message.
-    pub(super) fn trace(&mut self, direction: Direction, flow: Flow, bytes: Bytes, call_id: Box<str>) {
+    pub(super) fn trace(
+        &mut self,
+        direction: Direction,
+        flow: Flow,
+        bytes: Bytes,
+        call_id: Box<str>,
+    ) {
         self.events.push_back(SipEvent::Trace(Box::new(Trace {
             direction,
             flow,
@@ -185,7 +191,9 @@ impl Endpoint {
     /// Forgets a stream. What was sent on it and has no answer yet fails.
     pub(super) fn stream_lost(&mut self, flow: Flow) {
         self.streams.open.remove(&flow.connection);
-        self.streams.outbound.retain(|_, f| f.connection != flow.connection);
+        self.streams
+            .outbound
+            .retain(|_, f| f.connection != flow.connection);
         self.fail_clients_on(|path| match path {
             Path::Flow(used) => used.transport.is_reliable() && used.connection == flow.connection,
             Path::Connecting(_) => false,
@@ -193,7 +201,12 @@ impl Endpoint {
     }
 
     /// The host and port to name towards `remote` on `flow`'s listener.
-    pub(super) fn own_address(&self, transport: Transport, local: SocketAddr, remote: IpAddr) -> (String, u16) {
+    pub(super) fn own_address(
+        &self,
+        transport: Transport,
+        local: SocketAddr,
+        remote: IpAddr,
+    ) -> (String, u16) {
         let listener = self.listener(transport, local);
         let inside = self
             .config
@@ -204,12 +217,16 @@ impl Endpoint {
             return (bracketed(host), *port);
         }
         let bound = listener.map_or(local, |l| l.local);
-        let ip = [bound.ip(), local.ip()].into_iter().find(|ip| !ip.is_unspecified());
+        let ip = [bound.ip(), local.ip()]
+            .into_iter()
+            .find(|ip| !ip.is_unspecified());
         let ip = ip.or_else(|| self.routes.as_ref().and_then(|lookup| lookup(remote)));
         match (ip, listener.and_then(|l| l.advertise.as_ref())) {
             (Some(ip), _) => (bracketed(&ip.to_canonical().to_string()), bound.port()),
             (None, Some((host, port))) => (bracketed(host), *port),
-            (None, None) if remote.is_ipv6() && !remote.to_canonical().is_ipv4() => ("[::1]".into(), bound.port()),
+            (None, None) if remote.is_ipv6() && !remote.to_canonical().is_ipv4() => {
+                ("[::1]".into(), bound.port())
+            }
             (None, None) => ("127.0.0.1".into(), bound.port()),
         }
     }
@@ -221,13 +238,20 @@ impl Endpoint {
             Transport::Udp => format!("<sip:swivel@{host}:{port}>"),
             Transport::Tls => format!("<sips:swivel@{host}:{port}>"),
             Transport::Tcp | Transport::Ws | Transport::Wss => {
-                format!("<sip:swivel@{host}:{port};transport={}>", flow.transport.uri_name())
+                format!(
+                    "<sip:swivel@{host}:{port};transport={}>",
+                    flow.transport.uri_name()
+                )
             }
         }
     }
 
     fn listener(&self, transport: Transport, local: SocketAddr) -> Option<&Listener> {
-        let of_kind = || self.listeners.iter().filter(move |l| l.transport == transport);
+        let of_kind = || {
+            self.listeners
+                .iter()
+                .filter(move |l| l.transport == transport)
+        };
         of_kind()
             .find(|l| l.local == local)
             .or_else(|| {
@@ -246,7 +270,10 @@ impl Endpoint {
     /// The socket for datagrams to `remote`.
     pub(super) fn udp_flow(&self, remote: SocketAddr) -> Option<Flow> {
         let v4 = remote.ip().to_canonical().is_ipv4();
-        let mut sockets = self.listeners.iter().filter(|l| l.transport == Transport::Udp);
+        let mut sockets = self
+            .listeners
+            .iter()
+            .filter(|l| l.transport == Transport::Udp);
         let listener = sockets.find(|l| l.local.ip().to_canonical().is_ipv4() == v4)?;
         Some(Flow {
             transport: Transport::Udp,
@@ -275,7 +302,10 @@ impl Endpoint {
             None if flow.transport.is_reliable() => flow.transport,
             None => Transport::Udp,
         };
-        let ip = next.as_ref().and_then(|uri| uri.host.ip()).map(|ip| ip.to_canonical());
+        let ip = next
+            .as_ref()
+            .and_then(|uri| uri.host.ip())
+            .map(|ip| ip.to_canonical());
         let ip = ip.filter(|ip| *ip == flow.remote.ip().to_canonical() || !dialog.behind_nat);
         let port = next
             .as_ref()
@@ -288,7 +318,10 @@ impl Endpoint {
         };
         let same_socket = flow.transport == transport && transport == Transport::Udp;
         let family = flow.local.ip().to_canonical().is_ipv4() == addr.ip().to_canonical().is_ipv4();
-        let flow = (same_socket && family).then_some(Flow { remote: addr, ..flow });
+        let flow = (same_socket && family).then_some(Flow {
+            remote: addr,
+            ..flow
+        });
         Hop {
             target: Target { transport, addr },
             flow,
@@ -304,7 +337,8 @@ fn transport_named(name: &str) -> Option<Transport> {
         Transport::Ws,
         Transport::Wss,
     ];
-    all.into_iter().find(|t| t.uri_name().eq_ignore_ascii_case(name))
+    all.into_iter()
+        .find(|t| t.uri_name().eq_ignore_ascii_case(name))
 }
 
 /// Whether `ip` from a Contact can be reached when its owner's messages come from `source`.
@@ -322,7 +356,12 @@ fn is_private(ip: IpAddr) -> bool {
                 || ip.is_unspecified()
                 || (a == 100 && b & 0xc0 == 64)
         }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        IpAddr::V6(ip) => {
+            ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+        }
     }
 }
 
@@ -341,6 +380,8 @@ fn call_id_of(bytes: &[u8]) -> Box<str> {
         .windows(NAME.len())
         .position(|w| w == NAME)
         .and_then(|at| bytes.get(at + NAME.len()..));
-    let line = value.and_then(|v| v.split(|b| *b == b'\r').next()).unwrap_or_default();
+    let line = value
+        .and_then(|v| v.split(|b| *b == b'\r').next())
+        .unwrap_or_default();
     String::from_utf8_lossy(line).into()
 }

@@ -104,7 +104,10 @@ impl Endpoint {
         );
         let headers = &mut message.headers;
         headers.push(Name::MaxForwards, request.max_forwards.to_string());
-        headers.push(Name::From, format!("{};tag={}", one_line(&request.from), token(tag)));
+        headers.push(
+            Name::From,
+            format!("{};tag={}", one_line(&request.from), token(tag)),
+        );
         headers.push(Name::To, to);
         headers.push(Name::CallId, call_id.to_owned());
         headers.push(Name::CSeq, "1 INVITE");
@@ -140,22 +143,24 @@ impl Endpoint {
                 }
                 true
             }
-            Phase::Cancelling(cancelling) if cancelling.transaction == outcome.id => match outcome.status {
-                ..=199 => {
-                    if let Some(reason) = cancelling.held.take() {
-                        endpoint.send_cancel(now, id, reason.as_ref());
+            Phase::Cancelling(cancelling) if cancelling.transaction == outcome.id => {
+                match outcome.status {
+                    ..=199 => {
+                        if let Some(reason) = cancelling.held.take() {
+                            endpoint.send_cancel(now, id, reason.as_ref());
+                        }
+                        true
                     }
-                    true
+                    200..=299 => {
+                        leg.phase = Phase::Gone;
+                        false
+                    }
+                    300.. => {
+                        leg.phase = Phase::Gone;
+                        true
+                    }
                 }
-                200..=299 => {
-                    leg.phase = Phase::Gone;
-                    false
-                }
-                300.. => {
-                    leg.phase = Phase::Gone;
-                    true
-                }
-            },
+            }
             Phase::Ringing(_)
             | Phase::Calling(_)
             | Phase::Cancelling(_)
@@ -164,12 +169,17 @@ impl Endpoint {
             | Phase::Ending
             | Phase::Gone => {
                 // A repetition of the 2xx we are still thinking about is not another callee.
-                let tag = message.as_ref().and_then(|m| m.to_tag()).unwrap_or_default();
+                let tag = message
+                    .as_ref()
+                    .and_then(|m| m.to_tag())
+                    .unwrap_or_default();
                 leg.dialog.as_ref().is_some_and(|d| *d.remote_tag == *tag)
             }
         });
         // Another callee answered, or the caller has gone (§13.2.2.4).
-        if let (true, false, Some(message), Some(flow)) = (success, taken == Some(true), message, flow) {
+        if let (true, false, Some(message), Some(flow)) =
+            (success, taken == Some(true), message, flow)
+        {
             self.acknowledge_and_hang_up(now, id, &message, flow);
         }
     }
@@ -268,7 +278,8 @@ impl Endpoint {
 
     fn rejected(&mut self, now: Instant, leg: &mut Leg, outcome: Outcome) {
         let raised = self.raise_interval(now, leg, &outcome);
-        let retried = raised.or_else(|| self.answer_challenge(now, leg, Owner::Invite(leg.id), &outcome));
+        let retried =
+            raised.or_else(|| self.answer_challenge(now, leg, Owner::Invite(leg.id), &outcome));
         if let (Some(transaction), Phase::Calling(calling)) = (retried, &mut leg.phase) {
             calling.transaction = transaction;
             leg.early.clear();
@@ -295,7 +306,12 @@ impl Endpoint {
     }
 
     /// Sends the INVITE again with the peer's Min-SE, once (RFC 4028 §7.3).
-    fn raise_interval(&mut self, now: Instant, leg: &mut Leg, outcome: &Outcome) -> Option<ClientId> {
+    fn raise_interval(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        outcome: &Outcome,
+    ) -> Option<ClientId> {
         let Phase::Calling(calling) = &mut leg.phase else {
             return None;
         };
@@ -314,7 +330,9 @@ impl Endpoint {
             }
             .to_string(),
         );
-        message.headers.set(Name::MinSe, limits.min_se.max(min_se).to_string());
+        message
+            .headers
+            .set(Name::MinSe, limits.min_se.max(min_se).to_string());
         calling.raised = true;
         let hop = calling.hop;
         Some(self.launch(now, message, hop, Owner::Invite(leg.id)))
@@ -354,7 +372,9 @@ impl Endpoint {
 
     /// A 2xx to an INVITE whose transaction is over: a call that is up gets its ACK again.
     pub(super) fn stray_success(&mut self, message: &Message) {
-        let Some(call_id) = message.call_id() else { return };
+        let Some(call_id) = message.call_id() else {
+            return;
+        };
         let Some(id) = self.leg_of(&message.from_tag().unwrap_or_default(), call_id) else {
             return;
         };
@@ -376,7 +396,13 @@ impl Endpoint {
     }
 
     /// ACK and BYE for a callee whose answer nobody wants.
-    fn acknowledge_and_hang_up(&mut self, now: Instant, invite: ClientId, message: &Message, flow: Flow) {
+    fn acknowledge_and_hang_up(
+        &mut self,
+        now: Instant,
+        invite: ClientId,
+        message: &Message,
+        flow: Flow,
+    ) {
         let Some(mut dialog) = dialog_of_response(message, flow) else {
             return;
         };
@@ -435,8 +461,15 @@ fn renumbered(request: &Message, cseq: Option<u32>) -> Option<Message> {
 
 /// Puts credentials in the place of older ones for the same realm.
 fn replace_credentials(message: &mut Message, name: Name, credentials: &digest::Credentials) {
-    let other = |value: &&str| digest::Credentials::parse(value).is_ok_and(|c| c.realm != credentials.realm);
-    let others: Vec<String> = message.headers.all(name).filter(other).map(str::to_owned).collect();
+    let other = |value: &&str| {
+        digest::Credentials::parse(value).is_ok_and(|c| c.realm != credentials.realm)
+    };
+    let others: Vec<String> = message
+        .headers
+        .all(name)
+        .filter(other)
+        .map(str::to_owned)
+        .collect();
     message.headers.remove(name);
     for value in others {
         message.headers.push(name, value);

@@ -95,7 +95,13 @@ impl Endpoint {
         }
     }
 
-    fn invite_arrives(&mut self, now: Instant, request: Incoming, key: String, principal: Principal) {
+    fn invite_arrives(
+        &mut self,
+        now: Instant,
+        request: Incoming,
+        key: String,
+        principal: Principal,
+    ) {
         let judged = self.judge_invite(&request);
         let tag = self.rng.u64();
         let transaction = self.accept_request(now, &request, key, Some(tag));
@@ -130,7 +136,12 @@ impl Endpoint {
             repeat: None,
         };
         let dialog = callee_dialog(&request, tag, judged.contact, judged.routes);
-        let mut leg = Leg::new(id, dialog.call_id.clone(), tag, Phase::Ringing(Box::new(ringing)));
+        let mut leg = Leg::new(
+            id,
+            dialog.call_id.clone(),
+            tag,
+            Phase::Ringing(Box::new(ringing)),
+        );
         if let Some(offer) = &judged.offer {
             // Nothing was offered before: this cannot clash.
             leg.exchange.their_offer().unwrap_or_default();
@@ -139,13 +150,14 @@ impl Endpoint {
         leg.dialog = Some(dialog);
         self.tags.insert(tag, id);
         self.put_leg(Box::new(leg));
-        self.events.push_back(SipEvent::Invite(Box::new(IncomingInvite {
-            leg: id,
-            message: request.message,
-            flow: request.path.flow,
-            principal,
-            offer: judged.offer,
-        })));
+        self.events
+            .push_back(SipEvent::Invite(Box::new(IncomingInvite {
+                leg: id,
+                message: request.message,
+                flow: request.path.flow,
+                principal,
+                offer: judged.offer,
+            })));
     }
 
     /// The checks of §8.2.2 and after, in their order; the caller is known and the method is INVITE.
@@ -176,7 +188,8 @@ impl Endpoint {
             .map_err(|_| Refused::because(400, "Bad Record-Route"))?;
         let granted = self.judge_session(message)?;
         let reliable = lists(message, Name::Require, "100rel")
-            || (self.config.reliable == Reliable::WhenSupported && lists(message, Name::Supported, "100rel"));
+            || (self.config.reliable == Reliable::WhenSupported
+                && lists(message, Name::Supported, "100rel"));
         Ok(Judged {
             offer,
             granted,
@@ -198,9 +211,11 @@ impl Endpoint {
             min_se: min_se
                 .map_err(|_| Refused::because(400, "Bad Min-SE"))?
                 .map(|m| m.seconds),
-            supported: lists(message, Name::Supported, "timer") || lists(message, Name::Require, "timer"),
+            supported: lists(message, Name::Supported, "timer")
+                || lists(message, Name::Require, "timer"),
         };
-        grant(&asked, self.session_limits()).map_err(|min_se| Refused::new(422).with(Name::MinSe, min_se.to_string()))
+        grant(&asked, self.session_limits())
+            .map_err(|min_se| Refused::new(422).with(Name::MinSe, min_se.to_string()))
     }
 
     pub(super) fn session_limits(&self) -> Limits {
@@ -215,7 +230,9 @@ impl Endpoint {
     /// Whether the request went out from us with the same Request-URI and came back through somebody.
     fn is_loop(&self, message: &Message) -> bool {
         message.via_values().skip(1).take(70).any(|value| {
-            let Some(at) = value.find(COOKIE) else { return false };
+            let Some(at) = value.find(COOKIE) else {
+                return false;
+            };
             let token = value
                 .get(at + COOKIE.len()..)
                 .and_then(|rest| rest.get(..16))
@@ -223,7 +240,10 @@ impl Endpoint {
             let Some(branch) = crate::sip::dialog::dialog::from_token(token) else {
                 return false;
             };
-            let id = crate::sip::transaction::table::ClientId { branch, cancel: false };
+            let id = crate::sip::transaction::table::ClientId {
+                branch,
+                cancel: false,
+            };
             let request = self.clients.get(&id).and_then(|c| c.request.as_ref());
             request.is_some_and(|r| r.request_uri() == message.request_uri())
         })
@@ -260,11 +280,21 @@ impl Endpoint {
     /// A response of a server transaction, without its own headers.
     pub(super) fn draft(&self, id: ServerId, status: u16, reason: &str) -> Option<Message> {
         let server = self.servers.get(id)?;
-        Some(reply::response(server.request.as_ref()?, status, reason, server.tag))
+        Some(reply::response(
+            server.request.as_ref()?,
+            status,
+            reason,
+            server.tag,
+        ))
     }
 
     /// Sends a response in its transaction; nothing when the final one went before. Gives its bytes.
-    pub(super) fn respond(&mut self, now: Instant, id: ServerId, mut response: Message) -> Option<Bytes> {
+    pub(super) fn respond(
+        &mut self,
+        now: Instant,
+        id: ServerId,
+        mut response: Message,
+    ) -> Option<Bytes> {
         let status = response.status()?;
         if let Some(agent) = &self.config.user_agent {
             response.headers.push(Name::Server, agent.clone());
@@ -316,17 +346,23 @@ impl Endpoint {
     }
 
     fn repeated(&mut self, now: Instant, id: ServerId, request: &Incoming) {
-        let Some(server) = self.servers.get_mut(id) else { return };
+        let Some(server) = self.servers.get_mut(id) else {
+            return;
+        };
         // A phone behind a NAT may come from a new port; another address is somebody else.
         if server.path.flow.remote.ip() == request.path.flow.remote.ip() {
             server.path = request.path;
         }
         match &mut server.machine {
-            ServerMachine::Invite(machine) => match machine.handle(now, invite_server::Event::Repeated) {
-                invite_server::Action::SendTrying => self.send_trying(id),
-                invite_server::Action::Resend => self.send_last(id),
-                invite_server::Action::Nothing | invite_server::Action::PassAck | invite_server::Action::NoAck => {}
-            },
+            ServerMachine::Invite(machine) => {
+                match machine.handle(now, invite_server::Event::Repeated) {
+                    invite_server::Action::SendTrying => self.send_trying(id),
+                    invite_server::Action::Resend => self.send_last(id),
+                    invite_server::Action::Nothing
+                    | invite_server::Action::PassAck
+                    | invite_server::Action::NoAck => {}
+                }
+            }
             ServerMachine::Other(machine) => match machine.handle(now, server::Event::Repeated) {
                 server::Action::Resend => self.send_last(id),
                 server::Action::SendTrying | server::Action::Nothing | server::Action::TooLate => {}
@@ -337,13 +373,17 @@ impl Endpoint {
 
     /// Fires a server transaction's timer.
     pub(super) fn server_timeout(&mut self, now: Instant, id: ServerId) {
-        let Some(server) = self.servers.get_mut(id) else { return };
+        let Some(server) = self.servers.get_mut(id) else {
+            return;
+        };
         server.armed = None;
         match &mut server.machine {
             ServerMachine::Invite(machine) => match machine.handle_timeout(now) {
                 invite_server::Action::SendTrying => self.send_trying(id),
                 invite_server::Action::Resend => self.send_last(id),
-                invite_server::Action::Nothing | invite_server::Action::PassAck | invite_server::Action::NoAck => {}
+                invite_server::Action::Nothing
+                | invite_server::Action::PassAck
+                | invite_server::Action::NoAck => {}
             },
             ServerMachine::Other(machine) => match machine.handle_timeout(now) {
                 server::Action::SendTrying => self.send_trying(id),
@@ -359,14 +399,18 @@ impl Endpoint {
             return;
         };
         let bytes = response.to_bytes();
-        let Some(server) = self.servers.get_mut(id) else { return };
+        let Some(server) = self.servers.get_mut(id) else {
+            return;
+        };
         server.last = Some(bytes.clone());
         let path = server.path;
         self.send_reply(path, bytes);
     }
 
     fn send_last(&mut self, id: ServerId) {
-        let Some(server) = self.servers.get(id) else { return };
+        let Some(server) = self.servers.get(id) else {
+            return;
+        };
         if let Some(bytes) = server.last.clone() {
             let path = server.path;
             self.send_reply(path, bytes);
@@ -374,10 +418,13 @@ impl Endpoint {
     }
 
     fn settle_server(&mut self, id: ServerId) {
-        let Some(server) = self.servers.get_mut(id) else { return };
-        self.timers.rearm(&mut server.armed, server.machine.poll_timeout(), || {
-            TimerKey::Server(id)
-        });
+        let Some(server) = self.servers.get_mut(id) else {
+            return;
+        };
+        self.timers
+            .rearm(&mut server.armed, server.machine.poll_timeout(), || {
+                TimerKey::Server(id)
+            });
         if server.machine.is_terminated() {
             self.servers.remove(id);
         }
@@ -386,7 +433,9 @@ impl Endpoint {
     /// ACK: for a failure it belongs to the transaction, for a 2xx to the dialog.
     fn ack_arrives(&mut self, now: Instant, request: &Incoming) {
         if let Some(id) = self.servers.find(&request.key_of(&Method::Invite)) {
-            let Some(server) = self.servers.get_mut(id) else { return };
+            let Some(server) = self.servers.get_mut(id) else {
+                return;
+            };
             let action = match &mut server.machine {
                 ServerMachine::Invite(machine) => machine.handle(now, invite_server::Event::Ack),
                 ServerMachine::Other(_) => return,
@@ -400,22 +449,38 @@ impl Endpoint {
         let Some(leg) = self.leg_of(to_tag, &request.call_id) else {
             return;
         };
-        self.with_leg(leg, |endpoint, leg| endpoint.leg_acknowledged(now, leg, request));
+        self.with_leg(leg, |endpoint, leg| {
+            endpoint.leg_acknowledged(now, leg, request)
+        });
     }
 
     fn leg_acknowledged(&mut self, now: Instant, leg: &mut Leg, ack: &Incoming) {
-        let known = leg.dialog.as_ref().is_some_and(|d| *d.remote_tag == *ack.from_tag);
-        let matches = leg.success.as_ref().is_some_and(|s| s.unacked.cseq == ack.cseq);
+        let known = leg
+            .dialog
+            .as_ref()
+            .is_some_and(|d| *d.remote_tag == *ack.from_tag);
+        let matches = leg
+            .success
+            .as_ref()
+            .is_some_and(|s| s.unacked.cseq == ack.cseq);
         if !known || !matches {
             return;
         }
-        let Some(success) = leg.success.take() else { return };
+        let Some(success) = leg.success.take() else {
+            return;
+        };
         let body = session_body(&ack.message).ok().flatten();
         self.acknowledged(now, leg, success, body);
     }
 
     /// Our 2xx has its ACK.
-    pub(super) fn acknowledged(&mut self, now: Instant, leg: &mut Leg, success: Success, body: Option<Body>) {
+    pub(super) fn acknowledged(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        success: Success,
+        body: Option<Body>,
+    ) {
         if let Phase::Leaving(reason) = &mut leg.phase {
             let reason = reason.take();
             return self.send_bye(now, leg, reason);
@@ -439,7 +504,13 @@ impl Endpoint {
         if success.first {
             self.tell(leg, SipEvent::Established { leg: id, answer });
         } else if success.offered {
-            self.tell(leg, SipEvent::Answer { leg: id, body: answer });
+            self.tell(
+                leg,
+                SipEvent::Answer {
+                    leg: id,
+                    body: answer,
+                },
+            );
         }
         self.send_queued(now, leg);
     }
@@ -455,19 +526,34 @@ impl Endpoint {
             return self.reply_statelessly(request, &Refused::new(481));
         };
         let (owner, open, tag) = (server.owner, server.machine.is_open(), server.tag);
-        let id = self.accept_request(now, request, own_key, tag.filter(|_| request.to_tag.is_none()));
+        let id = self.accept_request(
+            now,
+            request,
+            own_key,
+            tag.filter(|_| request.to_tag.is_none()),
+        );
         self.refuse(now, id, Refused::new(200));
         if !open {
             return;
         }
-        let reason = request.header(Name::Reason).and_then(|value| Reason::parse(value).ok());
+        let reason = request
+            .header(Name::Reason)
+            .and_then(|value| Reason::parse(value).ok());
         let Some(owner) = owner else {
             return self.refuse(now, invite, Refused::new(487));
         };
-        self.with_leg(owner, |endpoint, leg| endpoint.leg_cancelled(now, leg, invite, reason));
+        self.with_leg(owner, |endpoint, leg| {
+            endpoint.leg_cancelled(now, leg, invite, reason)
+        });
     }
 
-    fn leg_cancelled(&mut self, now: Instant, leg: &mut Leg, invite: ServerId, reason: Option<Reason>) {
+    fn leg_cancelled(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        invite: ServerId,
+        reason: Option<Reason>,
+    ) {
         self.refuse(now, invite, Refused::new(487));
         let first = matches!(&leg.phase, Phase::Ringing(ringing) if ringing.transaction == invite);
         if first {
@@ -487,7 +573,13 @@ impl Endpoint {
 
     /// Sends a 101–199 on an unanswered incoming leg. Reliable when the peer requires it, or supports it and so
     /// configured; one reliable response is outstanding at a time, later ones wait their turn.
-    pub fn provisional(&mut self, now: Instant, leg: LegId, status: u16, body: Option<Body>) -> Result<(), SipError> {
+    pub fn provisional(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        status: u16,
+        body: Option<Body>,
+    ) -> Result<(), SipError> {
         if !(101..=199).contains(&status) {
             return Err(SipError::Status { status });
         }
@@ -517,7 +609,13 @@ impl Endpoint {
         })
     }
 
-    pub(super) fn send_provisional(&mut self, now: Instant, leg: &mut Leg, status: u16, body: Option<Body>) {
+    pub(super) fn send_provisional(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        status: u16,
+        body: Option<Body>,
+    ) {
         let Phase::Ringing(ringing) = &mut leg.phase else {
             return;
         };
@@ -599,7 +697,9 @@ impl Endpoint {
         if described || leg.waiting.is_some() {
             return;
         }
-        let Some(body) = ringing.accept.take() else { return };
+        let Some(body) = ringing.accept.take() else {
+            return;
+        };
         let Some(mut response) = self.draft(ringing.transaction, 200, "") else {
             return;
         };
@@ -642,8 +742,14 @@ impl Endpoint {
 
     /// Contact, Record-Route: what makes a dialog out of a response to an INVITE (§12.1.1).
     pub(super) fn push_dialog_headers(&self, response: &mut Message, invite: &Message, flow: Flow) {
-        for header in invite.headers.iter().filter(|h| h.name == Name::RecordRoute) {
-            response.headers.push(Name::RecordRoute, header.value.clone());
+        for header in invite
+            .headers
+            .iter()
+            .filter(|h| h.name == Name::RecordRoute)
+        {
+            response
+                .headers
+                .push(Name::RecordRoute, header.value.clone());
         }
         response.headers.push(Name::Contact, self.contact(flow));
     }
@@ -683,7 +789,14 @@ impl Endpoint {
     }
 
     /// Ends an unanswered incoming leg for a reason of the endpoint's own.
-    pub(super) fn drop_ringing(&mut self, now: Instant, leg: &mut Leg, refused: Refused, by: Side, how: How) {
+    pub(super) fn drop_ringing(
+        &mut self,
+        now: Instant,
+        leg: &mut Leg,
+        refused: Refused,
+        by: Side,
+        how: How,
+    ) {
         if let Phase::Ringing(ringing) = &leg.phase {
             let transaction = ringing.transaction;
             self.refuse(now, transaction, refused);
@@ -707,7 +820,12 @@ impl Endpoint {
     }
 }
 
-fn callee_dialog(request: &Incoming, tag: u64, remote_target: Box<str>, routes: RouteSet) -> Dialog {
+fn callee_dialog(
+    request: &Incoming,
+    tag: u64,
+    remote_target: Box<str>,
+    routes: RouteSet,
+) -> Dialog {
     let message = &request.message;
     let to = message.header(Name::To).unwrap_or_default();
     Dialog {
@@ -731,19 +849,24 @@ fn callee_dialog(request: &Incoming, tag: u64, remote_target: Box<str>, routes: 
 pub(super) fn peer_of(message: &Message) -> Peer {
     Peer {
         allows_update: lists(message, Name::Allow, "UPDATE"),
-        supports_timer: lists(message, Name::Supported, "timer") || lists(message, Name::Require, "timer"),
+        supports_timer: lists(message, Name::Supported, "timer")
+            || lists(message, Name::Require, "timer"),
     }
 }
 
 /// Adds a body and its type.
 pub(super) fn push_body(message: &mut Message, body: &Body) {
-    message.headers.push(Name::ContentType, one_line(&body.content_type));
+    message
+        .headers
+        .push(Name::ContentType, one_line(&body.content_type));
     message.body = body.bytes.clone();
 }
 
 /// Adds what a 2xx says about the session interval.
 pub(super) fn push_session(response: &mut Message, granted: &Granted) {
-    response.headers.push(Name::SessionExpires, granted.expires.to_string());
+    response
+        .headers
+        .push(Name::SessionExpires, granted.expires.to_string());
     if granted.require {
         response.headers.push(Name::Require, "timer");
     }

@@ -148,8 +148,12 @@ impl WireError {
             Self::TooManyVias { .. } => "Too Many Via".into(),
             Self::BodyTooShort => "Content-Length Exceeds Body".into(),
             Self::HeaderName => "Bad Header Name".into(),
-            Self::HeaderTooLong { .. } => format!("{} Too Long", display_name(self.header())).into(),
-            Self::RequestUri { .. } | Self::Value { .. } => format!("Bad {}", display_name(self.header())).into(),
+            Self::HeaderTooLong { .. } => {
+                format!("{} Too Long", display_name(self.header())).into()
+            }
+            Self::RequestUri { .. } | Self::Value { .. } => {
+                format!("Bad {}", display_name(self.header())).into()
+            }
             Self::Keepalive | Self::StartLine { .. } | Self::Unfinished => "Bad Request".into(),
         }
     }

@@ -22,7 +22,10 @@ pub(crate) struct Field {
 
 /// How many bytes of line ends stand at the front.
 pub(crate) fn leading_line_ends(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|&&b| b == b'\r' || b == b'\n').count()
+    bytes
+        .iter()
+        .take_while(|&&b| b == b'\r' || b == b'\n')
+        .count()
 }
 
 /// The end of the line that begins at `from`: where its text ends, and where the next line begins. `None` when there is
@@ -157,7 +160,10 @@ fn field(bytes: &[u8], start: usize, text_end: usize, folded: bool) -> Field {
         name_end -= 1;
     }
     let name = bytes.get(start..name_end).unwrap_or_default();
-    let well_formed = !name.is_empty() && name.iter().all(|&b| crate::sip::msg::grammar::is_token_byte(b));
+    let well_formed = !name.is_empty()
+        && name
+            .iter()
+            .all(|&b| crate::sip::msg::grammar::is_token_byte(b));
     let is_space = |at: usize| matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n'));
     let mut from = start + colon + 1;
     while from < text_end && is_space(from) {
@@ -189,7 +195,11 @@ pub(crate) fn unfold(value: &[u8]) -> Vec<u8> {
         while out.last().is_some_and(|b| matches!(b, b' ' | b'\t')) {
             out.pop();
         }
-        while bytes.peek().is_some_and(|b| matches!(b, b' ' | b'\t' | b'\n')) || (bytes.peek() == Some(&b'\r')) {
+        while bytes
+            .peek()
+            .is_some_and(|b| matches!(b, b' ' | b'\t' | b'\n'))
+            || (bytes.peek() == Some(&b'\r'))
+        {
             bytes.next();
         }
         out.push(b' ');
@@ -206,7 +216,11 @@ mod tests {
         let mut out = Vec::new();
         for f in fields.by_ref() {
             let value = text.as_bytes().get(f.value.clone()).unwrap();
-            let value = if f.folded { unfold(value) } else { value.to_vec() };
+            let value = if f.folded {
+                unfold(value)
+            } else {
+                value.to_vec()
+            };
             out.push((
                 text[f.name.clone()].to_string(),
                 String::from_utf8(value).unwrap(),

@@ -37,14 +37,21 @@ pub enum Peek<'a> {
 
 /// Looks at the first bytes only; for the gate, which decides before the full parse.
 pub fn peek(bytes: &[u8]) -> Peek<'_> {
-    if bytes.first().is_some_and(|b| b & 0xc0 == 0) && bytes.get(4..8) == Some(&[0x21, 0x12, 0xa4, 0x42]) {
+    if bytes.first().is_some_and(|b| b & 0xc0 == 0)
+        && bytes.get(4..8) == Some(&[0x21, 0x12, 0xa4, 0x42])
+    {
         return Peek::Stun;
     }
-    let bytes = bytes.get(lines::leading_line_ends(bytes)..).unwrap_or_default();
+    let bytes = bytes
+        .get(lines::leading_line_ends(bytes)..)
+        .unwrap_or_default();
     if bytes.is_empty() {
         return Peek::Keepalive;
     }
-    if bytes.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/")) {
+    if bytes
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
+    {
         return Peek::Response;
     }
     let end = bytes.iter().take(256).position(|&b| b == b' ');

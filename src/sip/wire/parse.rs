@@ -109,7 +109,12 @@ impl<'a> Parser<'a> {
                 self.fail(error);
                 start
             }
-            StartLine::Hopeless(error) => return Err(Malformed { error, readable: None }),
+            StartLine::Hopeless(error) => {
+                return Err(Malformed {
+                    error,
+                    readable: None,
+                });
+            }
         };
 
         let mut fields = Fields::new(&bytes, head);
@@ -245,12 +250,16 @@ impl<'a> Parser<'a> {
         for header in message.headers.iter() {
             let result = match header.name {
                 Name::Via => self.check_via(header, &mut vias),
-                Name::From | Name::To => text(header).and_then(|t| NameAddrParts::scan(t).map(|_| ())),
+                Name::From | Name::To => {
+                    text(header).and_then(|t| NameAddrParts::scan(t).map(|_| ()))
+                }
                 Name::CSeq => self.check_cseq(header, message.method()),
                 Name::CallId => text(header).and_then(check_call_id),
-                Name::MaxForwards => {
-                    text(header).and_then(|t| decimal::<u8>(t).map(|_| ()).ok_or("not a number from 0 to 255"))
-                }
+                Name::MaxForwards => text(header).and_then(|t| {
+                    decimal::<u8>(t)
+                        .map(|_| ())
+                        .ok_or("not a number from 0 to 255")
+                }),
                 Name::Contact => match message.method() {
                     Some(method) => check_contact(header, method, &mut contacts),
                     None => Ok(()),
@@ -265,7 +274,9 @@ impl<'a> Parser<'a> {
             }
         }
         if contacts > 1 && message.method() == Some(&Method::Invite) {
-            self.fail(WireError::Duplicate { name: Name::Contact });
+            self.fail(WireError::Duplicate {
+                name: Name::Contact,
+            });
         }
     }
 
@@ -322,7 +333,9 @@ fn check_contact(header: &Header, method: &Method, count: &mut usize) -> Result<
 
 /// Content-Length of a message by its header values (RFC 3261 §20.14): `None` when there is none. A sign, a blank, a
 /// value past 2³² − 1 or a second header is refused, never guessed.
-pub(crate) fn content_length<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Option<usize>, WireError> {
+pub(crate) fn content_length<'a>(
+    values: impl Iterator<Item = &'a [u8]>,
+) -> Result<Option<usize>, WireError> {
     let mut found = None;
     for value in values {
         if found.is_some() {
@@ -330,7 +343,9 @@ pub(crate) fn content_length<'a>(values: impl Iterator<Item = &'a [u8]>) -> Resu
                 name: Name::ContentLength,
             });
         }
-        let number = std::str::from_utf8(value).ok().and_then(|t| decimal::<u32>(trim(t)));
+        let number = std::str::from_utf8(value)
+            .ok()
+            .and_then(|t| decimal::<u32>(trim(t)));
         match number.and_then(|n| usize::try_from(n).ok()) {
             Some(number) => found = Some(number),
             None => {
@@ -387,7 +402,10 @@ fn start_line(line: &[u8]) -> StartLine {
         // Only a reason phrase may be anything but ASCII, and even that is UTF-8.
         return StartLine::Hopeless(WireError::StartLine { rule: "not UTF-8" });
     };
-    if line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("SIP/")) {
+    if line
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("SIP/"))
+    {
         return match status_line(line) {
             Ok(start) => StartLine::Good(start),
             Err(error) => StartLine::Hopeless(error),
@@ -403,7 +421,8 @@ fn status_line(line: &str) -> Result<Start, WireError> {
         return Err(WireError::Version);
     }
     let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
-    let status = decimal::<u16>(code).filter(|status| code.len() == 3 && (100..700).contains(status));
+    let status =
+        decimal::<u16>(code).filter(|status| code.len() == 3 && (100..700).contains(status));
     let status = status.ok_or(error("the status is not a number from 100 to 699"))?;
     Ok(Start::Response {
         status,
@@ -415,7 +434,9 @@ fn request_line(line: &str) -> StartLine {
     let hopeless = StartLine::Hopeless(WireError::StartLine {
         rule: "neither a request line nor a status line",
     });
-    let Some(first) = line.find(' ') else { return hopeless };
+    let Some(first) = line.find(' ') else {
+        return hopeless;
+    };
     let (method, rest) = split_at(line, first);
     if !is_token(method) {
         return hopeless;
@@ -425,7 +446,10 @@ fn request_line(line: &str) -> StartLine {
     let last = trimmed.rfind(' ').unwrap_or(0);
     let (uri, version) = split_at(trimmed, last);
     let (uri, version) = (trim(uri), trim(version));
-    if !version.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("SIP/")) {
+    if !version
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("SIP/"))
+    {
         return hopeless;
     }
     let error = if !version.eq_ignore_ascii_case("SIP/2.0") {
@@ -435,7 +459,9 @@ fn request_line(line: &str) -> StartLine {
             rule: "more than one blank between the parts",
         })
     } else {
-        check_request_uri(uri).err().map(|rule| WireError::RequestUri { rule })
+        check_request_uri(uri)
+            .err()
+            .map(|rule| WireError::RequestUri { rule })
     };
     let start = Start::Request {
         method,

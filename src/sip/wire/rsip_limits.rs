@@ -15,12 +15,19 @@ const TEXT: &str = "INVITE sip:2030@pbx.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.
 /// The message with one thing changed, read by us.
 fn ours(from: &str, to: &str) -> Message {
     let text = TEXT.replace(from, to);
-    assert!(from.is_empty() || text != TEXT, "{from} is not in the message");
+    assert!(
+        from.is_empty() || text != TEXT,
+        "{from} is not in the message"
+    );
     parse_datagram(Bytes::from(text), &Limits::default()).unwrap_or_else(|e| panic!("{to}: {e}"))
 }
 
 fn rsip_refuses(from: &str, to: &str) {
-    assert_eq!(second_opinion(TEXT.replace(from, to).as_bytes()), None, "{to}");
+    assert_eq!(
+        second_opinion(TEXT.replace(from, to).as_bytes()),
+        None,
+        "{to}"
+    );
 }
 
 #[test]
@@ -50,7 +57,10 @@ fn folded_lines_and_a_blank_before_the_colon() {
 
 #[test]
 fn an_unknown_method() {
-    assert_eq!(ours("INVITE", "FOO").method(), Some(&Method::Other("FOO".into())));
+    assert_eq!(
+        ours("INVITE", "FOO").method(),
+        Some(&Method::Other("FOO".into()))
+    );
     rsip_refuses("INVITE", "FOO");
 }
 
@@ -90,12 +100,18 @@ fn tel_and_urn_uris() {
 fn ipv6_in_uris_and_via() {
     let m = ours("192.0.2.1;", "[2001:db8::1]:5062;received=2001:db8::2;");
     let via = m.top_via().unwrap();
-    assert_eq!((via.host.ip(), via.port), ("2001:db8::1".parse().ok(), Some(5062)));
+    assert_eq!(
+        (via.host.ip(), via.port),
+        ("2001:db8::1".parse().ok(), Some(5062))
+    );
     assert_eq!(via.received, "2001:db8::2".parse().ok());
     let uri = ours("2030@pbx.example SIP", "2030@[2001:db8::1]:5062 SIP")
         .uri()
         .unwrap();
-    assert_eq!((uri.host.ip(), uri.port), ("2001:db8::1".parse().ok(), Some(5062)));
+    assert_eq!(
+        (uri.host.ip(), uri.port),
+        ("2001:db8::1".parse().ok(), Some(5062))
+    );
 }
 
 #[test]
@@ -116,14 +132,19 @@ fn an_instance_in_a_contact_and_several_contacts() {
         "<sip:1001@192.0.2.1>;+sip.instance=\"<urn:uuid:1>\";reg-id=1",
     );
     let contact = m.contact().unwrap().unwrap();
-    assert_eq!(contact.params.text("+sip.instance").as_deref(), Some("<urn:uuid:1>"));
+    assert_eq!(
+        contact.params.text("+sip.instance").as_deref(),
+        Some("<urn:uuid:1>")
+    );
     let list = NameAddr::parse_list("\"a, b\" <sip:a@b>;q=0.7, <sip:c@d>").unwrap();
     assert_eq!(list.len(), 2);
 }
 
 #[test]
 fn a_contact_of_all() {
-    let text = TEXT.replace("INVITE", "REGISTER").replace("<sip:1001@192.0.2.1>", "*");
+    let text = TEXT
+        .replace("INVITE", "REGISTER")
+        .replace("<sip:1001@192.0.2.1>", "*");
     let m = parse_datagram(Bytes::from(text), &Limits::default()).unwrap();
     assert_eq!(m.contacts(), Ok(Contacts::Star));
     assert!(String::from_utf8_lossy(&m.to_bytes()).contains("\r\nContact: *\r\n"));

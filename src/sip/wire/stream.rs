@@ -92,10 +92,16 @@ impl StreamFramer {
     }
 
     fn fatal(&mut self, error: WireError, head: usize) -> Framed {
-        let head = self.buffer.get(..head).map(Bytes::copy_from_slice).unwrap_or_default();
+        let head = self
+            .buffer
+            .get(..head)
+            .map(Bytes::copy_from_slice)
+            .unwrap_or_default();
         let readable = match parse_head(head, &self.limits) {
             Ok(message) => {
-                let answerable = message.method().is_some_and(|m| *m != crate::sip::msg::Method::Ack);
+                let answerable = message
+                    .method()
+                    .is_some_and(|m| *m != crate::sip::msg::Method::Ack);
                 answerable.then(|| Box::new(message))
             }
             Err(Malformed { readable, .. }) => readable,
@@ -146,7 +152,11 @@ impl StreamFramer {
                 .and_then(|name| std::str::from_utf8(name).ok());
             if name.is_some_and(|name| Name::from_wire(name) == Name::ContentLength) {
                 let value = bytes.get(field.value.clone()).unwrap_or_default();
-                values.push(if field.folded { unfold(value) } else { value.to_vec() });
+                values.push(if field.folded {
+                    unfold(value)
+                } else {
+                    value.to_vec()
+                });
             }
         }
         let length = content_length(values.iter().map(Vec::as_slice))?;
@@ -185,7 +195,9 @@ impl Iterator for StreamFramer {
                     Err(error) => return Some(self.fatal(error, head)),
                 },
                 None => {
-                    if self.progress.line == 0 && self.buffer.len() > self.limits.start_line.saturating_add(1) {
+                    if self.progress.line == 0
+                        && self.buffer.len() > self.limits.start_line.saturating_add(1)
+                    {
                         let error = WireError::StartLineTooLong {
                             limit: self.limits.start_line,
                         };

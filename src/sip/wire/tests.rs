@@ -16,7 +16,8 @@ fn parse(text: impl AsRef<[u8]>) -> Result<Message, Malformed> {
 }
 
 fn good(text: impl AsRef<[u8]>) -> Message {
-    parse(text.as_ref()).unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(text.as_ref())))
+    parse(text.as_ref())
+        .unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(text.as_ref())))
 }
 
 fn bad(text: impl AsRef<[u8]>) -> Malformed {
@@ -33,7 +34,12 @@ fn invite(extra: &str, body: &str) -> String {
 #[track_caller]
 fn refused(text: impl AsRef<[u8]>, status: u16, header: &str) {
     let e = bad(text);
-    assert_eq!((e.error.status(), e.error.header()), (status, header), "{}", e.error);
+    assert_eq!(
+        (e.error.status(), e.error.header()),
+        (status, header),
+        "{}",
+        e.error
+    );
     assert!(e.readable.is_some(), "{} can be answered", e.error);
 }
 
@@ -95,10 +101,17 @@ fn lines_may_end_in_lf_alone() {
 
 #[test]
 fn content_length_cuts_the_body_and_its_absence_takes_the_rest() {
-    assert_eq!(&*good(invite("Content-Length: 3\r\n", "abcdef")).body, b"abc");
+    assert_eq!(
+        &*good(invite("Content-Length: 3\r\n", "abcdef")).body,
+        b"abc"
+    );
     assert_eq!(&*good(invite("", "abcdef")).body, b"abcdef");
     assert_eq!(&*good(invite("l: 0\r\n", "abcdef")).body, b"");
-    refused(invite("Content-Length: 7\r\n", "abcdef"), 400, "Content-Length");
+    refused(
+        invite("Content-Length: 7\r\n", "abcdef"),
+        400,
+        "Content-Length",
+    );
 }
 
 #[test]
@@ -143,7 +156,11 @@ fn headers_that_may_be_there_once_are_refused_twice() {
         "Refer-To: <sip:a@b>\r\nr: <sip:a@b>\r\n",
     ] {
         let e = bad(invite(line, ""));
-        assert!(matches!(e.error, WireError::Duplicate { .. }), "{line}: {}", e.error);
+        assert!(
+            matches!(e.error, WireError::Duplicate { .. }),
+            "{line}: {}",
+            e.error
+        );
         assert_eq!(e.error.status(), 400);
         assert!(e.readable.is_some());
     }
@@ -153,7 +170,11 @@ fn headers_that_may_be_there_once_are_refused_twice() {
     ] {
         refused(invite(line, ""), 400, "Contact");
     }
-    let register = invite("Contact: <sip:a@b>, <sip:c@d>\r\nContact: <sip:e@f>\r\n", "").replace("INVITE", "REGISTER");
+    let register = invite(
+        "Contact: <sip:a@b>, <sip:c@d>\r\nContact: <sip:e@f>\r\n",
+        "",
+    )
+    .replace("INVITE", "REGISTER");
     assert!(matches!(good(register).contacts(), Ok(Contacts::List(list)) if list.len() == 3));
 }
 
@@ -187,7 +208,10 @@ fn the_reason_phrase_names_the_header() {
         (e.error.header(), &*e.error.reason()),
         ("Max-Forwards", "Bad Max-Forwards")
     );
-    assert_eq!(bad(invite("", "").replace("To:", "X:")).error.reason(), "Missing To");
+    assert_eq!(
+        bad(invite("", "").replace("To:", "X:")).error.reason(),
+        "Missing To"
+    );
 }
 
 #[test]
@@ -211,7 +235,10 @@ fn numbers_are_refused_one_past_their_limit() {
         "Request-URI",
     );
     refused(
-        with("SIP/2.0/UDP 192.0.2.1;", "SIP/2.0/UDP h, SIP/2.0/UDP 192.0.2.1:65536;"),
+        with(
+            "SIP/2.0/UDP 192.0.2.1;",
+            "SIP/2.0/UDP h, SIP/2.0/UDP 192.0.2.1:65536;",
+        ),
         400,
         "Via",
     );
@@ -238,7 +265,10 @@ fn every_parser_limit_holds_at_the_limit_and_not_past_it() {
 
     let start = |bytes: usize| {
         let uri_bytes = bytes - "INVITE sip:@h SIP/2.0".len();
-        format!("INVITE sip:{}@h SIP/2.0\r\n{REST}\r\n", "u".repeat(uri_bytes))
+        format!(
+            "INVITE sip:{}@h SIP/2.0\r\n{REST}\r\n",
+            "u".repeat(uri_bytes)
+        )
     };
     good(start(limits.start_line));
     let e = bad(start(limits.start_line + 1));
@@ -248,14 +278,22 @@ fn every_parser_limit_holds_at_the_limit_and_not_past_it() {
     );
     assert!(e.readable.is_some());
 
-    let header = |bytes: usize| invite(&format!("X-Long: {}\r\n", "x".repeat(bytes - "X-Long: ".len())), "");
+    let header = |bytes: usize| {
+        invite(
+            &format!("X-Long: {}\r\n", "x".repeat(bytes - "X-Long: ".len())),
+            "",
+        )
+    };
     good(header(limits.header));
     let e = bad(header(limits.header + 1));
     assert_eq!((e.error.header(), e.error.status()), ("X-Long", 400));
     assert!(e.readable.is_some());
     let folded = |bytes: usize| {
         invite(
-            &format!("X-Long:\r\n {}\r\n", "x".repeat(bytes - "X-Long:\r\n ".len())),
+            &format!(
+                "X-Long:\r\n {}\r\n",
+                "x".repeat(bytes - "X-Long:\r\n ".len())
+            ),
             "",
         )
     };
@@ -274,7 +312,10 @@ fn every_parser_limit_holds_at_the_limit_and_not_past_it() {
     refused(vias(limits.vias + 1), 400, "Via");
     let one_line = |count: usize| {
         invite(
-            &format!("Via: SIP/2.0/UDP h{}\r\n", ", SIP/2.0/UDP h".repeat(count - 2)),
+            &format!(
+                "Via: SIP/2.0/UDP h{}\r\n",
+                ", SIP/2.0/UDP h".repeat(count - 2)
+            ),
             "",
         )
     };
@@ -289,7 +330,10 @@ fn every_parser_limit_holds_at_the_limit_and_not_past_it() {
         good(total(limits.total)).to_bytes().len(),
         limits.total + "Content-Length: 65298\r\n".len()
     );
-    assert_eq!(bad(total(limits.total + 1)).error, WireError::TooLarge { limit: 65536 });
+    assert_eq!(
+        bad(total(limits.total + 1)).error,
+        WireError::TooLarge { limit: 65536 }
+    );
 }
 
 #[test]
@@ -310,7 +354,10 @@ fn control_characters_in_a_name_are_refused() {
         assert_eq!(e.error.status(), 400, "{name:?}");
         assert!(e.readable.is_some());
     }
-    assert_eq!(good(invite("X-A \t : v\r\n", "")).headers.get_named("x-a"), Some("v"));
+    assert_eq!(
+        good(invite("X-A \t : v\r\n", "")).headers.get_named("x-a"),
+        Some("v")
+    );
 }
 
 #[test]
@@ -320,7 +367,10 @@ fn no_raw_line_end_or_nul_survives_in_a_value() {
     }
     let text = invite("", "").replace("From: <", "From: \"a\\\0b\\\u{7}\" <");
     let m = good(text);
-    assert_eq!(m.header(Name::From), Some("\"a\\ b\\\u{7}\" <sip:a@example.com>;tag=1"));
+    assert_eq!(
+        m.header(Name::From),
+        Some("\"a\\ b\\\u{7}\" <sip:a@example.com>;tag=1")
+    );
     for text in [
         invite("Subject: a\0b\r\n", ""),
         invite("", "").replace("From: <", "From: \"\0\" <"),
@@ -368,7 +418,11 @@ fn versions_and_start_lines() {
         "IN(VITE sip:a SIP/2.0",
         " INVITE sip:a SIP/2.0",
     ] {
-        assert_eq!(bad(format!("{hopeless}\r\n{REST}\r\n")).readable, None, "{hopeless:?}");
+        assert_eq!(
+            bad(format!("{hopeless}\r\n{REST}\r\n")).readable,
+            None,
+            "{hopeless:?}"
+        );
     }
     for scheme in [
         "tel:+15551234",
@@ -390,7 +444,10 @@ fn unknown_methods_are_read_and_compared_exactly() {
     refused(invite("", "").replacen("INVITE", "invite", 1), 400, "CSeq");
     let long = "M".repeat(4000);
     assert_eq!(
-        good(invite("", "").replace("INVITE", &long)).method().unwrap().as_str(),
+        good(invite("", "").replace("INVITE", &long))
+            .method()
+            .unwrap()
+            .as_str(),
         long
     );
 }
@@ -439,7 +496,10 @@ fn contacts_are_checked_in_requests() {
 fn the_empty_line_may_be_missing_at_the_end_of_a_datagram_but_not_the_line_end() {
     let text = invite("", "");
     good(text.strip_suffix("\r\n").unwrap());
-    assert_eq!(bad(text.strip_suffix("\r\n\r\n").unwrap()).error, WireError::Unfinished);
+    assert_eq!(
+        bad(text.strip_suffix("\r\n\r\n").unwrap()).error,
+        WireError::Unfinished
+    );
     assert_eq!(bad(text.get(..HEAD.len() - 5).unwrap()).readable, None);
 }
 
@@ -485,16 +545,25 @@ fn rsip_agrees_on_ordinary_messages() {
 #[test]
 fn a_glance_tells_what_a_datagram_is() {
     assert_eq!(peek(b"\r\n\r\n"), Peek::Keepalive);
-    assert_eq!(peek(b"\r\nINVITE sip:a SIP/2.0\r\n"), Peek::Request("INVITE"));
+    assert_eq!(
+        peek(b"\r\nINVITE sip:a SIP/2.0\r\n"),
+        Peek::Request("INVITE")
+    );
     assert_eq!(peek(b"SIP/2.0 200 OK\r\n"), Peek::Response);
-    assert_eq!(peek(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 0, 0]), Peek::Stun);
+    assert_eq!(
+        peek(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 0, 0]),
+        Peek::Stun
+    );
     assert_eq!(peek(b"\x16\x03\x01"), Peek::Other);
     assert_eq!(peek(b"no-blank"), Peek::Other);
 }
 
 // Streams.
 
-#[expect(clippy::disallowed_methods, reason = "any instant will do as the start")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "any instant will do as the start"
+)]
 fn start() -> Instant {
     Instant::now()
 }
@@ -573,10 +642,21 @@ fn a_stream_without_a_usable_content_length_is_answered_and_given_up() {
     fatal(&invite("Content-Length: 4294967296\r\n", ""), 400);
     let head = invite("Content-Length: 00000\r\n", "").len();
     let fits = invite(&format!("Content-Length: {:05}\r\n", 65536 - head), "");
-    assert_eq!(framed(fits.as_bytes()), [], "at the limit it waits for the body");
-    fatal(&invite(&format!("Content-Length: {:05}\r\n", 65537 - head), ""), 413);
+    assert_eq!(
+        framed(fits.as_bytes()),
+        [],
+        "at the limit it waits for the body"
+    );
+    fatal(
+        &invite(&format!("Content-Length: {:05}\r\n", 65537 - head), ""),
+        413,
+    );
     let after = format!("{}{}", invite("", ""), invite("l: 0\r\n", ""));
-    assert_eq!(framed(after.as_bytes()).len(), 1, "nothing comes after a fatal item");
+    assert_eq!(
+        framed(after.as_bytes()).len(),
+        1,
+        "nothing comes after a fatal item"
+    );
 }
 
 #[test]
@@ -630,11 +710,19 @@ fn the_deadline_counts_from_the_first_byte_of_the_unfinished_message() {
     framer.push(at(9), &rest[1..]);
     framer.push(at(9), first);
     assert_eq!(framer.by_ref().count(), 1);
-    assert_eq!(framer.incomplete_since(), Some(at(9)), "the next message has begun");
+    assert_eq!(
+        framer.incomplete_since(),
+        Some(at(9)),
+        "the next message has begun"
+    );
     framer.push(at(10), rest);
     assert_eq!(framer.by_ref().count(), 1);
     assert_eq!(framer.incomplete_since(), None);
     framer.push(at(11), b"\r\n\r\n");
     assert_eq!(framer.next(), Some(Framed::Ping));
-    assert_eq!(framer.incomplete_since(), None, "a keepalive is not a message");
+    assert_eq!(
+        framer.incomplete_since(),
+        None,
+        "a keepalive is not a message"
+    );
 }

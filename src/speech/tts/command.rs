@@ -35,7 +35,9 @@ impl Provider for Command {
             .unwrap_or("");
         let espeak = matches!(name, "espeak-ng" | "espeak");
         let args = if espeak && config.args.is_empty() {
-            ["--stdin", "--stdout", "-v", "{voice}"].map(str::to_owned).to_vec()
+            ["--stdin", "--stdout", "-v", "{voice}"]
+                .map(str::to_owned)
+                .to_vec()
         } else {
             config.args.clone()
         };
@@ -54,7 +56,10 @@ impl SpeechProvider for Command {
         format!("command {} {:?} {:?}", self.program, self.args, self.voices)
     }
 
-    fn synthesise<'a>(&'a self, utterance: &'a Utterance) -> BoxFuture<'a, Result<Bytes, SpeechError>> {
+    fn synthesise<'a>(
+        &'a self,
+        utterance: &'a Utterance,
+    ) -> BoxFuture<'a, Result<Bytes, SpeechError>> {
         let after = self.timeout;
         Box::pin(async move {
             let run = Box::pin(self.run(utterance));
@@ -78,7 +83,8 @@ impl Command {
                 program: self.program.clone(),
                 kind: error.kind(),
             })?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feed = async {
             if let Some(mut stdin) = stdin {
                 // A program that does not read its text to the end says so by its exit status.
@@ -86,7 +92,11 @@ impl Command {
                 drop(stdin.shutdown().await);
             }
         };
-        let ((), audio, said) = tokio::join!(feed, read_up_to(stdout, MAX_SPEECH), read_up_to(stderr, MAX_SAID));
+        let ((), audio, said) = tokio::join!(
+            feed,
+            read_up_to(stdout, MAX_SPEECH),
+            read_up_to(stderr, MAX_SAID)
+        );
         if audio.len() > MAX_SPEECH {
             return Err(SpeechError::TooLarge { limit: MAX_SPEECH });
         }
@@ -118,7 +128,10 @@ impl Command {
         };
         self.args
             .iter()
-            .map(|arg| arg.replace("{voice}", &voice).replace("{language}", language))
+            .map(|arg| {
+                arg.replace("{voice}", &voice)
+                    .replace("{language}", language)
+            })
             .collect()
     }
 
@@ -151,7 +164,9 @@ mod tests {
     use super::*;
 
     fn provider(config: &TtsConfig) -> Command {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         Command::new(config, runtime.handle()).unwrap()
     }
 
@@ -176,7 +191,11 @@ mod tests {
     fn a_wish_cannot_become_an_option() {
         let config = TtsConfig {
             command: "say".to_owned(),
-            args: vec!["-v".to_owned(), "{voice}".to_owned(), "{language}".to_owned()],
+            args: vec![
+                "-v".to_owned(),
+                "{voice}".to_owned(),
+                "{language}".to_owned(),
+            ],
             ..TtsConfig::default()
         };
         let command = provider(&config);

@@ -15,7 +15,9 @@ use url::Url;
 use super::Provider;
 use crate::base::secret::Secret;
 use crate::host::http::{HttpClient, HttpError, HttpRequest, HttpResponse};
-use crate::speech::{Dialect, MAX_SPEECH, Problem, SpeechError, SpeechProvider, TtsConfig, Utterance, voices};
+use crate::speech::{
+    Dialect, MAX_SPEECH, Problem, SpeechError, SpeechProvider, TtsConfig, Utterance, voices,
+};
 
 /// Asks a server for each utterance.
 #[derive(Debug)]
@@ -68,11 +70,17 @@ impl Http {
 
     async fn ask(&self, utterance: &Utterance) -> Result<Bytes, SpeechError> {
         let response = match self.dialect {
-            Dialect::Openai => self.post("audio/speech", &self.openai_body(utterance)).await?,
+            Dialect::Openai => {
+                self.post("audio/speech", &self.openai_body(utterance))
+                    .await?
+            }
             Dialect::Piper => self.ask_piper(utterance).await?,
         };
         if response.status != 200 {
-            let said = String::from_utf8_lossy(&response.body).chars().take(300).collect();
+            let said = String::from_utf8_lossy(&response.body)
+                .chars()
+                .take(300)
+                .collect();
             return Err(SpeechError::Status {
                 status: response.status,
                 said,
@@ -100,17 +108,21 @@ impl Http {
     async fn post(&self, path: &str, body: &Value) -> Result<HttpResponse, SpeechError> {
         let mut request = HttpRequest::post(self.url(path), "application/json", body.to_string());
         if !self.key.is_empty() {
-            request
-                .headers
-                .push(("Authorization".to_owned(), format!("Bearer {}", self.key.reveal())));
+            request.headers.push((
+                "Authorization".to_owned(),
+                format!("Bearer {}", self.key.reveal()),
+            ));
         }
         request.timeout = self.timeout;
         request.max_body = MAX_SPEECH;
-        self.client.send(request).await.map_err(|error| match error {
-            HttpError::Timeout { after } => SpeechError::Timeout { after },
-            HttpError::TooLarge { limit } => SpeechError::TooLarge { limit },
-            other => SpeechError::Http(other),
-        })
+        self.client
+            .send(request)
+            .await
+            .map_err(|error| match error {
+                HttpError::Timeout { after } => SpeechError::Timeout { after },
+                HttpError::TooLarge { limit } => SpeechError::TooLarge { limit },
+                other => SpeechError::Http(other),
+            })
     }
 
     /// `path` below the base URL; a base without a path gets the dialect's own.
@@ -128,7 +140,9 @@ impl Http {
 
     fn openai_body(&self, utterance: &Utterance) -> Value {
         let wish = voices::plain(&utterance.voice);
-        let voice = voices::mapped(&self.voices, &wish, &utterance.language).unwrap_or(match wish.as_str() {
+        let voice = voices::mapped(&self.voices, &wish, &utterance.language).unwrap_or(match wish
+            .as_str()
+        {
             "female" => "nova",
             "male" => "onyx",
             other => other,
@@ -155,7 +169,10 @@ impl SpeechProvider for Http {
         )
     }
 
-    fn synthesise<'a>(&'a self, utterance: &'a Utterance) -> BoxFuture<'a, Result<Bytes, SpeechError>> {
+    fn synthesise<'a>(
+        &'a self,
+        utterance: &'a Utterance,
+    ) -> BoxFuture<'a, Result<Bytes, SpeechError>> {
         Box::pin(self.ask(utterance))
     }
 }
@@ -194,7 +211,13 @@ mod tests {
         }
     }
 
-    fn said(dialect: Dialect, knows: &'static str, url: &str, voice: &str, times: usize) -> Vec<(String, Value)> {
+    fn said(
+        dialect: Dialect,
+        knows: &'static str,
+        url: &str,
+        voice: &str,
+        times: usize,
+    ) -> Vec<(String, Value)> {
         let server = Arc::new(Server {
             knows,
             asked: Mutex::default(),
@@ -224,7 +247,8 @@ mod tests {
 
     #[test]
     fn openai_is_asked_at_v1_audio_speech() {
-        let body = json!({"model": "tts-1", "input": "Hello", "voice": "nova", "response_format": "wav"});
+        let body =
+            json!({"model": "tts-1", "input": "Hello", "voice": "nova", "response_format": "wav"});
         let path = "/v1/audio/speech";
         for url in [
             "http://tts:8880",
@@ -242,12 +266,30 @@ mod tests {
 
     #[test]
     fn piper_is_asked_at_synthesize_and_chooses_its_own_voice() {
-        let asked = said(Dialect::Piper, "/synthesize", "http://127.0.0.1:5000", "female", 1);
-        assert_eq!(asked, [("/synthesize".to_owned(), json!({"text": "Hello"}))]);
-        let asked = said(Dialect::Piper, "/synthesize", "http://127.0.0.1:5000", "en_US-joe", 1);
+        let asked = said(
+            Dialect::Piper,
+            "/synthesize",
+            "http://127.0.0.1:5000",
+            "female",
+            1,
+        );
         assert_eq!(
             asked,
-            [("/synthesize".to_owned(), json!({"text": "Hello", "voice": "en_US-joe"}))]
+            [("/synthesize".to_owned(), json!({"text": "Hello"}))]
+        );
+        let asked = said(
+            Dialect::Piper,
+            "/synthesize",
+            "http://127.0.0.1:5000",
+            "en_US-joe",
+            1,
+        );
+        assert_eq!(
+            asked,
+            [(
+                "/synthesize".to_owned(),
+                json!({"text": "Hello", "voice": "en_US-joe"})
+            )]
         );
     }
 

@@ -9,7 +9,12 @@ use super::{Office, callflow, hash};
 /// A second account below the first, with an administrator and a plain user; their tokens.
 async fn tenant(office: &Office, name: &str) -> (String, String, String) {
     let account = json!({"name": name, "realm": format!("{name}.test")});
-    let made = office.ask("PUT", "/v2/accounts").data(account).send().await.data(201);
+    let made = office
+        .ask("PUT", "/v2/accounts")
+        .data(account)
+        .send()
+        .await
+        .data(201);
     let id = made["id"].as_str().unwrap().to_owned();
     for (user, level) in [("boss", "admin"), ("clerk", "user")] {
         let data = json!({"first_name": user, "last_name": name, "username": user, "priv_level": level,
@@ -21,8 +26,12 @@ async fn tenant(office: &Office, name: &str) -> (String, String, String) {
             .await;
         assert_eq!(reply.status, 201, "{}", reply.text());
     }
-    let boss = office.login(name, "boss", &format!("boss-secret-of-{name}")).await;
-    let clerk = office.login(name, "clerk", &format!("clerk-secret-of-{name}")).await;
+    let boss = office
+        .login(name, "boss", &format!("boss-secret-of-{name}"))
+        .await;
+    let clerk = office
+        .login(name, "clerk", &format!("clerk-secret-of-{name}"))
+        .await;
     (id, boss, clerk)
 }
 
@@ -52,8 +61,14 @@ async fn a_login_gives_a_token_and_says_who_it_is_for() {
         );
     }
     let reply = office.bare("PUT", "/v2/user_auth");
-    let reply = reply.envelope(json!({"method": "sha1", "data": {"credentials": sha, "account_name": "default"}}));
-    assert_eq!(reply.send().await.status, 201, "the method may stand in the envelope");
+    let reply = reply.envelope(
+        json!({"method": "sha1", "data": {"credentials": sha, "account_name": "default"}}),
+    );
+    assert_eq!(
+        reply.send().await.status,
+        201,
+        "the method may stand in the envelope"
+    );
 }
 
 #[tokio::test]
@@ -80,7 +95,10 @@ async fn a_wrong_login_says_nothing_about_why() {
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
     assert_eq!(answers[0]["message"], "invalid_credentials");
     let empty = office.login_reply(json!({"account_name": "default"})).await;
-    assert_eq!(empty.rules(), [("credentials".to_owned(), "required".to_owned())]);
+    assert_eq!(
+        empty.rules(),
+        [("credentials".to_owned(), "required".to_owned())]
+    );
     let method = office
         .login_reply(json!({"credentials": right, "method": "rot13"}))
         .await;
@@ -114,7 +132,10 @@ async fn a_token_travels_by_header_query_body_or_bearer() {
         200
     );
     let body = json!({"auth_token": token, "data": {"name": "m"}});
-    assert_eq!(office.bare("PUT", &path).envelope(body).send().await.status, 201);
+    assert_eq!(
+        office.bare("PUT", &path).envelope(body).send().await.status,
+        201
+    );
     let own = office
         .bare("GET", "/v2/account/menus")
         .header("x-auth-token", token)
@@ -125,14 +146,18 @@ async fn a_token_travels_by_header_query_body_or_bearer() {
         1,
         "/account is the account of the token"
     );
-    assert_eq!(office.bare("GET", "/v2/account/menus").send().await.status, 401);
+    assert_eq!(
+        office.bare("GET", "/v2/account/menus").send().await.status,
+        401
+    );
 }
 
 #[tokio::test]
 async fn what_a_token_says_can_be_asked_and_a_token_ended() {
     let office = Office::new().await;
     let token = office.login("default", "admin", &office.password).await;
-    let with = |method: &'static str, path: &str| office.bare(method, path).header("x-auth-token", &token);
+    let with =
+        |method: &'static str, path: &str| office.bare(method, path).header("x-auth-token", &token);
     let told = with("GET", &format!("/v2/user_auth/{token}")).send().await;
     assert_eq!(told.data(200)["account_id"], office.account);
     assert_eq!(
@@ -161,11 +186,17 @@ async fn a_new_password_ends_old_tokens_and_a_disabled_user_has_none() {
     let office = Office::new().await;
     let (id, boss, _) = tenant(&office, "acme").await;
     let users = office
-        .ask("GET", &format!("/v2/accounts/{id}/users?filter_username=boss"))
+        .ask(
+            "GET",
+            &format!("/v2/accounts/{id}/users?filter_username=boss"),
+        )
         .send()
         .await
         .data(200);
-    let user = format!("/v2/accounts/{id}/users/{}", users[0]["id"].as_str().unwrap());
+    let user = format!(
+        "/v2/accounts/{id}/users/{}",
+        users[0]["id"].as_str().unwrap()
+    );
     let with_boss = || office.bare("GET", &user).header("x-auth-token", &boss);
     assert_eq!(with_boss().send().await.status, 200);
     office
@@ -212,14 +243,22 @@ async fn a_disabled_account_is_locked_until_one_above_mends_it() {
         .data(json!({"enabled": false}))
         .send()
         .await;
-    assert_eq!(own.data(200)["enabled"], true, "an account does not disable itself");
+    assert_eq!(
+        own.data(200)["enabled"],
+        true,
+        "an account does not disable itself"
+    );
     office
         .ask("PATCH", &path)
         .data(json!({"enabled": false}))
         .send()
         .await
         .data(200);
-    let locked = office.bare("GET", &path).header("x-auth-token", &boss).send().await;
+    let locked = office
+        .bare("GET", &path)
+        .header("x-auth-token", &boss)
+        .send()
+        .await;
     assert_eq!(locked.status, 423);
     assert!(locked.json()["data"]["account"]["disabled"].is_object());
     let data = json!({"credentials": hash("boss", "boss-secret-of-acme"), "account_name": "acme"});
@@ -257,7 +296,10 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/devices/status", &["GET"]),
     ("/devices/{devices}", &["GET", "POST", "PATCH", "DELETE"]),
     ("/callflows", &["GET", "PUT"]),
-    ("/callflows/{callflows}", &["GET", "POST", "PATCH", "DELETE"]),
+    (
+        "/callflows/{callflows}",
+        &["GET", "POST", "PATCH", "DELETE"],
+    ),
     ("/menus", &["GET", "PUT"]),
     ("/menus/{menus}", &["GET", "POST", "PATCH", "DELETE"]),
     ("/lists", &["GET", "PUT"]),
@@ -278,7 +320,11 @@ const ROUTES: &[(&str, &[&str])] = &[
 ];
 
 /// An account with one document of each kind; the routes with its ids.
-async fn furnished(office: &Office, account: &str, token: &str) -> Vec<(String, &'static [&'static str])> {
+async fn furnished(
+    office: &Office,
+    account: &str,
+    token: &str,
+) -> Vec<(String, &'static [&'static str])> {
     let mut ids = Vec::new();
     for (noun, data) in [
         (
@@ -302,12 +348,15 @@ async fn furnished(office: &Office, account: &str, token: &str) -> Vec<(String, 
             .send()
             .await
             .data(201);
-        ids.push((format!("{{{noun}}}"), made["id"].as_str().unwrap().to_owned()));
+        ids.push((
+            format!("{{{noun}}}"),
+            made["id"].as_str().unwrap().to_owned(),
+        ));
     }
     let filled = ROUTES.iter().map(|(route, verbs)| {
-        let route = ids
-            .iter()
-            .fold((*route).to_owned(), |route, (place, id)| route.replace(place, id));
+        let route = ids.iter().fold((*route).to_owned(), |route, (place, id)| {
+            route.replace(place, id)
+        });
         (format!("/v2/accounts/{account}{route}"), *verbs)
     });
     filled.collect()
@@ -329,7 +378,12 @@ async fn every_route_refuses_no_token_a_bad_one_and_another_tenants() {
         for verb in verbs {
             let body = json!({"name": "stolen", "first_name": "x", "last_name": "y"});
             let none = office.bare(verb, &path).data(body.clone()).send().await;
-            assert_eq!(none.status, 401, "{verb} {path} without a token: {}", none.text());
+            assert_eq!(
+                none.status,
+                401,
+                "{verb} {path} without a token: {}",
+                none.text()
+            );
             for token in ["x", "a.b.c", &revoked, &format!("{boss}x")] {
                 let bad = office
                     .bare(verb, &path)
@@ -423,9 +477,16 @@ async fn the_account_above_reaches_those_below_and_not_the_other_way() {
         .bare("PUT", "/v2/accounts")
         .header("x-auth-token", &boss)
         .data(json!({"name": "grandchild"}));
-    let below = below.send().await.data(201)["id"].as_str().unwrap().to_owned();
+    let below = below.send().await.data(201)["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(
-        office.ask("GET", &format!("/v2/accounts/{below}")).send().await.status,
+        office
+            .ask("GET", &format!("/v2/accounts/{below}"))
+            .send()
+            .await
+            .status,
         200
     );
     let tree = office
@@ -460,13 +521,21 @@ async fn a_plain_user_changes_itself_but_not_others_nor_its_rights() {
             .unwrap();
         format!("/v2/accounts/{id}/users/{}", row["id"].as_str().unwrap())
     };
-    let ask =
-        |verb: &'static str, path: &str, data: Value| office.bare(verb, path).header("x-auth-token", &clerk).data(data);
+    let ask = |verb: &'static str, path: &str, data: Value| {
+        office
+            .bare(verb, path)
+            .header("x-auth-token", &clerk)
+            .data(data)
+    };
     assert_eq!(
-        ask("PATCH", &path_of("clerk"), json!({"timezone": "Europe/Berlin"}))
-            .send()
-            .await
-            .status,
+        ask(
+            "PATCH",
+            &path_of("clerk"),
+            json!({"timezone": "Europe/Berlin"})
+        )
+        .send()
+        .await
+        .status,
         200
     );
     assert_eq!(
@@ -477,18 +546,32 @@ async fn a_plain_user_changes_itself_but_not_others_nor_its_rights() {
         403
     );
     assert_eq!(
-        ask("PATCH", &path_of("boss"), json!({"password": "taken over by clerk"}))
+        ask(
+            "PATCH",
+            &path_of("boss"),
+            json!({"password": "taken over by clerk"})
+        )
+        .send()
+        .await
+        .status,
+        403
+    );
+    assert_eq!(
+        ask("DELETE", &path_of("boss"), json!({}))
             .send()
             .await
             .status,
         403
     );
-    assert_eq!(ask("DELETE", &path_of("boss"), json!({})).send().await.status, 403);
     assert_eq!(
-        ask("PATCH", &format!("/v2/accounts/{id}"), json!({"name": "mine"}))
-            .send()
-            .await
-            .status,
+        ask(
+            "PATCH",
+            &format!("/v2/accounts/{id}"),
+            json!({"name": "mine"})
+        )
+        .send()
+        .await
+        .status,
         403
     );
     assert_eq!(
@@ -535,7 +618,11 @@ async fn the_third_login_at_once_is_too_many() {
         .bare("PUT", "/v2/user_auth")
         .from("127.0.0.1")
         .header("x-forwarded-for", "9.9.9.9, 1.2.3.4");
-    assert_eq!(proxied.data(data).send().await.status, 401, "a proxy that is believed");
+    assert_eq!(
+        proxied.data(data).send().await.status,
+        401,
+        "a proxy that is believed"
+    );
 }
 
 #[tokio::test]
@@ -565,7 +652,13 @@ async fn secrets_are_never_given_back() {
             .await
             .text(),
     );
-    texts.push(office.ask("DELETE", &format!("~/users/{id}")).send().await.text());
+    texts.push(
+        office
+            .ask("DELETE", &format!("~/users/{id}"))
+            .send()
+            .await
+            .text(),
+    );
     for filter in ["filter_pvt_md5_auth", "filter_not_pvt_md5_auth"] {
         let probe = office
             .ask("GET", &format!("~/users?{filter}={}", hashes[0]))
@@ -579,6 +672,9 @@ async fn secrets_are_never_given_back() {
     }
     for text in texts {
         assert!(!text.contains("canary"), "{text}");
-        assert!(!hashes.iter().any(|hash| text.contains(hash.as_str())), "{text}");
+        assert!(
+            !hashes.iter().any(|hash| text.contains(hash.as_str())),
+            "{text}"
+        );
     }
 }

@@ -15,7 +15,11 @@ async fn every_kind_is_created_read_replaced_merged_and_deleted() {
             json!({"first_name": "A", "last_name": "B", "x": {"y": 1, "z": 2}}),
             "last_name",
         ),
-        ("devices", json!({"name": "d", "x": {"y": 1, "z": 2}}), "name"),
+        (
+            "devices",
+            json!({"name": "d", "x": {"y": 1, "z": 2}}),
+            "name",
+        ),
         ("menus", json!({"name": "m", "x": {"y": 1, "z": 2}}), "name"),
         ("lists", json!({"name": "l", "x": {"y": 1, "z": 2}}), "name"),
         (
@@ -48,7 +52,11 @@ async fn every_kind_is_created_read_replaced_merged_and_deleted() {
             .await
             .data(200);
         assert_eq!(merged["x"], json!({"z": 2, "w": 3}), "{noun}");
-        let broken = office.ask("PATCH", &path).data(json!({needed: null})).send().await;
+        let broken = office
+            .ask("PATCH", &path)
+            .data(json!({needed: null}))
+            .send()
+            .await;
         assert_eq!(
             broken.status,
             400,
@@ -58,20 +66,42 @@ async fn every_kind_is_created_read_replaced_merged_and_deleted() {
         let mut whole = data.clone();
         whole.as_object_mut().unwrap().remove("x");
         let replaced = office.ask("POST", &path).data(whole).send().await.data(200);
-        assert!(replaced.get("x").is_none(), "{noun}: what is left out is dropped");
-        let listed = office.ask("GET", &format!("~/{noun}")).send().await.data(200);
-        assert!(listed.as_array().unwrap().iter().any(|row| row["id"] == id), "{noun}");
+        assert!(
+            replaced.get("x").is_none(),
+            "{noun}: what is left out is dropped"
+        );
+        let listed = office
+            .ask("GET", &format!("~/{noun}"))
+            .send()
+            .await
+            .data(200);
+        assert!(
+            listed.as_array().unwrap().iter().any(|row| row["id"] == id),
+            "{noun}"
+        );
         let gone = office.ask("DELETE", &path).send().await.data(200);
         assert_eq!(gone["_read_only"]["deleted"], true);
         for verb in ["GET", "POST", "PATCH", "DELETE"] {
             assert_eq!(
-                office.ask(verb, &path).data(data.clone()).send().await.status,
+                office
+                    .ask(verb, &path)
+                    .data(data.clone())
+                    .send()
+                    .await
+                    .status,
                 404,
                 "{verb} {noun}"
             );
         }
-        let listed = office.ask("GET", &format!("~/{noun}")).send().await.data(200);
-        assert!(!listed.as_array().unwrap().iter().any(|row| row["id"] == id), "{noun}");
+        let listed = office
+            .ask("GET", &format!("~/{noun}"))
+            .send()
+            .await
+            .data(200);
+        assert!(
+            !listed.as_array().unwrap().iter().any(|row| row["id"] == id),
+            "{noun}"
+        );
     }
 }
 
@@ -81,10 +111,15 @@ async fn lists_of_documents_have_kazoos_columns() {
     let user = json!({"first_name": "A", "last_name": "B", "username": "Ann", "email": "a@b.test",
                       "call_forward": {"enabled": true, "number": "1"}});
     office.create("users", user).await;
-    let users = office.ask("GET", "~/users?filter_username=ann").send().await.data(200);
+    let users = office
+        .ask("GET", "~/users?filter_username=ann")
+        .send()
+        .await
+        .data(200);
     assert_eq!(users[0]["features"], json!(["call_forward", "vm_to_email"]));
     assert_eq!(users[0]["username"], "ann");
-    let device = json!({"name": "d", "sip": {"username": "phone1", "password": "long enough secret"}});
+    let device =
+        json!({"name": "d", "sip": {"username": "phone1", "password": "long enough secret"}});
     office.create("devices", device).await;
     let row = office.ask("GET", "~/devices").send().await.data(200)[0].take();
     assert_eq!(
@@ -95,8 +130,14 @@ async fn lists_of_documents_have_kazoos_columns() {
     office.create("callflows", callflow("4158867900")).await;
     let row = office.ask("GET", "~/callflows").send().await.data(200)[0].take();
     assert_eq!(row["numbers"], json!(["+14158867900"]));
-    assert_eq!((&row["featurecode"], &row["modules"]), (&json!(false), &json!(["tts"])));
-    assert_eq!(office.ask("GET", "~/devices/status").send().await.data(200), json!([]));
+    assert_eq!(
+        (&row["featurecode"], &row["modules"]),
+        (&json!(false), &json!(["tts"]))
+    );
+    assert_eq!(
+        office.ask("GET", "~/devices/status").send().await.data(200),
+        json!([])
+    );
 }
 
 #[tokio::test]
@@ -109,7 +150,10 @@ async fn accounts_are_unique_by_name_and_realm() {
         .await;
     let made = made.data(201);
     assert_eq!(made["realm"], "acme.test");
-    assert_eq!((&made["enabled"], &made["language"]), (&json!(true), &json!("en-US")));
+    assert_eq!(
+        (&made["enabled"], &made["language"]),
+        (&json!(true), &json!("en-US"))
+    );
     assert_eq!(made["superduper_admin"], false);
     let again = office
         .ask("PUT", "/v2/accounts")
@@ -117,23 +161,39 @@ async fn accounts_are_unique_by_name_and_realm() {
         .send()
         .await;
     let rule = |path: &str, rule: &str| (path.to_owned(), rule.to_owned());
-    assert_eq!(again.rules(), [rule("name", "unique"), rule("realm", "unique")]);
+    assert_eq!(
+        again.rules(),
+        [rule("name", "unique"), rule("realm", "unique")]
+    );
     let bare = office
         .ask("PUT", "/v2/accounts")
         .data(json!({"name": "No realm"}))
         .send()
         .await
         .data(201);
-    assert!(bare["realm"].as_str().unwrap().ends_with(".sip.swivel.local"));
+    assert!(
+        bare["realm"]
+            .as_str()
+            .unwrap()
+            .ends_with(".sip.swivel.local")
+    );
     let id = made["id"].as_str().unwrap();
     let children = office.ask("GET", "~/children").send().await.data(200);
     assert_eq!(children.as_array().unwrap().len(), 2);
     assert_eq!(
-        office.ask("DELETE", &format!("/v2/accounts/{id}")).send().await.status,
+        office
+            .ask("DELETE", &format!("/v2/accounts/{id}"))
+            .send()
+            .await
+            .status,
         200
     );
     assert_eq!(
-        office.ask("GET", &format!("/v2/accounts/{id}")).send().await.status,
+        office
+            .ask("GET", &format!("/v2/accounts/{id}"))
+            .send()
+            .await
+            .status,
         404
     );
     let name_is_free = office
@@ -175,8 +235,7 @@ async fn an_account_with_accounts_below_is_not_deleted() {
 #[tokio::test]
 async fn user_names_are_unique_and_passwords_follow_them() {
     let office = Office::new().await;
-    let user =
-        |name: &str| json!({"first_name": "A", "last_name": "B", "username": name, "password": "a long enough one"});
+    let user = |name: &str| json!({"first_name": "A", "last_name": "B", "username": name, "password": "a long enough one"});
     let id = office.create("users", user("Bob")).await;
     let path = format!("~/users/{id}");
     let twin = office.ask("PUT", "~/users").data(user("BOB")).send().await;
@@ -203,15 +262,19 @@ async fn user_names_are_unique_and_passwords_follow_them() {
         .data(json!({"first_name": "A", "last_name": "B"}))
         .send()
         .await;
-    assert!(nameless.data(201)["username"].as_str().unwrap().starts_with("user_"));
+    assert!(
+        nameless.data(201)["username"]
+            .as_str()
+            .unwrap()
+            .starts_with("user_")
+    );
     let mail = office
         .ask("PATCH", &path)
         .data(json!({"email": "not an address"}))
         .send()
         .await;
     assert_eq!(mail.rules(), [("email".to_owned(), "format".to_owned())]);
-    let imported =
-        json!({"first_name": "A", "last_name": "B", "username": "old", "credentials": super::hash("old", "legacy")});
+    let imported = json!({"first_name": "A", "last_name": "B", "username": "old", "credentials": super::hash("old", "legacy")});
     office.create("users", imported).await;
     office.login("default", "old", "legacy").await;
 }
@@ -222,9 +285,17 @@ async fn devices_do_not_share_credentials_addresses_or_hardware() {
     let device = |sip: Value| json!({"name": "d", "sip": sip});
     let first = json!({"name": "d", "mac_address": "00:11:22:AA:bb:CC",
                        "sip": {"username": "Phone1", "password": "long enough secret"}});
-    let made = office.ask("PUT", "~/devices").data(first).send().await.data(201);
+    let made = office
+        .ask("PUT", "~/devices")
+        .data(first)
+        .send()
+        .await
+        .data(201);
     assert_eq!(made["mac_address"], "001122aabbcc");
-    assert_eq!(made["sip"]["password"], "long enough secret", "KAZOO gives it back");
+    assert_eq!(
+        made["sip"]["password"], "long enough secret",
+        "KAZOO gives it back"
+    );
     let rule = |path: &str, rule: &str| vec![(path.to_owned(), rule.to_owned())];
     let put = async |data: Value| office.ask("PUT", "~/devices").data(data).send().await;
     assert_eq!(
@@ -238,11 +309,15 @@ async fn devices_do_not_share_credentials_addresses_or_hardware() {
         201
     );
     assert_eq!(
-        put(json!({"name": "m", "mac_address": "001122aabbcc"})).await.rules(),
+        put(json!({"name": "m", "mac_address": "001122aabbcc"}))
+            .await
+            .rules(),
         rule("mac_address", "unique")
     );
     assert_eq!(
-        put(json!({"name": "m", "mac_address": "phone"})).await.rules(),
+        put(json!({"name": "m", "mac_address": "phone"}))
+            .await
+            .rules(),
         rule("mac_address", "pattern")
     );
     assert_eq!(
@@ -250,22 +325,32 @@ async fn devices_do_not_share_credentials_addresses_or_hardware() {
         rule("sip.ip", "required")
     );
     assert_eq!(
-        put(device(json!({"method": "ip", "ip": "office"}))).await.rules(),
+        put(device(json!({"method": "ip", "ip": "office"})))
+            .await
+            .rules(),
         rule("sip.ip", "format")
     );
     assert_eq!(
-        put(device(json!({"method": "ip", "ip": "0.0.0.0/0"}))).await.rules(),
+        put(device(json!({"method": "ip", "ip": "0.0.0.0/0"})))
+            .await
+            .rules(),
         rule("sip.ip", "disallow")
     );
     assert_eq!(
-        put(device(json!({"method": "ip", "ip": "192.0.2.0/24"}))).await.status,
+        put(device(json!({"method": "ip", "ip": "192.0.2.0/24"})))
+            .await
+            .status,
         201
     );
     assert_eq!(
-        put(device(json!({"method": "ip", "ip": "192.0.2.7/24"}))).await.rules(),
+        put(device(json!({"method": "ip", "ip": "192.0.2.7/24"})))
+            .await
+            .rules(),
         rule("sip.ip", "unique")
     );
-    let found = office.directory.device_by_source("192.0.2.99".parse().unwrap());
+    let found = office
+        .directory
+        .device_by_source("192.0.2.99".parse().unwrap());
     assert_eq!(&*found.unwrap().0.id, office.account);
     assert!(
         office.directory.secret("pbx.example", "PHONE1").is_some(),
@@ -277,7 +362,11 @@ async fn devices_do_not_share_credentials_addresses_or_hardware() {
 async fn weak_secrets_are_accepted_with_a_warning_unless_the_operator_says_no() {
     let office = Office::new().await;
     let weak = json!({"name": "d", "sip": {"username": "phone1", "password": "12345"}});
-    let reply = office.ask("PUT", "~/devices").data(weak.clone()).send().await;
+    let reply = office
+        .ask("PUT", "~/devices")
+        .data(weak.clone())
+        .send()
+        .await;
     assert_eq!(reply.status, 201);
     assert!(reply.json()["warnings"]["sip.password"]["weak"].is_object());
     let strict = Office::with(HttpConfig {
@@ -286,7 +375,10 @@ async fn weak_secrets_are_accepted_with_a_warning_unless_the_operator_says_no() 
     })
     .await;
     let refused = strict.ask("PUT", "~/devices").data(weak).send().await;
-    assert_eq!(refused.rules(), [("sip.password".to_owned(), "minLength".to_owned())]);
+    assert_eq!(
+        refused.rules(),
+        [("sip.password".to_owned(), "minLength".to_owned())]
+    );
 }
 
 #[tokio::test]
@@ -314,9 +406,15 @@ async fn callflows_are_checked_node_by_node() {
     let made =
         put(json!({"numbers": ["2030"], "flow": {"module": "pivot", "data": {"voice_url": "http://app.test/"}}})).await;
     let made = made.data(201);
-    assert_eq!(made["flow"]["data"]["method"], "get", "defaults are inserted");
+    assert_eq!(
+        made["flow"]["data"]["method"], "get",
+        "defaults are inserted"
+    );
     assert_eq!(made["patterns"], json!([]));
-    assert_eq!(put(callflow("2030")).await.rules(), [rule("numbers", "unique")]);
+    assert_eq!(
+        put(callflow("2030")).await.rules(),
+        [rule("numbers", "unique")]
+    );
     let pattern = json!({"patterns": ["("], "flow": {"module": "hangup", "data": {}}});
     let odd = put(pattern).await;
     assert_eq!(odd.status, 201, "KAZOO takes any text as a pattern");
@@ -326,7 +424,12 @@ async fn callflows_are_checked_node_by_node() {
     );
     let own = format!("~/callflows/{}", made["id"].as_str().unwrap());
     assert_eq!(
-        office.ask("PATCH", &own).data(json!({"name": "x"})).send().await.status,
+        office
+            .ask("PATCH", &own)
+            .data(json!({"name": "x"}))
+            .send()
+            .await
+            .status,
         200,
         "not in its own way"
     );
@@ -338,12 +441,26 @@ async fn a_callflow_tells_about_the_documents_it_names() {
     let menu = office.create("menus", json!({"name": "main"})).await;
     let flow = json!({"numbers": ["100"], "flow": {"module": "menu", "data": {"id": menu}, "children": {}}});
     let id = office.create("callflows", flow).await;
-    let read = office.ask("GET", &format!("~/callflows/{id}")).send().await.data(200);
-    assert_eq!(read["metadata"], json!({&menu: {"name": "main", "pvt_type": "menu"}}));
-    let back = office.ask("POST", &format!("~/callflows/{id}")).data(read).send().await;
+    let read = office
+        .ask("GET", &format!("~/callflows/{id}"))
+        .send()
+        .await
+        .data(200);
+    assert_eq!(
+        read["metadata"],
+        json!({&menu: {"name": "main", "pvt_type": "menu"}})
+    );
+    let back = office
+        .ask("POST", &format!("~/callflows/{id}"))
+        .data(read)
+        .send()
+        .await;
     assert_eq!(back.status, 200);
     let stored = office.directory.account(&office.account).unwrap().callflows[&id].clone();
-    assert!(stored.get("metadata").is_none(), "what is shown only is not stored");
+    assert!(
+        stored.get("metadata").is_none(),
+        "what is shown only is not stored"
+    );
 }
 
 #[tokio::test]
@@ -382,7 +499,11 @@ async fn lists_have_entries_that_go_with_them() {
     let other = office.create("lists", json!({"name": "other"})).await;
     let through_other = entry.replace(&list, &other);
     assert_eq!(office.ask("GET", &through_other).send().await.status, 404);
-    let bad = office.ask("PUT", &entries).data(json!({"pattern": "("})).send().await;
+    let bad = office
+        .ask("PUT", &entries)
+        .data(json!({"pattern": "("}))
+        .send()
+        .await;
     assert_eq!(bad.rules(), [("pattern".to_owned(), "pattern".to_owned())]);
     assert_eq!(
         office
@@ -393,7 +514,11 @@ async fn lists_have_entries_that_go_with_them() {
             .status,
         404
     );
-    office.ask("DELETE", &format!("~/lists/{list}")).send().await.data(200);
+    office
+        .ask("DELETE", &format!("~/lists/{list}"))
+        .send()
+        .await
+        .data(200);
     assert!(
         office
             .directory
@@ -454,7 +579,11 @@ async fn applying_the_same_file_again_changes_nothing() {
     ];
     let mut before = Vec::new();
     for round in 0..2 {
-        let saved = office.api.apply(Kind::Account, "", account.clone()).await.unwrap();
+        let saved = office
+            .api
+            .apply(Kind::Account, "", account.clone())
+            .await
+            .unwrap();
         assert_eq!(saved.changed, round == 0, "account");
         let mut ids = vec![saved.id.clone()];
         for (kind, document) in &documents {
@@ -490,14 +619,23 @@ async fn applying_the_same_file_again_changes_nothing() {
             let mut document = object((**doc).clone());
             document.insert("id".into(), json!(id));
             assert!(
-                !office.api.apply(kind, &before[0], document).await.unwrap().changed,
+                !office
+                    .api
+                    .apply(kind, &before[0], document)
+                    .await
+                    .unwrap()
+                    .changed,
                 "{kind:?}"
             );
         }
     }
     let bad = office
         .api
-        .apply(Kind::Device, &before[0], object(json!({"sip": {"method": "x"}})))
+        .apply(
+            Kind::Device,
+            &before[0],
+            object(json!({"sip": {"method": "x"}})),
+        )
         .await
         .unwrap_err();
     assert!(

@@ -20,7 +20,10 @@ async fn a_success_has_the_members_clients_read() {
     assert_eq!(body["request_id"], "my-request.1");
     assert_eq!(reply.header("x-request-id"), "my-request.1");
     assert_eq!(body["auth_token"], office.token);
-    assert!(body["timestamp"].as_str().unwrap().ends_with('Z') && body["timestamp"].as_str().unwrap().len() == 20);
+    assert!(
+        body["timestamp"].as_str().unwrap().ends_with('Z')
+            && body["timestamp"].as_str().unwrap().len() == 20
+    );
     assert!(body["version"].is_string() && body["node"].is_string());
     assert_eq!(body["tokens"]["consumed"], 1);
     assert_eq!(
@@ -55,7 +58,13 @@ async fn each_kind_of_error_has_its_status_and_word() {
             404,
             "bad_identifier",
         ),
-        ("GET", "/v2/accounts/short".to_owned(), "", 404, "bad_identifier"),
+        (
+            "GET",
+            "/v2/accounts/short".to_owned(),
+            "",
+            404,
+            "bad_identifier",
+        ),
         ("GET", "/v2/nonsense".to_owned(), "", 404, "not_found"),
         ("GET", format!("{base}/menus/a/b/c"), "", 404, "not_found"),
         ("GET", "/v2/menus".to_owned(), "", 404, "not_found"),
@@ -64,10 +73,28 @@ async fn each_kind_of_error_has_its_status_and_word() {
         ("DELETE", format!("{base}/menus"), "", 405, "invalid_method"),
         ("HEAD", format!("{base}/menus"), "", 405, "invalid_method"),
         ("GET", "/v1/accounts".to_owned(), "", 410, "gone"),
-        ("GET", format!("{base}/menus?page_size=0"), "", 404, "faulty_request"),
-        ("GET", format!("{base}/menus?page_size=x"), "", 404, "faulty_request"),
+        (
+            "GET",
+            format!("{base}/menus?page_size=0"),
+            "",
+            404,
+            "faulty_request",
+        ),
+        (
+            "GET",
+            format!("{base}/menus?page_size=x"),
+            "",
+            404,
+            "faulty_request",
+        ),
         ("PUT", format!("{base}/menus"), "{", 400, "validation error"),
-        ("PUT", format!("{base}/menus"), "{\"name\":1}", 400, "validation failed"),
+        (
+            "PUT",
+            format!("{base}/menus"),
+            "{\"name\":1}",
+            400,
+            "validation failed",
+        ),
         (
             "PUT",
             format!("{base}/menus"),
@@ -111,7 +138,12 @@ async fn each_kind_of_error_has_its_status_and_word() {
         .json();
     assert!(empty["data"]["data"]["required"].is_object());
     assert_eq!(
-        office.ask("PUT", "~/menus").body("text/html", b"x").send().await.status,
+        office
+            .ask("PUT", "~/menus")
+            .body("text/html", b"x")
+            .send()
+            .await
+            .status,
         415
     );
 }
@@ -119,7 +151,8 @@ async fn each_kind_of_error_has_its_status_and_word() {
 #[tokio::test]
 async fn every_broken_field_is_named_with_rule_value_and_target() {
     let office = Office::new().await;
-    let data = json!({"retries": 99, "timeout": "soon", "media": {"greeting": "x"}, "record_pin": "1"});
+    let data =
+        json!({"retries": 99, "timeout": "soon", "media": {"greeting": "x"}, "record_pin": "1"});
     let reply = office.ask("PUT", "~/menus").data(data).send().await;
     let rule = |path: &str, rule: &str| (path.to_owned(), rule.to_owned());
     assert_eq!(
@@ -133,7 +166,10 @@ async fn every_broken_field_is_named_with_rule_value_and_target() {
         ]
     );
     let detail = reply.json()["data"]["retries"]["maximum"].take();
-    assert_eq!((&detail["value"], &detail["target"]), (&json!(99), &json!(10)));
+    assert_eq!(
+        (&detail["value"], &detail["target"]),
+        (&json!(99), &json!(10))
+    );
     assert!(detail["message"].is_string());
 }
 
@@ -175,7 +211,11 @@ async fn curl_needs_no_content_type_and_post_may_carry_another_verb() {
 #[tokio::test]
 async fn a_created_document_says_where_it_is() {
     let office = Office::new().await;
-    let made = office.ask("PUT", "~/menus/").data(json!({"name": "m"})).send().await;
+    let made = office
+        .ask("PUT", "~/menus/")
+        .data(json!({"name": "m"}))
+        .send()
+        .await;
     let id = made.json()["data"]["id"].as_str().unwrap().to_owned();
     assert_eq!(
         made.header("location"),
@@ -216,7 +256,12 @@ async fn tags_spare_reading_again_and_guard_against_lost_updates() {
         .await;
     assert_eq!(late.status, 412);
     assert_eq!(
-        office.ask("DELETE", &path).header("if-match", &tag).send().await.status,
+        office
+            .ask("DELETE", &path)
+            .header("if-match", &tag)
+            .send()
+            .await
+            .status,
         412
     );
     assert_eq!(
@@ -237,9 +282,20 @@ async fn browsers_of_other_origins_may_ask() {
     let reply = reply.header("origin", "http://page.test").send().await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.header("access-control-allow-origin"), "*");
-    assert_eq!(reply.header("access-control-allow-methods"), "OPTIONS, GET, PUT");
-    assert!(reply.header("access-control-allow-headers").contains("x-auth-token"));
-    assert!(reply.header("access-control-expose-headers").contains("x-request-id"));
+    assert_eq!(
+        reply.header("access-control-allow-methods"),
+        "OPTIONS, GET, PUT"
+    );
+    assert!(
+        reply
+            .header("access-control-allow-headers")
+            .contains("x-auth-token")
+    );
+    assert!(
+        reply
+            .header("access-control-expose-headers")
+            .contains("x-request-id")
+    );
     assert!(
         reply.header("access-control-allow-credentials").is_empty(),
         "tokens only, never cookies"
@@ -277,7 +333,9 @@ async fn answers_can_be_pretty_wrapped_packed_or_a_table() {
             .starts_with('{')
     );
     for _ in 0..20 {
-        office.create("menus", json!({"name": "filler filler filler"})).await;
+        office
+            .create("menus", json!({"name": "filler filler filler"}))
+            .await;
     }
     let packed = office
         .ask("GET", "~/menus")
@@ -285,7 +343,10 @@ async fn answers_can_be_pretty_wrapped_packed_or_a_table() {
         .send()
         .await;
     assert_eq!(packed.header("content-encoding"), "gzip");
-    let table = office.ask("GET", "~/menus?accept=csv&filter_flags.0=a").send().await;
+    let table = office
+        .ask("GET", "~/menus?accept=csv&filter_flags.0=a")
+        .send()
+        .await;
     assert_eq!(table.header("content-type"), "text/csv; charset=utf-8");
     assert_eq!(
         table.header("content-disposition"),
@@ -293,7 +354,11 @@ async fn answers_can_be_pretty_wrapped_packed_or_a_table() {
     );
     let lines: Vec<_> = table.text().split("\r\n").map(str::to_owned).collect();
     assert_eq!(lines[0], "id,name,flags");
-    assert!(lines[1].ends_with(",\"m, \"\"quoted\"\"\",a"), "{}", lines[1]);
+    assert!(
+        lines[1].ends_with(",\"m, \"\"quoted\"\"\",a"),
+        "{}",
+        lines[1]
+    );
 }
 
 #[tokio::test]
@@ -301,7 +366,10 @@ async fn lists_are_paged_filtered_and_ordered() {
     let office = Office::new().await;
     for n in 0..7 {
         office
-            .create("menus", json!({"name": format!("m{n}"), "retries": n % 3 + 1}))
+            .create(
+                "menus",
+                json!({"name": format!("m{n}"), "retries": n % 3 + 1}),
+            )
             .await;
     }
     let mut seen = Vec::new();
@@ -314,7 +382,10 @@ async fn lists_are_paged_filtered_and_ordered() {
             .json();
         let rows = page["data"].as_array().unwrap();
         assert_eq!(page["page_size"], rows.len());
-        seen.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            rows.iter()
+                .map(|row| row["id"].as_str().unwrap().to_owned()),
+        );
         match page["next_start_key"].as_str() {
             Some(next) => start = format!("&start_key={next}"),
             None => break,
@@ -340,7 +411,14 @@ async fn lists_are_paged_filtered_and_ordered() {
         .send()
         .await;
     assert_eq!(several.data(200).as_array().unwrap().len(), 2);
-    assert_eq!(office.ask("GET", "~/menus?start_key=%21%21").send().await.status, 404);
+    assert_eq!(
+        office
+            .ask("GET", "~/menus?start_key=%21%21")
+            .send()
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -369,7 +447,11 @@ async fn monitoring_needs_no_token() {
     assert_eq!(office.bare("GET", "/healthz").send().await.text(), "ok\n");
     let metrics = office.bare("GET", "/metrics").send().await;
     assert_eq!(metrics.text(), "swivel_up 1\n");
-    assert!(metrics.header("content-type").starts_with("text/plain; version=0.0.4"));
+    assert!(
+        metrics
+            .header("content-type")
+            .starts_with("text/plain; version=0.0.4")
+    );
 }
 
 #[tokio::test]
@@ -377,10 +459,24 @@ async fn schemas_are_served_and_used_without_a_document() {
     let office = Office::new().await;
     let ids = office.bare("GET", "/v2/schemas").send().await.data(200);
     assert!(ids.as_array().unwrap().contains(&json!("callflows.pivot")));
-    let schema = office.bare("GET", "/v2/schemas/users").send().await.data(200);
+    let schema = office
+        .bare("GET", "/v2/schemas/users")
+        .send()
+        .await
+        .data(200);
     assert_eq!(schema["required"], json!(["first_name", "last_name"]));
-    assert_eq!(schema["properties"]["priv_level"]["enum"], json!(["user", "admin"]));
-    assert_eq!(office.bare("GET", "/v2/schemas/nothing").send().await.status, 404);
+    assert_eq!(
+        schema["properties"]["priv_level"]["enum"],
+        json!(["user", "admin"])
+    );
+    assert_eq!(
+        office
+            .bare("GET", "/v2/schemas/nothing")
+            .send()
+            .await
+            .status,
+        404
+    );
     let put = office
         .ask("PUT", "/v2/schemas/menus/validation")
         .data(json!({"name": "x", "hunt": "false"}))
@@ -406,7 +502,12 @@ async fn unknown_keys_are_kept_and_private_ones_ignored() {
     data["pvt_account_id"] = json!("stolen");
     data["_rev"] = json!("9-x");
     data["id"] = json!("mine");
-    let made = office.ask("PUT", "~/callflows").data(data).send().await.data(201);
+    let made = office
+        .ask("PUT", "~/callflows")
+        .data(data)
+        .send()
+        .await
+        .data(201);
     assert_eq!(made["ui_metadata"], json!({"version": "4.3"}));
     assert_ne!(made["id"], "mine");
     assert!(

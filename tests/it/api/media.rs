@@ -9,7 +9,10 @@ const WAV: &[u8] = b"RIFF\x24\0\0\0WAVEfmt  and so on";
 
 async fn media(office: &Office) -> String {
     office
-        .create("media", json!({"name": "greeting", "media_source": "upload"}))
+        .create(
+            "media",
+            json!({"name": "greeting", "media_source": "upload"}),
+        )
         .await
 }
 
@@ -18,7 +21,11 @@ async fn a_file_comes_back_as_it_was_sent_however_it_was_sent() {
     let office = Office::new().await;
     let id = media(&office).await;
     let raw = format!("~/media/{id}/raw");
-    assert_eq!(office.ask("GET", &raw).send().await.status, 404, "nothing uploaded yet");
+    assert_eq!(
+        office.ask("GET", &raw).send().await.status,
+        404,
+        "nothing uploaded yet"
+    );
     let encoded = base64::engine::general_purpose::STANDARD.encode(WAV);
     let uri = format!("data:audio/wav;base64,{encoded}");
     let mut parts =
@@ -32,7 +39,12 @@ async fn a_file_comes_back_as_it_was_sent_however_it_was_sent() {
         ("application/x-base64", uri.as_bytes()),
         ("multipart/form-data; boundary=b", &parts),
     ] {
-        let reply = office.ask("POST", &raw).body(kind, body).send().await.data(200);
+        let reply = office
+            .ask("POST", &raw)
+            .body(kind, body)
+            .send()
+            .await
+            .data(200);
         assert_eq!(reply["content_length"], WAV.len(), "{kind}");
         assert_eq!(reply["media_source"], "upload");
         let got = office.ask("GET", &raw).send().await;
@@ -64,13 +76,26 @@ async fn parts_of_a_file_can_be_asked_for() {
         .send()
         .await
         .data(200);
-    let part = office.ask("GET", &raw).header("range", "bytes=2-4").send().await;
+    let part = office
+        .ask("GET", &raw)
+        .header("range", "bytes=2-4")
+        .send()
+        .await;
     assert_eq!(
-        (part.status, part.text().as_str(), part.header("content-range")),
+        (
+            part.status,
+            part.text().as_str(),
+            part.header("content-range")
+        ),
         (206, "234", "bytes 2-4/10")
     );
     assert_eq!(
-        office.ask("GET", &raw).header("range", "bytes=99-").send().await.status,
+        office
+            .ask("GET", &raw)
+            .header("range", "bytes=99-")
+            .send()
+            .await
+            .status,
         416
     );
 }
@@ -79,7 +104,8 @@ async fn parts_of_a_file_can_be_asked_for() {
 async fn what_is_no_audio_or_nothing_is_refused() {
     let office = Office::new().await;
     let raw = format!("~/media/{}/raw", media(&office).await);
-    let post = async |kind: &str, body: &[u8]| office.ask("POST", &raw).body(kind, body).send().await;
+    let post =
+        async |kind: &str, body: &[u8]| office.ask("POST", &raw).body(kind, body).send().await;
     assert_eq!(
         post("application/json", b"").await.rules(),
         [("file".to_owned(), "required".to_owned())]
@@ -88,14 +114,22 @@ async fn what_is_no_audio_or_nothing_is_refused() {
     assert_eq!(post("text/html", b"<script>").await.status, 415);
     assert_eq!(post("image/png", b"x").await.status, 415);
     assert_eq!(
-        post("application/base64", b"data:text/html;base64,PGI+").await.status,
+        post("application/base64", b"data:text/html;base64,PGI+")
+            .await
+            .status,
         415
     );
-    assert_eq!(post("application/base64", b"not base64 !").await.status, 413);
+    assert_eq!(
+        post("application/base64", b"not base64 !").await.status,
+        413
+    );
     let large = vec![0_u8; 8_000_001];
     let refused = post("audio/wav", &large).await;
     assert_eq!(refused.status, 413);
-    assert_eq!(refused.json()["data"]["file"]["maxSize"]["target"], 8_000_000);
+    assert_eq!(
+        refused.json()["data"]["file"]["maxSize"]["target"],
+        8_000_000
+    );
     let missing = office
         .ask("POST", "~/media/nothing/raw")
         .body("audio/wav", WAV)
@@ -107,24 +141,32 @@ async fn what_is_no_audio_or_nothing_is_refused() {
 #[tokio::test]
 async fn a_prompt_has_its_language_and_name_as_id() {
     let office = Office::new().await;
-    let data =
-        json!({"name": "mine", "media_source": "upload", "prompt_id": "menu-invalid_entry", "language": "EN-us"});
+    let data = json!({"name": "mine", "media_source": "upload", "prompt_id": "menu-invalid_entry", "language": "EN-us"});
     let made = office.ask("PUT", "~/media").data(data.clone()).send().await;
     assert_eq!(made.json()["data"]["id"], "en-us/menu-invalid_entry");
-    assert!(made.header("location").ends_with("en%2Dus%2Fmenu%2Dinvalid%5Fentry"));
+    assert!(
+        made.header("location")
+            .ends_with("en%2Dus%2Fmenu%2Dinvalid%5Fentry")
+    );
     assert_eq!(
         office.ask("PUT", "~/media").data(data).send().await.rules()[0].1,
         "unique"
     );
     let path = "~/media/en-us%2Fmenu-invalid_entry";
-    assert_eq!(office.ask("GET", path).send().await.data(200)["language"], "en-us");
+    assert_eq!(
+        office.ask("GET", path).send().await.data(200)["language"],
+        "en-us"
+    );
     office
         .ask("POST", &format!("{path}/raw"))
         .body("audio/wav", WAV)
         .send()
         .await
         .data(200);
-    assert_eq!(office.ask("GET", &format!("{path}/raw")).send().await.bytes, WAV);
+    assert_eq!(
+        office.ask("GET", &format!("{path}/raw")).send().await.bytes,
+        WAV
+    );
     assert_eq!(
         office
             .ask("GET", "~/media/prompts")
@@ -145,7 +187,11 @@ async fn a_prompt_has_its_language_and_name_as_id() {
         true
     );
     assert_eq!(
-        office.ask("GET", "~/media/languages").send().await.data(200),
+        office
+            .ask("GET", "~/media/languages")
+            .send()
+            .await
+            .data(200),
         json!([{"en-us": 1}])
     );
 }
@@ -182,7 +228,12 @@ async fn a_text_to_speak_needs_a_text() {
     );
     let data = json!({"name": "t", "media_source": "tts", "tts": {"text": "hello"}});
     assert_eq!(
-        office.ask("PUT", "~/media").data(data).send().await.data(201)["tts"]["voice"],
+        office
+            .ask("PUT", "~/media")
+            .data(data)
+            .send()
+            .await
+            .data(201)["tts"]["voice"],
         "female/en-US"
     );
 }

@@ -55,7 +55,9 @@ impl Reply {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// `data` of the envelope, when the status is as expected.
@@ -172,7 +174,11 @@ impl Office {
 
     /// Creates a document and gives its id.
     pub async fn create(&self, noun: &str, data: Value) -> String {
-        let reply = self.ask("PUT", &format!("~/{noun}")).data(data).send().await;
+        let reply = self
+            .ask("PUT", &format!("~/{noun}"))
+            .data(data)
+            .send()
+            .await;
         reply.data(201)["id"].as_str().unwrap().to_owned()
     }
 }
@@ -227,7 +233,10 @@ impl Ask<'_> {
 /// MD5 of `user:password` in lower-case hex.
 pub fn hash(user: &str, password: &str) -> String {
     use md5::Digest as _;
-    hex::encode(md5::Md5::digest(format!("{}:{password}", user.to_lowercase())))
+    hex::encode(md5::Md5::digest(format!(
+        "{}:{password}",
+        user.to_lowercase()
+    )))
 }
 
 /// A callflow for one number.

@@ -36,7 +36,11 @@ fn leg(office: &Office, call_id: &str, seconds_ago: u64) -> Cdr {
 async fn the_csv_of_call_records_has_kazoos_header_in_kazoos_order() {
     let office = Office::new().await;
     office.journal.close_leg(Box::new(leg(&office, "c1@x", 5)));
-    let reply = office.ask("GET", "~/cdrs").header("accept", "text/csv").send().await;
+    let reply = office
+        .ask("GET", "~/cdrs")
+        .header("accept", "text/csv")
+        .send()
+        .await;
     let text = reply.text();
     let lines: Vec<_> = text.split("\r\n").collect();
     assert_eq!(
@@ -47,8 +51,15 @@ async fn the_csv_of_call_records_has_kazoos_header_in_kazoos_order() {
          rate_name,bridge_id,recording_url,media_recordings,media_server,call_priority,interaction_id"
     );
     assert_eq!(lines.len(), 3, "one row and the end");
-    assert!(lines[1].contains(",+14155550100,'=cmd|' /C calc'!A0,"), "{}", lines[1]);
-    let empty = office.ask("GET", "~/cdrs?accept=csv&filter_call_id=none").send().await;
+    assert!(
+        lines[1].contains(",+14155550100,'=cmd|' /C calc'!A0,"),
+        "{}",
+        lines[1]
+    );
+    let empty = office
+        .ask("GET", "~/cdrs?accept=csv&filter_call_id=none")
+        .send()
+        .await;
     assert_eq!((empty.status, empty.text().as_str()), (200, ""));
 }
 
@@ -86,9 +97,19 @@ async fn a_row_shows_times_in_every_form() {
     ] {
         assert_eq!(row[key], value, "{key}");
     }
-    assert_eq!(office.ask("GET", "~/cdrs?utc_offset=x").send().await.status, 404);
-    let full = office.ask("GET", "~/cdrs/202403-c1%40x").send().await.data(200);
-    assert_eq!(full["timestamp"], 63_877_497_881_u64, "the full document has the end");
+    assert_eq!(
+        office.ask("GET", "~/cdrs?utc_offset=x").send().await.status,
+        404
+    );
+    let full = office
+        .ask("GET", "~/cdrs/202403-c1%40x")
+        .send()
+        .await
+        .data(200);
+    assert_eq!(
+        full["timestamp"], 63_877_497_881_u64,
+        "the full document has the end"
+    );
     assert_eq!(
         (&full["hangup_code"], &full["call_direction"]),
         (&json!("sip:200"), &json!("inbound"))
@@ -125,10 +146,17 @@ async fn records_are_paged_filtered_and_of_one_account() {
             .await
             .json();
         let rows = page["data"].as_array().unwrap();
-        seen.extend(rows.iter().map(|row| row["call_id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            rows.iter()
+                .map(|row| row["call_id"].as_str().unwrap().to_owned()),
+        );
         match page["next_start_key"].as_str() {
             Some(next) => {
-                assert_eq!(rows.len(), 40, "a page is full although rows between do not pass");
+                assert_eq!(
+                    rows.len(),
+                    40,
+                    "a page is full although rows between do not pass"
+                );
                 start = format!("&start_key={next}");
             }
             None => break,
@@ -149,7 +177,10 @@ async fn records_are_paged_filtered_and_of_one_account() {
         .ask("GET", "~/cdrs?created_from=1&created_to=99999999")
         .send()
         .await;
-    assert_eq!(long.rules(), [("created_from".to_owned(), "date_range".to_owned())]);
+    assert_eq!(
+        long.rules(),
+        [("created_from".to_owned(), "date_range".to_owned())]
+    );
     let user = office
         .create("users", json!({"first_name": "A", "last_name": "B"}))
         .await;
@@ -161,7 +192,14 @@ async fn records_are_paged_filtered_and_of_one_account() {
             .data(200),
         json!([])
     );
-    assert_eq!(office.ask("GET", "~/cdrs/197001-theirs").send().await.status, 404);
+    assert_eq!(
+        office
+            .ask("GET", "~/cdrs/197001-theirs")
+            .send()
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -174,7 +212,11 @@ async fn the_legs_of_one_conversation_belong_together() {
     office.journal.close_leg(Box::new(of("a-leg", 20)));
     office.journal.close_leg(Box::new(of("b-leg", 10)));
     office.journal.close_leg(Box::new(leg(&office, "alone", 5)));
-    let calls = office.ask("GET", "~/cdrs/interaction").send().await.data(200);
+    let calls = office
+        .ask("GET", "~/cdrs/interaction")
+        .send()
+        .await
+        .data(200);
     let ids: Vec<_> = calls
         .as_array()
         .unwrap()
@@ -190,12 +232,22 @@ async fn the_legs_of_one_conversation_belong_together() {
     assert_eq!(legs.as_array().unwrap().len(), 2);
     let by_leg = format!(
         "~/cdrs/legs/{}",
-        office.ask("GET", "~/cdrs?filter_call_id=b-leg").send().await.data(200)[0]["id"]
+        office
+            .ask("GET", "~/cdrs?filter_call_id=b-leg")
+            .send()
+            .await
+            .data(200)[0]["id"]
             .as_str()
             .unwrap()
     );
-    assert_eq!(office.ask("GET", &by_leg).send().await.data(200)[0]["call_id"], "a-leg");
-    assert_eq!(office.ask("GET", "~/cdrs/legs/nothing").send().await.status, 404);
+    assert_eq!(
+        office.ask("GET", &by_leg).send().await.data(200)[0]["call_id"],
+        "a-leg"
+    );
+    assert_eq!(
+        office.ask("GET", "~/cdrs/legs/nothing").send().await.status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -248,7 +300,10 @@ async fn the_debug_log_merges_request_and_response_of_a_call() {
     let debug_id = row["debug_id"].as_str().unwrap();
     assert!(debug_id.ends_with("-one@x"));
     for id in ["one%40x", &debug_id.replace('@', "%40")] {
-        let one = office.ask("GET", &format!("~/pivot/debug/{id}")).send().await;
+        let one = office
+            .ask("GET", &format!("~/pivot/debug/{id}"))
+            .send()
+            .await;
         let documents = one.data(200);
         assert_eq!(documents.as_array().unwrap().len(), 2, "{id}");
         assert_eq!(documents[0]["req_headers"], json!({"authorization": "***"}));
@@ -259,10 +314,17 @@ async fn the_debug_log_merges_request_and_response_of_a_call() {
         assert_eq!(documents[1]["resp_body"], "{\"module\":\"tts\"}");
         assert!(!one.text().contains("canary"));
     }
-    let page = office.ask("GET", "~/pivot/debug?page_size=1").send().await.json();
+    let page = office
+        .ask("GET", "~/pivot/debug?page_size=1")
+        .send()
+        .await
+        .json();
     let next = page["next_start_key"].as_str().unwrap();
     let rest = office
-        .ask("GET", &format!("~/pivot/debug?page_size=1&start_key={next}"))
+        .ask(
+            "GET",
+            &format!("~/pivot/debug?page_size=1&start_key={next}"),
+        )
         .send()
         .await
         .json();
@@ -274,7 +336,14 @@ async fn the_debug_log_merges_request_and_response_of_a_call() {
         .await
         .data(200);
     assert_eq!(errors.as_array().unwrap().len(), 1);
-    assert_eq!(office.ask("GET", "~/pivot/debug/nobody").send().await.status, 404);
+    assert_eq!(
+        office
+            .ask("GET", "~/pivot/debug/nobody")
+            .send()
+            .await
+            .status,
+        404
+    );
     assert_eq!(office.ask("GET", "~/pivot/other").send().await.status, 404);
 }
 
@@ -288,11 +357,18 @@ async fn every_write_is_in_the_audit_log() {
         .send()
         .await
         .data(200);
-    office.ask("DELETE", &format!("~/menus/{id}")).send().await.data(200);
+    office
+        .ask("DELETE", &format!("~/menus/{id}"))
+        .send()
+        .await
+        .data(200);
     let refused = office.ask("PUT", "~/menus").data(json!({})).send().await;
     assert_eq!(refused.status, 400);
     let log = office
-        .ask("GET", &format!("~/audit?filter_resource_id={id}&ascending=true"))
+        .ask(
+            "GET",
+            &format!("~/audit?filter_resource_id={id}&ascending=true"),
+        )
         .send()
         .await
         .data(200);

@@ -22,13 +22,19 @@ fn modules_of(flow: Value) -> Vec<String> {
 /// A branch of two children that can be told apart in the trace.
 fn branch(module: &str, data: Value, taken: &str) -> Value {
     let children = json!({taken: node("noop", json!({})), "_": node("sleep", json!({}))});
-    chain(vec![node("answer", json!({})), parent(module, data, children)])
+    chain(vec![
+        node("answer", json!({})),
+        parent(module, data, children),
+    ])
 }
 
 #[test]
 fn answer_answers_once() {
     assert_eq!(
-        modules_of(chain(vec![node("answer", json!({})), node("answer", json!({}))])),
+        modules_of(chain(vec![
+            node("answer", json!({})),
+            node("answer", json!({}))
+        ])),
         ["answer", "answer"]
     );
 }
@@ -52,7 +58,10 @@ fn answer_is_a_200_with_a_description() {
 fn hangup_refuses_an_unanswered_call_with_480() {
     stage(|stage| async move {
         let (_phone, call) = stage
-            .dial(chain(vec![node("hangup", json!({})), node("answer", json!({}))]))
+            .dial(chain(vec![
+                node("hangup", json!({})),
+                node("answer", json!({})),
+            ]))
             .await;
         assert!(call.answered(SECOND).await.starts_with("SIP/2.0 480"));
         call.ack_refusal();
@@ -64,7 +73,10 @@ fn hangup_refuses_an_unanswered_call_with_480() {
 #[test]
 fn hangup_ends_an_answered_call() {
     assert_eq!(
-        modules_of(chain(vec![node("answer", json!({})), node("hangup", json!({}))])),
+        modules_of(chain(vec![
+            node("answer", json!({})),
+            node("hangup", json!({}))
+        ])),
         ["answer", "hangup"]
     );
 }
@@ -97,7 +109,10 @@ fn keys_pressed_during_a_sleep_are_forgotten() {
         let (phone, call) = stage.connect(flow).await;
         press(&phone, &call, '1').await;
         let (_, ms) = took(call.wait_for_bye(5 * SECOND)).await;
-        assert!(ms > 2_800, "the tone was not stopped by a key from before: {ms}");
+        assert!(
+            ms > 2_800,
+            "the tone was not stopped by a key from before: {ms}"
+        );
         stage.world.at_rest().await;
     });
 }
@@ -105,11 +120,17 @@ fn keys_pressed_during_a_sleep_are_forgotten() {
 #[test]
 fn noop_does_nothing_and_goes_on() {
     assert_eq!(
-        modules_of(chain(vec![node("noop", json!({})), node("answer", json!({}))])),
+        modules_of(chain(vec![
+            node("noop", json!({})),
+            node("answer", json!({}))
+        ])),
         ["noop", "answer"]
     );
     assert_eq!(
-        modules_of(chain(vec![node("answer", json!({})), node("noop", json!({}))])),
+        modules_of(chain(vec![
+            node("answer", json!({})),
+            node("noop", json!({}))
+        ])),
         ["answer", "noop"]
     );
 }
@@ -118,11 +139,17 @@ fn noop_does_nothing_and_goes_on() {
 fn wait_for_hangup_does_not_answer() {
     stage(|stage| async move {
         let (phone, call) = stage
-            .dial(chain(vec![node("wait_for_hangup", json!({})), node("noop", json!({}))]))
+            .dial(chain(vec![
+                node("wait_for_hangup", json!({})),
+                node("noop", json!({})),
+            ]))
             .await;
         tokio::time::sleep(30 * SECOND).await;
         assert!(
-            phone.waiting().iter().all(|line| line.starts_with("SIP/2.0 100")),
+            phone
+                .waiting()
+                .iter()
+                .all(|line| line.starts_with("SIP/2.0 100")),
             "{:?}",
             phone.waiting()
         );
@@ -178,11 +205,19 @@ fn set_variable_sets_the_two_variables_kazoo_knows() {
                 "set_variable",
                 json!({"variable": "group_id", "value": "g", "channel": "both"}),
             ),
-            node("set_variable", json!({"variable": "nonsense", "value": "x"})),
+            node(
+                "set_variable",
+                json!({"variable": "nonsense", "value": "x"}),
+            ),
         ]);
         let (_phone, call) = stage.connect(flow).await;
         call.wait_for_bye(SECOND).await;
-        stage.vars(|vars| assert_eq!(Value::Object(vars.channel_vars.clone()), json!({"Group-ID": "g"})));
+        stage.vars(|vars| {
+            assert_eq!(
+                Value::Object(vars.channel_vars.clone()),
+                json!({"Group-ID": "g"})
+            )
+        });
         assert!(stage.notes()[0].contains("nonsense"));
         stage.world.at_rest().await;
     });
@@ -242,7 +277,9 @@ fn private_keys_and_missing_values_take_the_default_child() {
     for variable in ["pvt_account_db", "_id", "missing", ""] {
         let data = json!({"scope": "account", "variable": variable});
         assert_eq!(
-            modules_of(branch("branch_variable", data, "x")).last().unwrap(),
+            modules_of(branch("branch_variable", data, "x"))
+                .last()
+                .unwrap(),
             "sleep",
             "{variable}"
         );
@@ -270,7 +307,10 @@ fn application_variables_are_merged_and_exported_when_asked() {
                 Value::Object(vars.custom_application_vars.clone()),
                 json!({"a": "2", "b": {"c": 2}})
             );
-            assert_eq!(Value::Object(vars.exported_application_vars.clone()), json!({"a": "2"}));
+            assert_eq!(
+                Value::Object(vars.exported_application_vars.clone()),
+                json!({"a": "2"})
+            );
         });
         stage.world.at_rest().await;
     });
@@ -375,7 +415,10 @@ fn a_list_is_matched_by_prefix_and_pattern() {
         (json!({"number": "2"}), "sleep"),
     ] {
         stage(|stage| async move {
-            let list = stage.world.put(Kind::List, json!({"name": "friends"})).await;
+            let list = stage
+                .world
+                .put(Kind::List, json!({"name": "friends"}))
+                .await;
             let mut entry = entry;
             entry["list_id"] = json!(list);
             stage.world.put(Kind::ListEntry, entry).await;

@@ -52,7 +52,10 @@ fn digits_typed_while_something_played_count_first() {
     stage(|stage| async move {
         let flow = chain(vec![
             node("play", json!({"id": "tone_stream://%(9000,0,440)"})),
-            node("collect_dtmf", json!({"max_digits": 4, "collection_name": "pin"})),
+            node(
+                "collect_dtmf",
+                json!({"max_digits": 4, "collection_name": "pin"}),
+            ),
         ]);
         let (phone, call) = stage.connect(flow).await;
         tokio::time::sleep(SECOND).await;
@@ -86,7 +89,10 @@ fn a_prompt_skipped_by_hash_does_not_end_the_collection_behind_it() {
 fn flushing_forgets_what_was_typed_ahead() {
     stage(|stage| async move {
         let flow = chain(vec![
-            node("play", json!({"id": "tone_stream://%(3000,0,440)", "terminators": []})),
+            node(
+                "play",
+                json!({"id": "tone_stream://%(3000,0,440)", "terminators": []}),
+            ),
             node("flush_dtmf", json!({})),
             node("collect_dtmf", json!({"max_digits": 2})),
         ]);

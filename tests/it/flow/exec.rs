@@ -11,7 +11,10 @@ use crate::world::{ACCOUNT, DEVICE};
 fn a_flow_that_runs_out_hangs_up_with_normal_clearing() {
     stage(|stage| async move {
         let (_phone, call) = stage
-            .connect(chain(vec![node("answer", json!({})), node("noop", json!({}))]))
+            .connect(chain(vec![
+                node("answer", json!({})),
+                node("noop", json!({})),
+            ]))
             .await;
         let bye = call.wait_for_bye(SECOND).await;
         assert!(header(&bye, "Reason").contains("cause=16"), "{bye}");
@@ -50,7 +53,10 @@ fn a_skipped_module_is_not_run() {
 fn a_module_that_is_not_built_is_noted_and_passed_over() {
     stage(|stage| async move {
         let (_phone, call) = stage
-            .connect(chain(vec![node("voicemail", json!({})), node("answer", json!({}))]))
+            .connect(chain(vec![
+                node("voicemail", json!({})),
+                node("answer", json!({})),
+            ]))
             .await;
         call.wait_for_bye(SECOND).await;
         assert!(
@@ -71,7 +77,10 @@ fn a_failure_with_nothing_left_is_heard_as_early_media_and_ends_with_480_and_a_r
         let (refusal, ms) = took(call.answered(30 * SECOND)).await;
         assert!(refusal.starts_with("SIP/2.0 480"), "{refusal}");
         assert!(header(&refusal, "Reason").contains("cause=41"), "{refusal}");
-        assert!(ms > 1_000 && stage.packets() > 50, "the prompt was heard: {ms} ms");
+        assert!(
+            ms > 1_000 && stage.packets() > 50,
+            "the prompt was heard: {ms} ms"
+        );
         call.ack_refusal();
         stage.world.at_rest().await;
     });
@@ -80,11 +89,17 @@ fn a_failure_with_nothing_left_is_heard_as_early_media_and_ends_with_480_and_a_r
 #[test]
 fn a_failure_on_an_answered_call_is_heard_and_hung_up() {
     stage(|stage| async move {
-        let flow = chain(vec![node("answer", json!({})), node("voicemail", json!({}))]);
+        let flow = chain(vec![
+            node("answer", json!({})),
+            node("voicemail", json!({})),
+        ]);
         let (_phone, call) = stage.connect(flow).await;
         let (bye, ms) = took(call.wait_for_bye(30 * SECOND)).await;
         assert!(header(&bye, "Reason").contains("cause=41"), "{bye}");
-        assert!(ms > 1_000 && stage.packets() > 50, "the prompt was heard: {ms} ms");
+        assert!(
+            ms > 1_000 && stage.packets() > 50,
+            "the prompt was heard: {ms} ms"
+        );
         stage.world.at_rest().await;
     });
 }
@@ -92,8 +107,7 @@ fn a_failure_on_an_answered_call_is_heard_and_hung_up() {
 #[test]
 fn data_a_module_cannot_read_leads_to_the_default_child() {
     stage(|stage| async move {
-        let broken =
-            json!({"module": "sleep", "data": {"duration": "soon"}, "children": {"_": node("answer", json!({}))}});
+        let broken = json!({"module": "sleep", "data": {"duration": "soon"}, "children": {"_": node("answer", json!({}))}});
         stage.world.callflow("2000", broken).await;
         let (_phone, call) = stage.invite();
         assert!(call.answered(SECOND).await.starts_with("SIP/2.0 200"));
@@ -122,7 +136,10 @@ fn a_jump_into_another_callflow_comes_back_to_the_default_child() {
 #[test]
 fn a_callflow_that_does_not_exist_leads_to_the_default_child() {
     stage(|stage| async move {
-        let flow = chain(vec![node("callflow", json!({"id": "gone"})), node("answer", json!({}))]);
+        let flow = chain(vec![
+            node("callflow", json!({"id": "gone"})),
+            node("answer", json!({})),
+        ]);
         let (_phone, call) = stage.connect(flow).await;
         call.wait_for_bye(SECOND).await;
         stage.world.at_rest().await;
@@ -148,7 +165,9 @@ fn an_inline_flow_and_a_callflow_id_in_a_document_are_jumped_to() {
         call.wait_for_bye(SECOND).await;
         assert_eq!(
             stage.modules(),
-            ["answer", "callflow", "sleep", "callflow", "noop", "callflow", "hangup"]
+            [
+                "answer", "callflow", "sleep", "callflow", "noop", "callflow", "hangup"
+            ]
         );
         stage.world.at_rest().await;
     });
@@ -157,23 +176,37 @@ fn an_inline_flow_and_a_callflow_id_in_a_document_are_jumped_to() {
 #[test]
 fn a_callflow_that_jumps_into_itself_is_ended_after_50_jumps() {
     stage(|stage| async move {
-        let id = stage.world.callflow("2000", node("answer", json!({}))).await;
-        let flow =
-            json!({"module": "answer", "data": {}, "children": {"_": {"module": "callflow", "data": {"id": id}}}});
+        let id = stage
+            .world
+            .callflow("2000", node("answer", json!({})))
+            .await;
+        let flow = json!({"module": "answer", "data": {}, "children": {"_": {"module": "callflow", "data": {"id": id}}}});
         stage
             .world
             .directory
-            .put(Kind::Callflow, ACCOUNT, &id, json!({"numbers": ["2000"], "flow": flow}))
+            .put(
+                Kind::Callflow,
+                ACCOUNT,
+                &id,
+                json!({"numbers": ["2000"], "flow": flow}),
+            )
             .await
             .unwrap();
         let (_phone, call) = stage.invite();
         assert!(call.answered(SECOND).await.starts_with("SIP/2.0 200"));
         call.ack("");
         call.wait_for_bye(30 * SECOND).await;
-        let jumps = stage.modules().iter().filter(|module| *module == "callflow").count();
+        let jumps = stage
+            .modules()
+            .iter()
+            .filter(|module| *module == "callflow")
+            .count();
         assert_eq!(jumps, 51);
         assert!(
-            stage.notes().iter().any(|note| note.contains("too many branches")),
+            stage
+                .notes()
+                .iter()
+                .any(|note| note.contains("too many branches")),
             "{:?}",
             stage.notes()
         );
@@ -209,7 +242,11 @@ fn when_the_caller_hangs_up_nothing_more_is_run() {
         call.hang_up().await;
         stage.world.at_rest().await;
         assert_eq!(stage.modules(), ["answer", "sleep"]);
-        assert!(stage.notes().is_empty(), "a hang-up is no failure: {:?}", stage.notes());
+        assert!(
+            stage.notes().is_empty(),
+            "a hang-up is no failure: {:?}",
+            stage.notes()
+        );
     });
 }
 
@@ -234,8 +271,12 @@ fn when_the_caller_cancels_nothing_more_is_run() {
 #[test]
 fn the_accounts_preflow_runs_before_every_flow() {
     stage(|stage| async move {
-        let before = stage.world.callflow("2001", node("answer", json!({}))).await;
-        let account = json!({"name": "world", "realm": "world.test", "preflow": {"always": before}});
+        let before = stage
+            .world
+            .callflow("2001", node("answer", json!({})))
+            .await;
+        let account =
+            json!({"name": "world", "realm": "world.test", "preflow": {"always": before}});
         stage
             .world
             .directory
@@ -263,7 +304,10 @@ fn a_barred_caller_is_told_so_and_hung_up() {
         let (_phone, call) = stage.connect(node("noop", json!({}))).await;
         let (bye, ms) = took(call.wait_for_bye(30 * SECOND)).await;
         assert!(header(&bye, "Reason").contains("cause=16"), "{bye}");
-        assert!(ms > 1_000 && stage.packets() > 50, "the prompt was heard: {ms} ms");
+        assert!(
+            ms > 1_000 && stage.packets() > 50,
+            "the prompt was heard: {ms} ms"
+        );
         assert!(stage.modules().is_empty());
         stage.world.at_rest().await;
     });
@@ -280,7 +324,10 @@ fn a_flow_that_ends_on_the_name_of_a_cause_gives_the_causes_answer() {
         );
         let (_phone, call) = stage.dial(flow).await;
         let refusal = call.answered(SECOND).await;
-        assert!(refusal.starts_with("SIP/2.0 480"), "1001 is no cause: {refusal}");
+        assert!(
+            refusal.starts_with("SIP/2.0 480"),
+            "1001 is no cause: {refusal}"
+        );
         call.ack_refusal();
         let phone = stage.world.phone();
         let me = phone.address();
@@ -292,7 +339,10 @@ fn a_flow_that_ends_on_the_name_of_a_cause_gives_the_causes_answer() {
         ));
         phone.expect("SIP/2.0 183", SECOND).await;
         let (refusal, ms) = took(phone.expect("SIP/2.0 486 Number busy", 40 * SECOND)).await;
-        assert!((24_000..27_000).contains(&ms), "25 s of busy tone first: {ms}");
+        assert!(
+            (24_000..27_000).contains(&ms),
+            "25 s of busy tone first: {ms}"
+        );
         assert!(header(&refusal, "Reason").contains("cause=17"), "{refusal}");
         stage.world.at_rest().await;
     });
@@ -301,7 +351,10 @@ fn a_flow_that_ends_on_the_name_of_a_cause_gives_the_causes_answer() {
 #[test]
 fn two_calls_are_in_their_own_flows() {
     stage(|stage| async move {
-        let flow = chain(vec![node("answer", json!({})), node("sleep", json!({"duration": 5}))]);
+        let flow = chain(vec![
+            node("answer", json!({})),
+            node("sleep", json!({"duration": 5})),
+        ]);
         let (_first, call) = stage.connect(flow).await;
         tokio::time::sleep(2 * SECOND).await;
         let (_second, other) = stage.invite();

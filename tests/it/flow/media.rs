@@ -41,7 +41,9 @@ fn play_repeats_as_often_as_it_is_told() {
 #[test]
 fn play_without_an_answer_is_early_media() {
     stage(|stage| async move {
-        let (_phone, call) = stage.dial(node("play", json!({"id": BEEP, "answer": false}))).await;
+        let (_phone, call) = stage
+            .dial(node("play", json!({"id": BEEP, "answer": false})))
+            .await;
         assert!(call.expect(183, SECOND).await.contains("m=audio"));
         assert!(call.answered(3 * SECOND).await.starts_with("SIP/2.0 480"));
         assert!(stage.packets() > 45);
@@ -139,7 +141,11 @@ fn a_text_that_cannot_be_spoken_leads_to_the_default_child() {
         let (_phone, call) = stage.connect(flow).await;
         call.wait_for_bye(SECOND).await;
         assert_eq!(stage.modules(), ["tts", "noop"]);
-        assert!(stage.notes()[0].contains("the module failed"), "{:?}", stage.notes());
+        assert!(
+            stage.notes()[0].contains("the module failed"),
+            "{:?}",
+            stage.notes()
+        );
         stage.world.at_rest().await;
     });
 }
@@ -147,7 +153,9 @@ fn a_text_that_cannot_be_spoken_leads_to_the_default_child() {
 #[test]
 fn a_text_that_cannot_be_spoken_is_never_silence() {
     stage(|stage| async move {
-        let (_phone, call) = stage.connect(node("tts", json!({"text": "unspeakable"}))).await;
+        let (_phone, call) = stage
+            .connect(node("tts", json!({"text": "unspeakable"})))
+            .await;
         let (bye, ms) = took(call.wait_for_bye(30 * SECOND)).await;
         assert!(header(&bye, "Reason").contains("cause=41"), "{bye}");
         assert!(
@@ -199,7 +207,10 @@ fn a_macro_plays_its_items_in_a_row() {
         {"macro": "say", "text": "42", "type": "number", "method": "iterated"},
         {"macro": "prompt", "id": "vm-goodbye"}
     ]});
-    let ms = length_of(chain(vec![node("answer", json!({})), node("audio_macro", items)]));
+    let ms = length_of(chain(vec![
+        node("answer", json!({})),
+        node("audio_macro", items),
+    ]));
     // 1000 + 1000 + 500 + "4, 2" 200 + "Goodbye." 400, and the short pause after each spoken sentence.
     assert!((3_100..4_000).contains(&ms), "{ms}");
 }
@@ -208,7 +219,10 @@ fn a_macro_plays_its_items_in_a_row() {
 fn a_macro_does_not_answer() {
     stage(|stage| async move {
         let (_phone, call) = stage
-            .dial(node("audio_macro", json!({"macros": [{"macro": "play", "id": BEEP}]})))
+            .dial(node(
+                "audio_macro",
+                json!({"macros": [{"macro": "play", "id": BEEP}]}),
+            ))
             .await;
         call.expect(183, SECOND).await;
         assert!(call.answered(3 * SECOND).await.starts_with("SIP/2.0 480"));
@@ -242,10 +256,16 @@ fn a_terminator_skips_the_rest_of_a_macro() {
 fn response_refuses_with_its_code_and_phrase() {
     stage(|stage| async move {
         let (_phone, call) = stage
-            .dial(node("response", json!({"code": 503, "message": "Closed today"})))
+            .dial(node(
+                "response",
+                json!({"code": 503, "message": "Closed today"}),
+            ))
             .await;
         let refusal = call.answered(SECOND).await;
-        assert!(refusal.starts_with("SIP/2.0 503 Closed today\r\n"), "{refusal}");
+        assert!(
+            refusal.starts_with("SIP/2.0 503 Closed today\r\n"),
+            "{refusal}"
+        );
         call.ack_refusal();
         stage.world.at_rest().await;
     });
@@ -301,7 +321,10 @@ fn response_hangs_an_answered_call_up() {
 fn dead_air_answers_and_stays_until_the_caller_goes() {
     stage(|stage| async move {
         let (phone, call) = stage
-            .connect(chain(vec![node("dead_air", json!({})), node("noop", json!({}))]))
+            .connect(chain(vec![
+                node("dead_air", json!({})),
+                node("noop", json!({})),
+            ]))
             .await;
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(phone.waiting().is_empty(), "{:?}", phone.waiting());
@@ -314,7 +337,10 @@ fn dead_air_answers_and_stays_until_the_caller_goes() {
 #[test]
 fn dead_air_sends_no_sound() {
     stage(|stage| async move {
-        let flow = chain(vec![node("play", json!({"id": BEEP})), node("dead_air", json!({}))]);
+        let flow = chain(vec![
+            node("play", json!({"id": BEEP})),
+            node("dead_air", json!({})),
+        ]);
         let (_phone, call) = stage.connect(flow).await;
         tokio::time::sleep(2 * SECOND).await;
         stage.packets();

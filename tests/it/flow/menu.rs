@@ -14,13 +14,14 @@ const GREETING: &str = "tone_stream://%(2000,0,440)";
 /// Calls a menu with that document and those children.
 async fn call(stage: &Stage, document: Value, children: Value) -> (Phone, PhoneCall, String) {
     let id = stage.world.put(Kind::Menu, document).await;
-    let (phone, call) = stage.connect(parent("menu", json!({"id": id}), children)).await;
+    let (phone, call) = stage
+        .connect(parent("menu", json!({"id": id}), children))
+        .await;
     (phone, call, id)
 }
 
 fn menu(more: Value) -> Value {
-    let mut document =
-        json!({"name": "Main", "timeout": 3000, "interdigit_timeout": 1000, "media": {"greeting": GREETING}});
+    let mut document = json!({"name": "Main", "timeout": 3000, "interdigit_timeout": 1000, "media": {"greeting": GREETING}});
     for (key, value) in more.as_object().unwrap() {
         document[key] = value.clone();
     }
@@ -47,9 +48,17 @@ fn digits_go_to_the_child_of_that_name_and_the_first_one_stops_the_greeting() {
 #[test]
 fn nothing_entered_takes_the_timeout_child_at_once() {
     stage(|stage| async move {
-        let (_phone, call, _) = call(&stage, menu(json!({})), json!({"timeout": node("noop", json!({}))})).await;
+        let (_phone, call, _) = call(
+            &stage,
+            menu(json!({})),
+            json!({"timeout": node("noop", json!({}))}),
+        )
+        .await;
         let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
-        assert!((4_900..5_300).contains(&ms), "the greeting's 2 s, then 3: {ms}");
+        assert!(
+            (4_900..5_300).contains(&ms),
+            "the greeting's 2 s, then 3: {ms}"
+        );
         assert_eq!(stage.modules(), ["menu", "noop"]);
         stage.world.at_rest().await;
     });
@@ -58,9 +67,9 @@ fn nothing_entered_takes_the_timeout_child_at_once() {
 #[test]
 fn nothing_entered_costs_a_round_without_the_invalid_prompt() {
     stage(|stage| async move {
-        let silent =
-            json!({"retries": 2, "media": {"greeting": GREETING, "exit_media": false, "transfer_media": false}});
-        let (_phone, call, _) = call(&stage, menu(silent), json!({"_": node("noop", json!({}))})).await;
+        let silent = json!({"retries": 2, "media": {"greeting": GREETING, "exit_media": false, "transfer_media": false}});
+        let (_phone, call, _) =
+            call(&stage, menu(silent), json!({"_": node("noop", json!({}))})).await;
         let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
         assert!(
             (9_900..10_400).contains(&ms),
@@ -75,11 +84,15 @@ fn nothing_entered_costs_a_round_without_the_invalid_prompt() {
 fn wrong_digits_play_the_invalid_prompt_and_cost_a_round() {
     stage(|stage| async move {
         let two = json!({"retries": 1, "max_extension_length": 1});
-        let children = json!({"max_retries": node("sleep", json!({})), "_": node("noop", json!({}))});
+        let children =
+            json!({"max_retries": node("sleep", json!({})), "_": node("noop", json!({}))});
         let (phone, call, _) = call(&stage, menu(two), children).await;
         press(&phone, &call, '9').await;
         let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
-        assert!(ms > 3_000, "the invalid prompt and the exit prompt were heard: {ms}");
+        assert!(
+            ms > 3_000,
+            "the invalid prompt and the exit prompt were heard: {ms}"
+        );
         assert_eq!(stage.modules(), ["menu", "sleep"], "max_retries beats _");
         stage.world.at_rest().await;
     });
@@ -89,7 +102,8 @@ fn wrong_digits_play_the_invalid_prompt_and_cost_a_round() {
 fn a_menu_that_gives_up_without_children_says_goodbye() {
     stage(|stage| async move {
         let silent = json!({"retries": 1, "media": {"greeting": GREETING, "exit_media": false}});
-        let (_phone, call, _) = call(&stage, menu(silent), json!({"1": node("noop", json!({}))})).await;
+        let (_phone, call, _) =
+            call(&stage, menu(silent), json!({"1": node("noop", json!({}))})).await;
         let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
         assert!(ms > 5_300, "5 s of menu, then the goodbye: {ms}");
         assert_eq!(stage.modules(), ["menu"]);
@@ -100,12 +114,19 @@ fn a_menu_that_gives_up_without_children_says_goodbye() {
 #[test]
 fn a_menu_without_a_document_has_the_defaults_and_no_greeting() {
     stage(|stage| async move {
-        let flow = parent("menu", json!({"id": "gone"}), json!({"5": node("noop", json!({}))}));
+        let flow = parent(
+            "menu",
+            json!({"id": "gone"}),
+            json!({"5": node("noop", json!({}))}),
+        );
         let (phone, call) = stage.connect(flow).await;
         tokio::time::sleep(SECOND).await;
         press(&phone, &call, '5').await;
         let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
-        assert!((1_900..2_200).contains(&ms), "two seconds between digits: {ms}");
+        assert!(
+            (1_900..2_200).contains(&ms),
+            "two seconds between digits: {ms}"
+        );
         assert_eq!(stage.modules(), ["menu", "noop"]);
         stage.world.at_rest().await;
     });
@@ -121,8 +142,10 @@ fn an_extension_is_dialled_and_the_menus_default_child_resumes() {
                 json!({"patterns": ["^3(\\d\\d)$"], "flow": node("sleep", json!({}))}),
             )
             .await;
-        let hunting = json!({"hunt": true, "media": {"greeting": GREETING, "transfer_media": false}});
-        let (phone, call, _) = call(&stage, menu(hunting), json!({"_": node("noop", json!({}))})).await;
+        let hunting =
+            json!({"hunt": true, "media": {"greeting": GREETING, "transfer_media": false}});
+        let (phone, call, _) =
+            call(&stage, menu(hunting), json!({"_": node("noop", json!({}))})).await;
         type_in(&phone, &call, "342").await;
         call.wait_for_bye(5 * SECOND).await;
         assert_eq!(stage.modules(), ["menu", "sleep", "noop"]);
@@ -135,10 +158,14 @@ fn an_extension_is_dialled_and_the_menus_default_child_resumes() {
 fn hunting_obeys_its_patterns_and_never_finds_no_match() {
     stage(|stage| async move {
         stage.world.callflow("301", node("sleep", json!({}))).await;
-        stage.world.callflow("no_match", node("sleep", json!({}))).await;
+        stage
+            .world
+            .callflow("no_match", node("sleep", json!({})))
+            .await;
         let quiet = json!({"greeting": GREETING, "invalid_media": false, "exit_media": false, "transfer_media": false});
         let hunting = json!({"retries": 2, "hunt": true, "hunt_deny": "^30", "media": quiet});
-        let (phone, call, _) = call(&stage, menu(hunting), json!({"_": node("noop", json!({}))})).await;
+        let (phone, call, _) =
+            call(&stage, menu(hunting), json!({"_": node("noop", json!({}))})).await;
         type_in(&phone, &call, "301").await;
         tokio::time::sleep(2 * SECOND).await;
         type_in(&phone, &call, "444").await;
@@ -156,7 +183,8 @@ fn menus_within_menus_take_digits_typed_ahead() {
             .put(Kind::Menu, menu(json!({"max_extension_length": 1})))
             .await;
         let children = json!({"1": parent("menu", json!({"id": inner}), json!({"2": node("noop", json!({}))}))});
-        let (phone, call, _) = call(&stage, menu(json!({"max_extension_length": 1})), children).await;
+        let (phone, call, _) =
+            call(&stage, menu(json!({"max_extension_length": 1})), children).await;
         type_in(&phone, &call, "12").await;
         let (_, ms) = took(call.wait_for_bye(5 * SECOND)).await;
         assert!(ms < 500, "{ms}");
@@ -185,7 +213,10 @@ fn the_pin_records_a_greeting_that_the_menu_plays_from_then_on() {
         call.wait_for_bye(10 * SECOND).await;
         assert_eq!(stage.modules(), ["menu", "noop"]);
         let account = stage.world.directory.account(ACCOUNT).unwrap();
-        let greeting = account.menus[&id]["media"]["greeting"].as_str().unwrap().to_owned();
+        let greeting = account.menus[&id]["media"]["greeting"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         assert_eq!(account.media[&greeting]["media_source"], "recording");
         let bytes = stage
             .world

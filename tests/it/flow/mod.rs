@@ -47,7 +47,8 @@ pub fn stage<F: Future<Output = ()>>(test: impl FnOnce(Stage) -> F) {
 impl Stage {
     /// Stores `flow` under 2000 and places a call to it, which waits for its answer.
     pub async fn dial(&self, flow: Value) -> (Phone, PhoneCall) {
-        let checked = callflow::validate(&flow, &|_| Ok(())).unwrap_or_else(|found| panic!("{found:#?}"));
+        let checked =
+            callflow::validate(&flow, &|_| Ok(())).unwrap_or_else(|found| panic!("{found:#?}"));
         self.world.callflow("2000", checked.document).await;
         self.invite()
     }

@@ -65,21 +65,36 @@ fn every_failure_takes_the_default_child() {
     for (status, content_type, body) in [
         (404, "text/plain", "no"),
         (500, "application/json", "{}"),
-        (201, "application/json", "{\"module\":\"answer\",\"data\":{}}"),
+        (
+            201,
+            "application/json",
+            "{\"module\":\"answer\",\"data\":{}}",
+        ),
         (200, "application/json", ""),
         (200, "application/json", "{\"module\":"),
         (200, "application/json", "{\"module\":\"tts\",\"data\":{}}"),
-        (200, "application/json", "{\"module\":\"nonsense\",\"data\":{}}"),
+        (
+            200,
+            "application/json",
+            "{\"module\":\"nonsense\",\"data\":{}}",
+        ),
         (200, "text/plain", "hello"),
         (200, "text/xml", twiml),
     ] {
         stage(|stage| async move {
             stage.world.web.reply(reply(status, content_type, body));
             let (_phone, call) = stage
-                .connect(pivot(json!({"debug": true}), json!({"_": node("answer", json!({}))})))
+                .connect(pivot(
+                    json!({"debug": true}),
+                    json!({"_": node("answer", json!({}))}),
+                ))
                 .await;
             call.wait_for_bye(SECOND).await;
-            assert_eq!(stage.modules(), ["pivot", "answer"], "{status} {content_type} {body}");
+            assert_eq!(
+                stage.modules(),
+                ["pivot", "answer"],
+                "{status} {content_type} {body}"
+            );
             stage.world.at_rest().await;
         });
     }
@@ -92,7 +107,10 @@ fn a_server_that_is_slow_is_given_up_and_takes_the_default_child() {
             after: 60 * SECOND,
             ..reply(200, "application/json", "{}")
         });
-        let flow = pivot(json!({"req_timeout_ms": 1500}), json!({"_": node("answer", json!({}))}));
+        let flow = pivot(
+            json!({"req_timeout_ms": 1500}),
+            json!({"_": node("answer", json!({}))}),
+        );
         let (_phone, call) = stage.dial(flow).await;
         let (answer, ms) = took(call.answered(10 * SECOND)).await;
         assert!(answer.starts_with("SIP/2.0 200"));
@@ -111,7 +129,10 @@ fn a_failure_without_a_default_child_is_heard_and_refused() {
         call.expect(183, SECOND).await;
         let (refusal, ms) = took(call.answered(30 * SECOND)).await;
         assert!(refusal.starts_with("SIP/2.0 480"), "{refusal}");
-        assert!(!header(&refusal, "Reason").is_empty() && ms > 1_000, "{refusal}");
+        assert!(
+            !header(&refusal, "Reason").is_empty() && ms > 1_000,
+            "{refusal}"
+        );
         call.ack_refusal();
         stage.world.at_rest().await;
     });
@@ -122,10 +143,19 @@ fn variables_language_and_digits_travel_to_the_server() {
     stage(|stage| async move {
         stage.world.web.json(&node("answer", json!({})));
         let flow = chain(vec![
-            node("set_variables", json!({"custom_application_vars": {"tier": "gold"}})),
+            node(
+                "set_variables",
+                json!({"custom_application_vars": {"tier": "gold"}}),
+            ),
             node("language", json!({"language": "fr-fr"})),
-            node("collect_dtmf", json!({"timeout": 500, "collection_name": "pin"})),
-            pivot(json!({"method": "post", "req_body_format": "json"}), json!({})),
+            node(
+                "collect_dtmf",
+                json!({"timeout": 500, "collection_name": "pin"}),
+            ),
+            pivot(
+                json!({"method": "post", "req_body_format": "json"}),
+                json!({}),
+            ),
         ]);
         let (_phone, call) = stage.connect(flow).await;
         call.wait_for_bye(5 * SECOND).await;
@@ -149,7 +179,11 @@ fn servers_that_answer_with_themselves_are_stopped() {
         let refusal = call.answered(60 * SECOND).await;
         assert!(refusal.starts_with("SIP/2.0 480"), "{refusal}");
         call.ack_refusal();
-        assert!(stage.world.web.asked().len() <= 11, "{}", stage.world.web.asked().len());
+        assert!(
+            stage.world.web.asked().len() <= 11,
+            "{}",
+            stage.world.web.asked().len()
+        );
         stage.world.at_rest().await;
     });
 }
@@ -159,7 +193,11 @@ fn a_caller_who_goes_while_the_server_thinks_ends_the_flow() {
     stage(|stage| async move {
         stage.world.web.reply(Reply {
             after: 3 * SECOND,
-            ..reply(200, "application/json", "{\"module\":\"answer\",\"data\":{}}")
+            ..reply(
+                200,
+                "application/json",
+                "{\"module\":\"answer\",\"data\":{}}",
+            )
         });
         let (_phone, call) = stage
             .dial(pivot(json!({}), json!({"_": node("noop", json!({}))})))

@@ -117,7 +117,8 @@ impl World {
             record_dir: record_dir(),
             ..MediaConfig::default()
         };
-        let (media, mut worker, mut media_events) = Media::inline_seeded(&config, rng.fork(), clock::now());
+        let (media, mut worker, mut media_events) =
+            Media::inline_seeded(&config, rng.fork(), clock::now());
         let services = Services {
             clips: voice::clips(&directory, &web),
             http: HttpClient::stub(Arc::new(web.clone())),
@@ -145,7 +146,14 @@ impl World {
             local_nets: Vec::new(),
             overload_lag: Duration::from_secs(3600),
         };
-        let core = Core::new(endpoint, media.clone(), services, core_config, script, rng.fork());
+        let core = Core::new(
+            endpoint,
+            media.clone(),
+            services,
+            core_config,
+            script,
+            rng.fork(),
+        );
         let net = Rc::new(Net {
             swivel,
             core: OnceCell::new(),
@@ -156,7 +164,11 @@ impl World {
         });
         assert!(net.core.set(core.clone()).is_ok());
         tokio::task::spawn_local(net.clone().drive());
-        let rtp = Rc::new(RefCell::new(SimIo::new(clock::now(), SimLink::default(), rng.fork())));
+        let rtp = Rc::new(RefCell::new(SimIo::new(
+            clock::now(),
+            SimLink::default(),
+            rng.fork(),
+        )));
         let io = rtp.clone();
         tokio::task::spawn_local(async move {
             loop {
@@ -215,7 +227,10 @@ impl World {
     pub async fn put(&self, kind: Kind, document: Value) -> String {
         self.documents.set(self.documents.get() + 1);
         let id = format!("{:032x}", self.documents.get());
-        self.directory.put(kind, ACCOUNT, &id, document).await.unwrap();
+        self.directory
+            .put(kind, ACCOUNT, &id, document)
+            .await
+            .unwrap();
         id
     }
 
@@ -353,5 +368,7 @@ pub fn address(n: u8) -> IpAddr {
 /// Where recordings of this process go.
 fn record_dir() -> PathBuf {
     static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
-    DIR.get_or_init(|| tempfile::tempdir().unwrap()).path().to_owned()
+    DIR.get_or_init(|| tempfile::tempdir().unwrap())
+        .path()
+        .to_owned()
 }

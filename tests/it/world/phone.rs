@@ -134,7 +134,14 @@ impl PhoneCall {
     /// Sends the INVITE, with `extra` header lines (each ending in CRLF).
     pub fn invite(&self, extra: &str) {
         let request_uri = format!("sip:{}@{}", self.number, self.phone.0.net.swivel());
-        let text = self.request("INVITE", &request_uri, self.invite_cseq, &self.branch, extra, &self.sdp);
+        let text = self.request(
+            "INVITE",
+            &request_uri,
+            self.invite_cseq,
+            &self.branch,
+            extra,
+            &self.sdp,
+        );
         self.phone.send(&text);
     }
 
@@ -173,14 +180,28 @@ impl PhoneCall {
     /// Sends the ACK of a 2xx, with that body.
     pub fn ack(&self, sdp: &str) {
         let uri = self.target();
-        let text = self.request("ACK", &uri, self.invite_cseq, &format!("{}-ack", self.branch), "", sdp);
+        let text = self.request(
+            "ACK",
+            &uri,
+            self.invite_cseq,
+            &format!("{}-ack", self.branch),
+            "",
+            sdp,
+        );
         self.phone.send(&text);
     }
 
     /// Sends the ACK of a re-INVITE.
     pub fn send_ack(&self, cseq: u32) {
         let uri = self.target();
-        let text = self.request("ACK", &uri, cseq, &format!("{}-ack{cseq}", self.branch), "", "");
+        let text = self.request(
+            "ACK",
+            &uri,
+            cseq,
+            &format!("{}-ack{cseq}", self.branch),
+            "",
+            "",
+        );
         self.phone.send(&text);
     }
 
@@ -198,7 +219,10 @@ impl PhoneCall {
                 heard || now - begun < Duration::from_secs(32),
                 "seed {seed}: no answer in 32 s"
             );
-            let message = self.phone.receive(resend.saturating_duration_since(now)).await;
+            let message = self
+                .phone
+                .receive(resend.saturating_duration_since(now))
+                .await;
             match message {
                 None if heard => return,
                 None => {
@@ -206,7 +230,9 @@ impl PhoneCall {
                     wait *= 2;
                     resend += wait;
                 }
-                Some(text) if text.starts_with("SIP/2.0 1") => resend = begun + Duration::from_secs(32),
+                Some(text) if text.starts_with("SIP/2.0 1") => {
+                    resend = begun + Duration::from_secs(32)
+                }
                 Some(text) if text.starts_with("SIP/2.0 2") => {
                     self.learn(&text);
                     self.ack("");
@@ -278,7 +304,9 @@ impl PhoneCall {
     /// Hangs up and waits for the 200.
     pub async fn hang_up(&self) {
         self.send("BYE", "", "");
-        self.phone.expect("SIP/2.0 200", Duration::from_secs(4)).await;
+        self.phone
+            .expect("SIP/2.0 200", Duration::from_secs(4))
+            .await;
     }
 
     fn target(&self) -> String {
@@ -290,8 +318,24 @@ impl PhoneCall {
         }
     }
 
-    fn request(&self, method: &str, uri: &str, cseq: u32, branch: &str, extra: &str, body: &str) -> String {
-        self.request_to(method, uri, &self.to.borrow().clone(), cseq, branch, extra, body)
+    fn request(
+        &self,
+        method: &str,
+        uri: &str,
+        cseq: u32,
+        branch: &str,
+        extra: &str,
+        body: &str,
+    ) -> String {
+        self.request_to(
+            method,
+            uri,
+            &self.to.borrow().clone(),
+            cseq,
+            branch,
+            extra,
+            body,
+        )
     }
 
     fn request_to(

@@ -21,14 +21,21 @@ impl SpeechProvider for Hum {
         "hum".into()
     }
 
-    fn synthesise<'a>(&'a self, utterance: &'a Utterance) -> BoxFuture<'a, Result<Bytes, SpeechError>> {
+    fn synthesise<'a>(
+        &'a self,
+        utterance: &'a Utterance,
+    ) -> BoxFuture<'a, Result<Bytes, SpeechError>> {
         async move {
             if utterance.text.contains("unspeakable") {
-                return Err(SpeechError::Timeout { after: Duration::ZERO });
+                return Err(SpeechError::Timeout {
+                    after: Duration::ZERO,
+                });
             }
             let samples = utterance.text.chars().count() * 400;
             let pcm: Vec<i16> = (0..samples)
-                .map(|n| ((n as f64 * 440.0 * std::f64::consts::TAU / 8000.0).sin() * 8000.0) as i16)
+                .map(|n| {
+                    ((n as f64 * 440.0 * std::f64::consts::TAU / 8000.0).sin() * 8000.0) as i16
+                })
                 .collect();
             let mut file = wav::header(8000, 1, pcm.len() as u64 * 2).to_vec();
             wav::samples(&pcm, &mut file);

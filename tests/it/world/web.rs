@@ -67,7 +67,9 @@ impl Transport for Web {
         };
         async move {
             let Some(reply) = reply else {
-                return Err(HttpError::Timeout { after: Duration::ZERO });
+                return Err(HttpError::Timeout {
+                    after: Duration::ZERO,
+                });
             };
             tokio::time::sleep(reply.after).await;
             let mut headers = Vec::new();

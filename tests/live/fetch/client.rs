@@ -13,16 +13,26 @@ fn connections_are_used_again() {
         let server = Server::start(PUBLIC, |_| answer("200 OK", "X-A: b\r\n", b"hello")).await;
         let (http, ..) = client();
         for _ in 0..5 {
-            let response = http.send(HttpRequest::get(server.url("/x?y=z"))).await.unwrap();
+            let response = http
+                .send(HttpRequest::get(server.url("/x?y=z")))
+                .await
+                .unwrap();
             assert_eq!(
                 (response.status, &response.body[..], response.header("x-a")),
                 (200, &b"hello"[..], Some("b"))
             );
-            assert!(response.sent_at <= response.first_byte_at && response.first_byte_at <= response.done_at);
+            assert!(
+                response.sent_at <= response.first_byte_at
+                    && response.first_byte_at <= response.done_at
+            );
         }
         assert_eq!(server.connections(), 1);
         let seen = &server.seen()[0];
-        assert!(seen.head.starts_with("GET /x?y=z HTTP/1.1\r\n"), "{}", seen.head);
+        assert!(
+            seen.head.starts_with("GET /x?y=z HTTP/1.1\r\n"),
+            "{}",
+            seen.head
+        );
         assert!(seen.header("user-agent").unwrap().starts_with("swivel/"));
         for header in [
             "accept-encoding",
@@ -45,7 +55,10 @@ fn a_block_works_at_once_even_on_a_kept_connection() {
         let url = format!("http://shop.test:{}/", server.address.port());
         let get = || http.send(HttpRequest::get(url.parse().unwrap()));
         assert!(get().await.is_ok());
-        for block in [Block::Ip("127.0.0.2".parse().unwrap()), Block::host("shop.test")] {
+        for block in [
+            Block::Ip("127.0.0.2".parse().unwrap()),
+            Block::host("shop.test"),
+        ] {
             guard.block(block.clone());
             let error = get().await.unwrap_err();
             assert!(
@@ -64,11 +77,21 @@ fn our_own_listeners_are_never_asked() {
         let server = Server::start(PUBLIC, |_| answer("200 OK", "", b"")).await;
         let (http, guard, names) = client();
         names.set("self.test", &[&[PUBLIC]]);
-        guard.set_listeners(vec![format!("0.0.0.0:{}", server.address.port()).parse().unwrap()]);
+        guard.set_listeners(vec![
+            format!("0.0.0.0:{}", server.address.port())
+                .parse()
+                .unwrap(),
+        ]);
         for host in [PUBLIC, "self.test"] {
             let url = format!("http://{host}:{}/", server.address.port());
-            let error = http.send(HttpRequest::get(url.parse().unwrap())).await.unwrap_err();
-            assert!(error.to_string().contains("listener of this server"), "{error}");
+            let error = http
+                .send(HttpRequest::get(url.parse().unwrap()))
+                .await
+                .unwrap_err();
+            assert!(
+                error.to_string().contains("listener of this server"),
+                "{error}"
+            );
         }
         assert_eq!(server.connections(), 0);
     });
@@ -105,11 +128,17 @@ fn credentials_stay_with_their_origin_and_secrets_with_their_host() {
         // Another port of the same host: another origin.
         with("/out", PUBLIC).await.unwrap();
         let seen = other.seen()[0].clone();
-        assert_eq!((seen.header("authorization"), seen.header("x-key")), (None, Some("k")));
+        assert_eq!(
+            (seen.header("authorization"), seen.header("x-key")),
+            (None, Some("k"))
+        );
         // Another host.
         with("/out", "first.test").await.unwrap();
         let seen = other.seen()[1].clone();
-        assert_eq!((seen.header("authorization"), seen.header("x-key")), (None, None));
+        assert_eq!(
+            (seen.header("authorization"), seen.header("x-key")),
+            (None, None)
+        );
     });
 }
 
@@ -120,7 +149,9 @@ fn redirects_are_counted_and_change_the_method_as_they_should() {
             let path = seen.head.split_whitespace().nth(1).unwrap();
             match path.strip_prefix("/to/") {
                 Some(status) => answer(&format!("{status} x"), "Location: ../end\r\n", b""),
-                None if path.starts_with("/loop") => answer("302 Found", "Location: /loop\r\n", b"body"),
+                None if path.starts_with("/loop") => {
+                    answer("302 Found", "Location: /loop\r\n", b"body")
+                }
                 None => answer("200 OK", "", b"end"),
             }
         })
@@ -133,7 +164,8 @@ fn redirects_are_counted_and_change_the_method_as_they_should() {
             (307, "POST", true),
             (308, "POST", true),
         ] {
-            let request = HttpRequest::post(server.url(&format!("/to/{status}")), "text/plain", "body");
+            let request =
+                HttpRequest::post(server.url(&format!("/to/{status}")), "text/plain", "body");
             assert_eq!(&http.send(request).await.unwrap().body[..], b"end");
             let last = server.seen().pop().unwrap();
             assert!(
@@ -145,7 +177,10 @@ fn redirects_are_counted_and_change_the_method_as_they_should() {
             assert_eq!(last.header("content-type").is_some(), with_body, "{status}");
         }
         let before = server.seen().len();
-        let response = http.send(HttpRequest::get(server.url("/loop"))).await.unwrap();
+        let response = http
+            .send(HttpRequest::get(server.url("/loop")))
+            .await
+            .unwrap();
         assert_eq!(
             (response.status, response.redirects, &response.body[..]),
             (302, 4, &b"body"[..])
@@ -200,7 +235,8 @@ fn a_busy_server_is_asked_again_within_the_time() {
 fn what_goes_wrong_is_told_apart() {
     run(async {
         let hang = Server::start(PUBLIC, |_| Act::Hang).await;
-        let broken = Server::start(PUBLIC, |_| Act::Send(b"SSH-2.0-OpenSSH_9\r\n\r\n".to_vec())).await;
+        let broken =
+            Server::start(PUBLIC, |_| Act::Send(b"SSH-2.0-OpenSSH_9\r\n\r\n".to_vec())).await;
         let (http, _guard, names) = client();
         names.set("empty.test", &[&[]]);
         let quick = |url: &str| HttpRequest {
@@ -218,7 +254,10 @@ fn what_goes_wrong_is_told_apart() {
                 after: Duration::from_millis(400)
             }
         );
-        assert!(matches!(error(broken.url("/").into()).await, HttpError::Broken { .. }));
+        assert!(matches!(
+            error(broken.url("/").into()).await,
+            HttpError::Broken { .. }
+        ));
         assert!(matches!(
             error("http://nobody.test/".into()).await,
             HttpError::Name { .. }
@@ -237,10 +276,13 @@ fn what_goes_wrong_is_told_apart() {
             HttpError::Connect { .. }
         ));
         let mut bad = quick("http://127.0.0.2/");
-        bad.headers.push(("X-A".to_owned(), "a\r\nX-B: c".to_owned()));
+        bad.headers
+            .push(("X-A".to_owned(), "a\r\nX-B: c".to_owned()));
         assert_eq!(
             http.send(bad).await.unwrap_err(),
-            HttpError::Header { name: "X-A".to_owned() }
+            HttpError::Header {
+                name: "X-A".to_owned()
+            }
         );
     });
 }
@@ -254,7 +296,11 @@ fn a_dropped_request_ends_its_connection() {
         .await;
         let (http, ..) = client();
         let request = http.send(HttpRequest::get(server.url("/")));
-        assert!(tokio::time::timeout(Duration::from_millis(100), request).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(100), request)
+                .await
+                .is_err()
+        );
         assert_eq!(server.connections(), 1);
     });
 }

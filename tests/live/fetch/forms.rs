@@ -234,7 +234,10 @@ async fn canaries() -> (u16, Vec<Server>) {
 }
 
 fn forms(port: u16) -> Vec<String> {
-    FORMS.iter().map(|form| form.replace('P', &port.to_string())).collect()
+    FORMS
+        .iter()
+        .map(|form| form.replace('P', &port.to_string()))
+        .collect()
 }
 
 #[test]
@@ -278,7 +281,10 @@ fn no_form_of_a_private_address_reaches_the_canary() {
                 let refused = matches!(error, HttpError::Refused(_) | HttpError::Name { .. });
                 assert!(refused || public, "{form:?}: {error}");
             }
-            assert!(clips.resolve(&account, &form, "en-us").await.is_err(), "{form:?}");
+            assert!(
+                clips.resolve(&account, &form, "en-us").await.is_err(),
+                "{form:?}"
+            );
         }
         for canary in canaries {
             assert_eq!(canary.connections(), 0, "{}", canary.address);
@@ -294,8 +300,16 @@ fn no_redirect_leads_to_the_canary() {
         let shown = table.clone();
         // `/301/7` redirects with status 301 to the seventh form.
         let public = Server::start(PUBLIC, move |seen| {
-            let mut parts = seen.head.split_whitespace().nth(1).unwrap().split('/').skip(1);
-            let (Some(status), Some(Ok(number))) = (parts.next(), parts.next().map(str::parse::<usize>)) else {
+            let mut parts = seen
+                .head
+                .split_whitespace()
+                .nth(1)
+                .unwrap()
+                .split('/')
+                .skip(1);
+            let (Some(status), Some(Ok(number))) =
+                (parts.next(), parts.next().map(str::parse::<usize>))
+            else {
                 return answer("404 Not Found", "", b"");
             };
             let target: String = shown[number]
@@ -315,7 +329,10 @@ fn no_redirect_leads_to_the_canary() {
         for status in [301, 302, 303, 307, 308] {
             for number in 0..table.len() {
                 let url = public.url(&format!("/{status}/{number}"));
-                for request in [HttpRequest::get(url.clone()), HttpRequest::post(url, "text/plain", "x")] {
+                for request in [
+                    HttpRequest::get(url.clone()),
+                    HttpRequest::post(url, "text/plain", "x"),
+                ] {
                     let request = HttpRequest {
                         timeout: Duration::from_secs(3),
                         ..request
@@ -349,7 +366,9 @@ fn a_name_that_changes_its_mind_is_caught() {
             let second = http.send(HttpRequest::get(url.clone())).await;
             // Either the lie is seen through, or the name was not asked again.
             match second {
-                Err(HttpError::Refused(error)) => assert!(error.address.contains("flip.test"), "{error}"),
+                Err(HttpError::Refused(error)) => {
+                    assert!(error.address.contains("flip.test"), "{error}")
+                }
                 Ok(response) => assert_eq!(&response.body[..], b"public"),
                 Err(other) => panic!("{other}"),
             }

@@ -18,7 +18,13 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 /// Resident memory of this process, in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    statm
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<usize>()
+        .unwrap()
+        * 4096
 }
 
 #[test]
@@ -41,7 +47,10 @@ fn an_endless_body_is_cut_off_at_the_limit_many_at_once() {
             })
         });
         for result in futures_util::future::join_all(all).await {
-            assert_eq!(result.unwrap_err(), HttpError::TooLarge { limit: 256 * 1024 });
+            assert_eq!(
+                result.unwrap_err(),
+                HttpError::TooLarge { limit: 256 * 1024 }
+            );
         }
         let grown = resident().saturating_sub(before);
         assert!(grown < 200 * 10 * 1024 * 1024, "{grown} bytes");
@@ -56,7 +65,10 @@ fn an_announced_length_past_the_limit_is_refused_before_reading() {
         })
         .await;
         let (http, ..) = client();
-        let error = http.send(HttpRequest::get(server.url("/"))).await.unwrap_err();
+        let error = http
+            .send(HttpRequest::get(server.url("/")))
+            .await
+            .unwrap_err();
         assert_eq!(error, HttpError::TooLarge { limit: 256 * 1024 });
     });
 }
@@ -125,13 +137,19 @@ fn gzip_is_undone_within_limits() {
         let (http, ..) = client();
         let get = |path: &str| http.send(HttpRequest::get(server.url(path)));
         assert_eq!(get("/text").await.unwrap().body, text);
-        assert_eq!(get("/bomb").await.unwrap_err(), HttpError::Bomb { ratio: 20 });
+        assert_eq!(
+            get("/bomb").await.unwrap_err(),
+            HttpError::Bomb { ratio: 20 }
+        );
         assert_eq!(
             get("/long").await.unwrap_err(),
             HttpError::TooLarge { limit: 256 * 1024 }
         );
         for path in ["/cut", "/not", "/br"] {
-            assert!(matches!(get(path).await, Err(HttpError::Encoding { .. })), "{path}");
+            assert!(
+                matches!(get(path).await, Err(HttpError::Encoding { .. })),
+                "{path}"
+            );
         }
     });
 }
@@ -152,12 +170,21 @@ fn a_download_goes_to_its_file() {
             max_body: 2_000_000,
             ..HttpRequest::get(server.url(path))
         };
-        let response = http.download(request("/a"), file.reopen().unwrap()).await.unwrap();
+        let response = http
+            .download(request("/a"), file.reopen().unwrap())
+            .await
+            .unwrap();
         assert_eq!((response.body.len(), response.body_len), (0, 1_000_000));
         assert_eq!(std::fs::read(file.path()).unwrap(), body);
         let other = tempfile::NamedTempFile::new().unwrap();
-        let response = http.download(request("/no"), other.reopen().unwrap()).await.unwrap();
-        assert_eq!((response.status, &response.body[..]), (404, &b"no such file"[..]));
+        let response = http
+            .download(request("/no"), other.reopen().unwrap())
+            .await
+            .unwrap();
+        assert_eq!(
+            (response.status, &response.body[..]),
+            (404, &b"no such file"[..])
+        );
         assert_eq!(std::fs::metadata(other.path()).unwrap().len(), 0);
         let small = HttpRequest {
             max_body: 1000,

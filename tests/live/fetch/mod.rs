@@ -37,7 +37,11 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let lines = self
+            .head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'));
         lines
             .into_iter()
             .find(|(n, _)| n.eq_ignore_ascii_case(name))
@@ -57,7 +61,11 @@ pub(super) enum Act {
 
 /// A whole response.
 pub(super) fn answer(status: &str, headers: &str, body: &[u8]) -> Act {
-    let mut bytes = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+    let mut bytes = format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
     bytes.extend_from_slice(body);
     Act::Send(bytes)
 }
@@ -71,12 +79,18 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn start(ip: &str, act: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Self {
+    pub(super) async fn start(
+        ip: &str,
+        act: impl Fn(&Seen) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
         Self::run(listener, act)
     }
 
-    pub(super) fn run(listener: TcpListener, act: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Self {
+    pub(super) fn run(
+        listener: TcpListener,
+        act: impl Fn(&Seen) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let server = Self {
             address: listener.local_addr().unwrap(),
             seen: Arc::default(),
@@ -134,7 +148,9 @@ async fn serve(
             body: Vec::new(),
             connection,
         };
-        let length = seen.header("content-length").map_or(0, |l| l.parse().unwrap());
+        let length = seen
+            .header("content-length")
+            .map_or(0, |l| l.parse().unwrap());
         while buffer.len() < end + length {
             stream.read_buf(&mut buffer).await?;
         }
@@ -192,7 +208,11 @@ pub(super) fn guard() -> Arc<Guard> {
 /// A client behind [`guard`], with scripted names.
 pub(super) fn client() -> (HttpClient, Arc<Guard>, Arc<Script>) {
     let (guard, names) = (guard(), Arc::new(Script::default()));
-    let client = HttpClient::with_names(tokio::runtime::Handle::current(), guard.clone(), names.clone());
+    let client = HttpClient::with_names(
+        tokio::runtime::Handle::current(),
+        guard.clone(),
+        names.clone(),
+    );
     (client, guard, names)
 }
 

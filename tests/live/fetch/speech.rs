@@ -82,8 +82,12 @@ fn text_is_never_an_option_or_a_command() {
 fn failing_programs_say_why() {
     run(async {
         let hello = saying("Hello", "female", "en-us");
-        let missing = said(&command("/no/such/program", &[]), &hello).await.unwrap_err();
-        assert!(matches!(&missing, SpeechError::Start { program, .. } if program == "/no/such/program"));
+        let missing = said(&command("/no/such/program", &[]), &hello)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&missing, SpeechError::Start { program, .. } if program == "/no/such/program")
+        );
         let failing = said(&command("sh", &["-c", "echo no voice >&2; exit 3"]), &hello)
             .await
             .unwrap_err();
@@ -97,7 +101,10 @@ fn failing_programs_say_why() {
             ..command("sleep", &["30"])
         };
         let after = Duration::from_millis(200);
-        assert_eq!(said(&slow, &hello).await.unwrap_err(), SpeechError::Timeout { after });
+        assert_eq!(
+            said(&slow, &hello).await.unwrap_err(),
+            SpeechError::Timeout { after }
+        );
         let endless = said(&command("sh", &["-c", "cat /dev/zero"]), &hello)
             .await
             .unwrap_err();
@@ -110,14 +117,23 @@ fn a_program_is_killed_when_nobody_waits() {
     run(async {
         let root = tempfile::tempdir().unwrap();
         let (pid, script) = (root.path().join("pid"), root.path().join("speak"));
-        std::fs::write(&script, format!("echo $$ > {}\nexec sleep 60\n", pid.display())).unwrap();
+        std::fs::write(
+            &script,
+            format!("echo $$ > {}\nexec sleep 60\n", pid.display()),
+        )
+        .unwrap();
         let config = command("sh", &[script.to_str().unwrap()]);
         let hello = saying("Hello", "female", "en-us");
         let work = said(&config, &hello);
-        assert!(tokio::time::timeout(Duration::from_millis(500), work).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(500), work)
+                .await
+                .is_err()
+        );
         let pid = std::fs::read_to_string(pid).unwrap();
         for _ in 0..100 {
-            let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            let state =
+                std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
             // Gone, or dead and waiting to be collected.
             if state.is_empty() || state.contains(") Z ") {
                 return;
@@ -136,9 +152,13 @@ fn speech_servers_are_asked_in_their_own_way() {
             .synthesise(&saying("Hello", "female", "en-us"))
             .await
             .unwrap();
-        let server = Server::start(PUBLIC, move |seen| match seen.head.split_whitespace().nth(1) {
-            Some("/v1/audio/speech" | "/synthesize") => answer("200 OK", "Content-Type: audio/wav\r\n", &sound),
-            _ => answer("404 Not Found", "", b"{\"detail\":\"not here\"}"),
+        let server = Server::start(PUBLIC, move |seen| {
+            match seen.head.split_whitespace().nth(1) {
+                Some("/v1/audio/speech" | "/synthesize") => {
+                    answer("200 OK", "Content-Type: audio/wav\r\n", &sound)
+                }
+                _ => answer("404 Not Found", "", b"{\"detail\":\"not here\"}"),
+            }
         })
         .await;
         for dialect in [Dialect::Openai, Dialect::Piper] {
@@ -149,7 +169,9 @@ fn speech_servers_are_asked_in_their_own_way() {
                 dialect,
                 ..TtsConfig::default()
             };
-            said(&config, &saying("Hello", "male", "en-us")).await.unwrap();
+            said(&config, &saying("Hello", "male", "en-us"))
+                .await
+                .unwrap();
             let seen = server.seen().pop().unwrap();
             assert_eq!(seen.header("authorization"), Some("Bearer k3y"));
             assert!(String::from_utf8(seen.body).unwrap().contains("\"Hello\""));
@@ -157,8 +179,12 @@ fn speech_servers_are_asked_in_their_own_way() {
                 url: format!("http://{}/elsewhere", server.address),
                 ..config
             };
-            let error = said(&wrong, &saying("Hello", "male", "en-us")).await.unwrap_err();
-            assert!(matches!(&error, SpeechError::Status { status: 404, said } if said.contains("not here")));
+            let error = said(&wrong, &saying("Hello", "male", "en-us"))
+                .await
+                .unwrap_err();
+            assert!(
+                matches!(&error, SpeechError::Status { status: 404, said } if said.contains("not here"))
+            );
         }
     });
 }
@@ -175,9 +201,16 @@ fn a_prompt_is_spoken_by_the_machine_itself() {
         });
         let account = Account::of("a", []);
         for prompt in ["fault-can_not_be_completed_at_this_time", "menu-exit"] {
-            assert!(clips.prompt(&account, prompt, "de-de").await.is_ok(), "{prompt}");
+            assert!(
+                clips.prompt(&account, prompt, "de-de").await.is_ok(),
+                "{prompt}"
+            );
         }
-        let mut speaking = clips.say("Pivot is pretty awesome. Have a great day.", "female", "en-us");
+        let mut speaking = clips.say(
+            "Pivot is pretty awesome. Have a great day.",
+            "female",
+            "en-us",
+        );
         let mut count = 0;
         while let Some(clip) = speaking.next().await {
             assert!(clip.unwrap().duration() > Duration::from_millis(800));

@@ -6,14 +6,17 @@ use super::*;
 fn a_call_is_announced_answered_acknowledged_and_cleared() {
     let mut b = bench();
     b.send(&invite(1, "Timestamp: 54\nX-Custom: kept", SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     assert_eq!(event.principal, principal("known"));
     assert_eq!(event.offer.as_ref().unwrap().bytes, SDP.as_bytes());
     assert_eq!(event.message.headers.get_named("x-custom"), Some("kept"));
     let leg = event.leg;
     b.run(|e, now| e.provisional(now, leg, 180, None)).unwrap();
     let ringing = b.sent("SIP/2.0 180 Ringing");
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200 OK");
     assert_eq!(to_tag(&ringing), to_tag(&ok));
     assert!(to_tag(&ok).len() >= 16);
@@ -26,7 +29,10 @@ fn a_call_is_announced_answered_acknowledged_and_cleared() {
     );
     assert_eq!(header(&ok, "Session-Expires"), Some("1800;refresher=uas"));
     b.send(&in_dialog("ACK", 1, 1, &to_tag(&ok), "", ""));
-    assert!(matches!(b.event(), SipEvent::Established { answer: None, .. }));
+    assert!(matches!(
+        b.event(),
+        SipEvent::Established { answer: None, .. }
+    ));
     b.send(&in_dialog(
         "BYE",
         1,
@@ -36,7 +42,10 @@ fn a_call_is_announced_answered_acknowledged_and_cleared() {
         "",
     ));
     b.sent("SIP/2.0 200 OK");
-    let SipEvent::Ended { by, how, reason, .. } = b.event() else {
+    let SipEvent::Ended {
+        by, how, reason, ..
+    } = b.event()
+    else {
         panic!()
     };
     assert_eq!(
@@ -79,7 +88,8 @@ fn a_repeated_invite_is_one_call_and_gets_the_last_answer_again() {
     b.send(&invite(1, "", SDP));
     assert_eq!(b.sent("SIP/2.0 183"), first);
     b.no_event();
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     b.sent("SIP/2.0 200");
     b.send(&invite(1, "", SDP));
     b.silent();
@@ -92,7 +102,8 @@ fn the_2xx_is_repeated_until_its_ack_on_every_transport() {
         let mut b = bench();
         b.flow = flow;
         let leg = b.ring(1);
-        b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+        b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+            .unwrap();
         let ok = b.sent("SIP/2.0 200");
         b.at(4000);
         assert_eq!(b.times("SIP/2.0 200"), [500, 1500, 3500]);
@@ -106,12 +117,15 @@ fn the_2xx_is_repeated_until_its_ack_on_every_transport() {
 fn without_ack_the_call_ends_by_bye_after_32_s() {
     let mut b = bench();
     let leg = b.ring(1);
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     b.sent("SIP/2.0 200");
     b.at(31_999);
     assert_eq!(
         b.times("SIP/2.0 200"),
-        [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]
+        [
+            500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500
+        ]
     );
     b.at(32_000);
     let bye = b.sent("BYE sip:1000@10.0.0.2:5060 SIP/2.0");
@@ -132,8 +146,16 @@ fn without_ack_the_call_ends_by_bye_after_32_s() {
 fn a_refusal_is_repeated_until_its_ack() {
     let mut b = bench();
     let leg = b.ring(1);
-    b.run(|e, now| e.reject(now, leg, 486, "", &[(crate::sip::msg::Name::RetryAfter, "5".into())]))
-        .unwrap();
+    b.run(|e, now| {
+        e.reject(
+            now,
+            leg,
+            486,
+            "",
+            &[(crate::sip::msg::Name::RetryAfter, "5".into())],
+        )
+    })
+    .unwrap();
     let busy = b.sent("SIP/2.0 486 Busy Here");
     assert_eq!(header(&busy, "Retry-After"), Some("5"));
     assert!(matches!(
@@ -146,7 +168,8 @@ fn a_refusal_is_repeated_until_its_ack() {
     ));
     b.at(4000);
     assert_eq!(b.times("SIP/2.0 486"), [500, 1500, 3500]);
-    let ack = in_dialog("ACK", 1, 1, &to_tag(&busy), "", "").replace("z9hG4bKACK1x1", "z9hG4bKinvite1");
+    let ack =
+        in_dialog("ACK", 1, 1, &to_tag(&busy), "", "").replace("z9hG4bKACK1x1", "z9hG4bKinvite1");
     b.send(&ack);
     b.send(&ack);
     b.at(8000);
@@ -159,14 +182,17 @@ fn a_refusal_is_repeated_until_its_ack() {
 fn a_delayed_offer_is_ours_in_the_2xx_and_answered_in_the_ack() {
     let mut b = bench();
     b.send(&invite(1, "", ""));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     assert_eq!(event.offer, None);
     let leg = event.leg;
     // An unreliable provisional response cannot carry our offer.
     b.run(|e, now| e.provisional(now, leg, 183, Some(Body::sdp(OUR_SDP))))
         .unwrap();
     assert_eq!(body(&b.sent("SIP/2.0 183")), "");
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200");
     assert_eq!(body(&ok), OUR_SDP);
     b.send(&in_dialog(
@@ -187,12 +213,21 @@ fn a_delayed_offer_is_ours_in_the_2xx_and_answered_in_the_ack() {
 fn an_ack_without_the_answer_it_owes_ends_the_call() {
     let mut b = bench();
     b.send(&invite(1, "", ""));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200");
     b.send(&in_dialog("ACK", 1, 1, &to_tag(&ok), "", ""));
-    assert!(matches!(b.event(), SipEvent::Ended { how: How::NoAnswer, .. }));
+    assert!(matches!(
+        b.event(),
+        SipEvent::Ended {
+            how: How::NoAnswer,
+            ..
+        }
+    ));
     let bye = b.sent("BYE");
     b.send(&respond(&bye, "200 OK", "", "", ""));
     b.at_rest();
@@ -204,7 +239,12 @@ fn cancel_gets_200_and_the_invite_487_with_one_tag() {
     let leg = b.ring(1);
     b.run(|e, now| e.provisional(now, leg, 180, None)).unwrap();
     let ringing = b.sent("SIP/2.0 180");
-    let cancel = invite(1, "Reason: SIP;cause=200;text=\"Call completed elsewhere\"", "").replace("INVITE", "CANCEL");
+    let cancel = invite(
+        1,
+        "Reason: SIP;cause=200;text=\"Call completed elsewhere\"",
+        "",
+    )
+    .replace("INVITE", "CANCEL");
     b.send(&cancel);
     let ok = b.sent("SIP/2.0 200");
     assert_eq!(header(&ok, "CSeq"), Some("1 CANCEL"));
@@ -235,7 +275,8 @@ fn cancel_gets_200_and_the_invite_487_with_one_tag() {
 fn cancel_after_the_answer_has_no_effect() {
     let mut b = bench();
     let leg = b.ring(1);
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200");
     b.send(&invite(1, "", "").replace("INVITE", "CANCEL"));
     b.sent("SIP/2.0 200");
@@ -284,9 +325,11 @@ fn bye_of_the_caller_before_the_answer_ends_the_call() {
 fn our_bye_waits_for_the_ack() {
     let mut b = bench();
     let leg = b.ring(1);
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200");
-    b.run(|e, now| e.bye(now, leg, Some(Reason::q850(16, "")))).unwrap();
+    b.run(|e, now| e.bye(now, leg, Some(Reason::q850(16, ""))))
+        .unwrap();
     assert!(matches!(
         b.event(),
         SipEvent::Ended {
@@ -351,7 +394,12 @@ fn wrong_invites_get_their_own_refusals() {
             "SIP/2.0 415",
             "Accept: application/sdp",
         ),
-        ("INVITE sip:2000@10.0.0.1", "INVITE foo:2000", "SIP/2.0 416", ""),
+        (
+            "INVITE sip:2000@10.0.0.1",
+            "INVITE foo:2000",
+            "SIP/2.0 416",
+            "",
+        ),
         (
             "Max-Forwards: 70",
             "Supported: timer\nSession-Expires: 60",
@@ -408,13 +456,20 @@ fn methods_we_lack_are_405_with_allow_and_unknown_ones_501() {
 #[test]
 fn record_route_is_copied_and_its_route_set_used() {
     let mut b = bench();
-    let record = "Record-Route: <sip:10.0.0.9;lr>\nRecord-Route: <sip:10.0.0.8;lr>, <sip:10.0.0.7;lr>";
+    let record =
+        "Record-Route: <sip:10.0.0.9;lr>\nRecord-Route: <sip:10.0.0.8;lr>, <sip:10.0.0.7;lr>";
     b.send(&invite(1, record, SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200");
-    let copied: Vec<&str> = ok.lines().filter(|l| l.starts_with("Record-Route")).collect();
+    let copied: Vec<&str> = ok
+        .lines()
+        .filter(|l| l.starts_with("Record-Route"))
+        .collect();
     assert_eq!(
         copied,
         [
@@ -426,17 +481,33 @@ fn record_route_is_copied_and_its_route_set_used() {
     b.run(|e, now| e.bye(now, leg, None)).unwrap();
     let (_, flow, bye) = b.sent_at("BYE sip:1000@10.0.0.2:5060 SIP/2.0");
     assert_eq!(flow.remote, "10.0.0.9:5060".parse().unwrap());
-    let routes: Vec<&str> = bye.lines().filter_map(|l| l.strip_prefix("Route: ")).collect();
-    assert_eq!(routes, ["<sip:10.0.0.9;lr>", "<sip:10.0.0.8;lr>", "<sip:10.0.0.7;lr>"]);
+    let routes: Vec<&str> = bye
+        .lines()
+        .filter_map(|l| l.strip_prefix("Route: "))
+        .collect();
+    assert_eq!(
+        routes,
+        [
+            "<sip:10.0.0.9;lr>",
+            "<sip:10.0.0.8;lr>",
+            "<sip:10.0.0.7;lr>"
+        ]
+    );
 }
 
 #[test]
 fn a_strict_router_gets_itself_as_request_uri() {
     let mut b = bench();
-    let (leg, _) = b.up_with(1, "Record-Route: <sip:10.0.0.9>\nRecord-Route: <sip:10.0.0.8;lr>");
+    let (leg, _) = b.up_with(
+        1,
+        "Record-Route: <sip:10.0.0.9>\nRecord-Route: <sip:10.0.0.8;lr>",
+    );
     b.run(|e, now| e.bye(now, leg, None)).unwrap();
     let bye = b.sent("BYE sip:10.0.0.9 SIP/2.0");
-    let routes: Vec<&str> = bye.lines().filter_map(|l| l.strip_prefix("Route: ")).collect();
+    let routes: Vec<&str> = bye
+        .lines()
+        .filter_map(|l| l.strip_prefix("Route: "))
+        .collect();
     assert_eq!(routes, ["<sip:10.0.0.8;lr>", "<sip:1000@10.0.0.2:5060>"]);
 }
 
@@ -448,7 +519,9 @@ fn a_peer_of_rfc_2543_is_matched_without_branch() {
             .replace(";tag=from1", "")
     };
     b.send(&old(invite(1, "", SDP)));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
     b.send(&old(invite(1, "", SDP)));
     b.sent("SIP/2.0 100");
@@ -466,9 +539,12 @@ fn a_peer_of_rfc_2543_is_matched_without_branch() {
     // Answered: the ACK matches the transaction and reaches the dialog.
     let mut b = bench();
     b.send(&old(invite(1, "", SDP)));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200");
     b.send(&old(invite(1, "", "").replace("INVITE", "ACK")).replace(
         "To: <sip:2000@realm.test>",
@@ -497,7 +573,8 @@ fn answers_over_a_lost_stream_go_to_the_port_in_sent_by() {
     assert_eq!(b.sent_at("SIP/2.0 180").1.connection, 9);
     let flow = b.flow;
     b.run(|e, now| e.flow_closed(now, flow));
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     b.silent();
     assert_eq!(b.connects, [1]);
     let new = tcp("10.0.0.2:5060", 10);
@@ -510,7 +587,10 @@ fn a_retransmission_from_a_new_port_is_answered_there() {
     let mut b = bench();
     b.ring(1);
     b.send_on(udp("10.0.0.2:6666"), &invite(1, "", SDP));
-    assert_eq!(b.sent_at("SIP/2.0 100").1.remote, "10.0.0.2:6666".parse().unwrap());
+    assert_eq!(
+        b.sent_at("SIP/2.0 100").1.remote,
+        "10.0.0.2:6666".parse().unwrap()
+    );
     b.no_event();
 }
 
@@ -546,7 +626,9 @@ fn the_session_description_of_a_multipart_is_the_offer() {
     let mut b = bench();
     let multipart = format!("--x\r\nContent-Type: application/sdp\r\n\r\n{SDP}\r\n--x--\r\n");
     b.send(&invite(1, "", &multipart).replace("application/sdp\n", "multipart/mixed;boundary=x\n"));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     assert_eq!(event.offer.unwrap().bytes, SDP.as_bytes());
 }
 
@@ -554,12 +636,15 @@ fn the_session_description_of_a_multipart_is_the_offer() {
 fn reliable_provisionals_are_repeated_until_their_prack_one_at_a_time() {
     let mut b = bench();
     b.send(&invite(1, "Require: 100rel", SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
     b.run(|e, now| e.provisional(now, leg, 183, Some(Body::sdp(OUR_SDP))))
         .unwrap();
     b.run(|e, now| e.provisional(now, leg, 180, None)).unwrap();
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let progress = b.sent("SIP/2.0 183");
     assert_eq!(header(&progress, "Require"), Some("100rel"));
     assert_eq!(body(&progress), OUR_SDP);
@@ -585,7 +670,10 @@ fn reliable_provisionals_are_repeated_until_their_prack_one_at_a_time() {
     b.send(&prack);
     b.sent("SIP/2.0 200");
     b.send(&in_dialog("ACK", 1, 1, &tag, "", ""));
-    assert!(matches!(b.event(), SipEvent::Established { answer: None, .. }));
+    assert!(matches!(
+        b.event(),
+        SipEvent::Established { answer: None, .. }
+    ));
     b.silent();
 }
 
@@ -593,7 +681,9 @@ fn reliable_provisionals_are_repeated_until_their_prack_one_at_a_time() {
 fn a_second_reliable_provisional_waits_for_the_first() {
     let mut b = bench();
     b.send(&invite(1, "Require: 100rel", SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
     b.run(|e, now| e.provisional(now, leg, 180, None)).unwrap();
     b.run(|e, now| e.provisional(now, leg, 183, Some(Body::sdp(OUR_SDP))))
@@ -611,7 +701,10 @@ fn a_second_reliable_provisional_waits_for_the_first() {
     ));
     b.sent("SIP/2.0 200");
     let second = b.sent("SIP/2.0 183");
-    assert_eq!(header(&second, "RSeq"), Some((rseq + 1).to_string().as_str()));
+    assert_eq!(
+        header(&second, "RSeq"),
+        Some((rseq + 1).to_string().as_str())
+    );
     assert_eq!(body(&second), OUR_SDP);
 }
 
@@ -619,40 +712,60 @@ fn a_second_reliable_provisional_waits_for_the_first() {
 fn a_delayed_offer_goes_into_a_reliable_183_and_its_prack_answers() {
     let mut b = bench();
     b.send(&invite(1, "Require: 100rel", ""));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
     b.run(|e, now| e.provisional(now, leg, 183, Some(Body::sdp(OUR_SDP))))
         .unwrap();
     let progress = b.sent("SIP/2.0 183");
-    let (tag, rseq) = (to_tag(&progress), header(&progress, "RSeq").unwrap().to_owned());
+    let (tag, rseq) = (
+        to_tag(&progress),
+        header(&progress, "RSeq").unwrap().to_owned(),
+    );
     let rack = format!("RAck: {rseq} 1 INVITE\nContent-Type: application/sdp");
     b.send(&in_dialog("PRACK", 1, 2, &tag, &rack, SDP));
     b.sent("SIP/2.0 200");
-    let SipEvent::Answer { body: Some(answer), .. } = b.event() else {
+    let SipEvent::Answer {
+        body: Some(answer), ..
+    } = b.event()
+    else {
         panic!()
     };
     assert_eq!(answer.bytes, SDP.as_bytes());
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200");
     assert_eq!(body(&ok), "");
     b.send(&in_dialog("ACK", 1, 1, &tag, "", ""));
-    assert!(matches!(b.event(), SipEvent::Established { answer: None, .. }));
+    assert!(matches!(
+        b.event(),
+        SipEvent::Established { answer: None, .. }
+    ));
 }
 
 #[test]
 fn an_offer_in_a_prack_is_answered_in_its_200() {
     let mut b = bench();
     b.send(&invite(1, "Require: 100rel", SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
     b.run(|e, now| e.provisional(now, leg, 183, Some(Body::sdp(OUR_SDP))))
         .unwrap();
     let progress = b.sent("SIP/2.0 183");
-    let (tag, rseq) = (to_tag(&progress), header(&progress, "RSeq").unwrap().to_owned());
+    let (tag, rseq) = (
+        to_tag(&progress),
+        header(&progress, "RSeq").unwrap().to_owned(),
+    );
     let second = SDP.replace("4000", "4444");
     let rack = format!("RAck: {rseq} 1 INVITE\nContent-Type: application/sdp");
     b.send(&in_dialog("PRACK", 1, 2, &tag, &rack, &second));
-    let SipEvent::Offer { offer: Some(offer), .. } = b.event() else {
+    let SipEvent::Offer {
+        offer: Some(offer), ..
+    } = b.event()
+    else {
         panic!()
     };
     assert_eq!(offer.bytes, second.as_bytes());
@@ -662,7 +775,10 @@ fn an_offer_in_a_prack_is_answered_in_its_200() {
     b.run(|e, now| e.respond_offer(now, leg, Ok(Some(Body::sdp("answer")))))
         .unwrap();
     let ok = b.sent("SIP/2.0 200");
-    assert_eq!((header(&ok, "CSeq"), body(&ok)), (Some("2 PRACK"), "answer"));
+    assert_eq!(
+        (header(&ok, "CSeq"), body(&ok)),
+        (Some("2 PRACK"), "answer")
+    );
     assert_eq!(header(&b.sent("SIP/2.0 200"), "CSeq"), Some("1 INVITE"));
 }
 
@@ -670,14 +786,25 @@ fn an_offer_in_a_prack_is_answered_in_its_200() {
 fn without_prack_the_call_is_refused_after_32_s() {
     let mut b = bench();
     b.send(&invite(1, "Require: 100rel", SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
     b.run(|e, now| e.provisional(now, leg, 180, None)).unwrap();
     b.at(31_900);
-    assert_eq!(b.times("SIP/2.0 180"), [0, 500, 1500, 3500, 7500, 15500, 31500]);
+    assert_eq!(
+        b.times("SIP/2.0 180"),
+        [0, 500, 1500, 3500, 7500, 15500, 31500]
+    );
     b.at(32_000);
     b.sent("SIP/2.0 504");
-    assert!(matches!(b.event(), SipEvent::Ended { how: How::NoPrack, .. }));
+    assert!(matches!(
+        b.event(),
+        SipEvent::Ended {
+            how: How::NoPrack,
+            ..
+        }
+    ));
     b.at_rest();
 }
 
@@ -685,11 +812,14 @@ fn without_prack_the_call_is_refused_after_32_s() {
 fn a_final_answer_may_overtake_the_prack_of_a_response_without_description() {
     let mut b = bench();
     b.send(&invite(1, "Require: 100rel", SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
     b.run(|e, now| e.provisional(now, leg, 180, None)).unwrap();
     let progress = b.sent("SIP/2.0 180");
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200");
     assert_eq!(body(&ok), OUR_SDP);
     let rack = format!("RAck: {} 1 INVITE", header(&progress, "RSeq").unwrap());
@@ -701,7 +831,9 @@ fn a_final_answer_may_overtake_the_prack_of_a_response_without_description() {
 fn support_alone_makes_provisionals_reliable_only_where_configured() {
     let mut b = bench();
     b.send(&invite(1, "Supported: 100rel", SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
     b.run(|e, now| e.provisional(now, leg, 180, None)).unwrap();
     assert_eq!(header(&b.sent("SIP/2.0 180"), "RSeq"), None);
@@ -710,7 +842,9 @@ fn support_alone_makes_provisionals_reliable_only_where_configured() {
         ..EndpointConfig::default()
     });
     b.send(&invite(1, "Supported: 100rel", SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
     b.run(|e, now| e.provisional(now, leg, 180, None)).unwrap();
     assert!(header(&b.sent("SIP/2.0 180"), "RSeq").is_some());
@@ -766,7 +900,10 @@ fn a_request_that_comes_back_through_somebody_is_a_loop() {
         "Via: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKproxy;rport\n        Via: {}",
         header(&ours, "Via").unwrap()
     );
-    let came_back = invite(1, "", SDP).replace("Via: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKinvite1;rport", &via);
+    let came_back = invite(1, "", SDP).replace(
+        "Via: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKinvite1;rport",
+        &via,
+    );
     b.send(&came_back);
     b.sent("SIP/2.0 482");
     // To another number it is a spiral, and fine.
@@ -783,9 +920,12 @@ fn a_request_that_comes_back_through_somebody_is_a_loop() {
 fn a_caller_without_contact_is_reached_where_it_came_from() {
     let mut b = bench();
     b.send(&invite(1, "", SDP).replace("Contact: <sip:1000@10.0.0.2:5060>", "Subject: old"));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200");
     b.send(&in_dialog("ACK", 1, 1, &to_tag(&ok), "", ""));
     b.run(|e, now| e.bye(now, leg, None)).unwrap();

@@ -58,7 +58,10 @@ fn a_call_is_placed_answered_acknowledged_and_cleared() {
     let headers = format!("{CONTACT}\nContent-Type: application/sdp\nAllow: INVITE, UPDATE");
     let ok = respond(&invite, "200 OK", "t", &headers, SDP);
     b.send(&ok);
-    let SipEvent::Answered { body: Some(answer), .. } = b.event() else {
+    let SipEvent::Answered {
+        body: Some(answer), ..
+    } = b.event()
+    else {
         panic!()
     };
     assert_eq!(answer.bytes, SDP.as_bytes());
@@ -70,7 +73,8 @@ fn a_call_is_placed_answered_acknowledged_and_cleared() {
     b.send(&ok);
     assert_eq!(b.sent("ACK"), ack);
     b.no_event();
-    b.run(|e, now| e.bye(now, leg, Some(Reason::q850(16, "bye")))).unwrap();
+    b.run(|e, now| e.bye(now, leg, Some(Reason::q850(16, "bye"))))
+        .unwrap();
     let bye = b.sent("BYE sip:them@10.0.0.2:5060 SIP/2.0");
     assert_eq!(header(&bye, "CSeq"), Some("2 BYE"));
     assert_eq!(header(&bye, "Reason"), Some("Q.850;cause=16;text=\"bye\""));
@@ -225,7 +229,9 @@ fn of_forked_answers_the_first_wins_and_later_ones_are_ended() {
             SDP,
         ));
         let SipEvent::Progress {
-            to_tag, body: Some(_), ..
+            to_tag,
+            body: Some(_),
+            ..
         } = b.event()
         else {
             panic!()
@@ -252,14 +258,26 @@ fn reliable_provisionals_are_acknowledged_once_and_in_order() {
     let mut b = bench();
     let (_, invite) = place(&mut b, request());
     let reliable = |rseq: u32| format!("{CONTACT}\nRequire: 100rel\nRSeq: {rseq}");
-    b.send(&respond(&invite, "183 Session Progress", "t", &reliable(5), ""));
+    b.send(&respond(
+        &invite,
+        "183 Session Progress",
+        "t",
+        &reliable(5),
+        "",
+    ));
     let prack = b.sent("PRACK sip:them@10.0.0.2:5060 SIP/2.0");
     assert_eq!(
         (header(&prack, "RAck"), header(&prack, "CSeq")),
         (Some("5 1 INVITE"), Some("2 PRACK"))
     );
     b.event();
-    b.send(&respond(&invite, "183 Session Progress", "t", &reliable(5), ""));
+    b.send(&respond(
+        &invite,
+        "183 Session Progress",
+        "t",
+        &reliable(5),
+        "",
+    ));
     b.send(&respond(&invite, "180 Ringing", "t", &reliable(7), ""));
     b.silent();
     b.no_event();
@@ -283,9 +301,18 @@ fn an_offer_in_a_reliable_provisional_is_answered_in_its_prack() {
     request.body = None;
     let (leg, invite) = place(&mut b, request);
     let headers = format!("{CONTACT}\nRequire: 100rel\nRSeq: 9\nContent-Type: application/sdp");
-    b.send(&respond(&invite, "183 Session Progress", "t", &headers, SDP));
+    b.send(&respond(
+        &invite,
+        "183 Session Progress",
+        "t",
+        &headers,
+        SDP,
+    ));
     b.silent();
-    let SipEvent::Offer { offer: Some(offer), .. } = b.event() else {
+    let SipEvent::Offer {
+        offer: Some(offer), ..
+    } = b.event()
+    else {
         panic!()
     };
     assert_eq!(offer.bytes, SDP.as_bytes());
@@ -340,7 +367,8 @@ fn an_offer_in_the_2xx_is_answered_in_the_ack() {
         status: 488,
         warning: None,
     };
-    b.run(|e, now| e.respond_offer(now, leg, Err(refusal))).unwrap();
+    b.run(|e, now| e.respond_offer(now, leg, Err(refusal)))
+        .unwrap();
     b.sent("ACK");
     b.sent("BYE");
     assert!(matches!(b.event(), SipEvent::Ended { .. }));
@@ -392,7 +420,8 @@ fn a_stale_nonce_is_answered_again_and_a_proxy_too() {
     request.credentials = Some(("alice".into(), Secret::new("wonderland")));
     request.realm = Some("far.test".into());
     let (leg, invite) = place(&mut b, request);
-    let challenge = "Proxy-Authenticate: Digest realm=\"far.test\", nonce=\"n1\", qop=\"auth\", algorithm=MD5";
+    let challenge =
+        "Proxy-Authenticate: Digest realm=\"far.test\", nonce=\"n1\", qop=\"auth\", algorithm=MD5";
     b.send(&respond(
         &invite,
         "407 Proxy Authentication Required",
@@ -402,12 +431,26 @@ fn a_stale_nonce_is_answered_again_and_a_proxy_too() {
     ));
     b.sent("ACK");
     let second = b.sent("INVITE");
-    assert!(header(&second, "Proxy-Authorization").unwrap().contains("nonce=\"n1\""));
+    assert!(
+        header(&second, "Proxy-Authorization")
+            .unwrap()
+            .contains("nonce=\"n1\"")
+    );
     let stale = challenge.replace("n1", "n2") + ", stale=true";
-    b.send(&respond(&second, "407 Proxy Authentication Required", "t", &stale, ""));
+    b.send(&respond(
+        &second,
+        "407 Proxy Authentication Required",
+        "t",
+        &stale,
+        "",
+    ));
     b.sent("ACK");
     let third = b.sent("INVITE");
-    assert!(header(&third, "Proxy-Authorization").unwrap().contains("nonce=\"n2\""));
+    assert!(
+        header(&third, "Proxy-Authorization")
+            .unwrap()
+            .contains("nonce=\"n2\"")
+    );
     assert_eq!(third.matches("Proxy-Authorization").count(), 1, "{third}");
     b.send(&respond(&third, "200 OK", "t", CONTACT, ""));
     b.sent("ACK");
@@ -417,7 +460,13 @@ fn a_stale_nonce_is_answered_again_and_a_proxy_too() {
     let bye = b.sent("BYE");
     assert_eq!(header(&bye, "CSeq"), Some("4 BYE"));
     let stale = challenge.replace("n1", "n3") + ", stale=true";
-    b.send(&respond(&bye, "407 Proxy Authentication Required", "", &stale, ""));
+    b.send(&respond(
+        &bye,
+        "407 Proxy Authentication Required",
+        "",
+        &stale,
+        "",
+    ));
     let bye = b.sent("BYE");
     assert_eq!(header(&bye, "CSeq"), Some("5 BYE"));
     b.send(&respond(&bye, "200 OK", "", "", ""));
@@ -460,7 +509,8 @@ fn our_answer_satisfies_our_own_door() {
     ));
     b.sent("ACK");
     let second = b.sent("INVITE");
-    let credentials = crate::sip::digest::Credentials::parse(header(&second, "Authorization").unwrap()).unwrap();
+    let credentials =
+        crate::sip::digest::Credentials::parse(header(&second, "Authorization").unwrap()).unwrap();
     let password = Secret::new("wonderland");
     let verdict = nonces.check(
         b.now,
@@ -646,7 +696,10 @@ fn the_wildcard_listener_names_the_route_to_the_peer_or_what_is_advertised() {
             .starts_with("SIP/2.0/UDP 10.9.9.9:5060;"),
         "{invite}"
     );
-    assert_eq!(header(&invite, "Contact"), Some("<sip:swivel@10.9.9.9:5060>"));
+    assert_eq!(
+        header(&invite, "Contact"),
+        Some("<sip:swivel@10.9.9.9:5060>")
+    );
     let mut outside = request();
     outside.to = target("198.51.100.7:5060");
     let (_, invite) = place(&mut b, outside);
@@ -656,7 +709,10 @@ fn the_wildcard_listener_names_the_route_to_the_peer_or_what_is_advertised() {
             .starts_with("SIP/2.0/UDP 203.0.113.5:5099;"),
         "{invite}"
     );
-    assert_eq!(header(&invite, "Contact"), Some("<sip:swivel@203.0.113.5:5099>"));
+    assert_eq!(
+        header(&invite, "Contact"),
+        Some("<sip:swivel@203.0.113.5:5099>")
+    );
 }
 
 #[test]
@@ -679,7 +735,8 @@ fn a_response_with_two_vias_is_for_somebody_else() {
     let mut b = bench();
     let (_, invite) = place(&mut b, request());
     let via = header(&invite, "Via").unwrap();
-    let two = respond(&invite, "200 OK", "t", CONTACT, "").replace(via, &format!("{via}, SIP/2.0/UDP 10.7.7.7"));
+    let two = respond(&invite, "200 OK", "t", CONTACT, "")
+        .replace(via, &format!("{via}, SIP/2.0/UDP 10.7.7.7"));
     b.send(&two);
     b.silent();
     b.no_event();

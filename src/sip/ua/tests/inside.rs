@@ -46,8 +46,14 @@ fn a_reinvite_is_offered_answered_and_acknowledged() {
     let mut b = bench();
     let (leg, tag) = b.up(1);
     let hold = SDP.replace("\r\nm=", "\r\na=sendonly\r\nm=");
-    b.send(&in_dialog("INVITE", 1, 2, &tag, BODY, &hold).replace("1000@10.0.0.2:5060>\n", "1000@10.0.0.2:5070>\n"));
-    let SipEvent::Offer { offer: Some(offer), .. } = b.event() else {
+    b.send(
+        &in_dialog("INVITE", 1, 2, &tag, BODY, &hold)
+            .replace("1000@10.0.0.2:5060>\n", "1000@10.0.0.2:5070>\n"),
+    );
+    let SipEvent::Offer {
+        offer: Some(offer), ..
+    } = b.event()
+    else {
         panic!()
     };
     assert_eq!(offer.bytes, hold.as_bytes());
@@ -78,7 +84,10 @@ fn a_reinvite_without_offer_is_answered_by_ours() {
         .unwrap();
     assert_eq!(body(&b.sent("SIP/2.0 200")), OUR_SDP);
     b.send(&in_dialog("ACK", 1, 2, &tag, BODY, SDP));
-    let SipEvent::Answer { body: Some(answer), .. } = b.event() else {
+    let SipEvent::Answer {
+        body: Some(answer), ..
+    } = b.event()
+    else {
         panic!()
     };
     assert_eq!(answer.bytes, SDP.as_bytes());
@@ -94,7 +103,8 @@ fn a_refused_reinvite_changes_nothing() {
         status: 488,
         warning: Some("304 swivel \"Media type not available\"".into()),
     };
-    b.run(|e, now| e.respond_offer(now, leg, Err(refusal))).unwrap();
+    b.run(|e, now| e.respond_offer(now, leg, Err(refusal)))
+        .unwrap();
     let refused = b.sent("SIP/2.0 488");
     assert_eq!(
         header(&refused, "Warning"),
@@ -128,7 +138,8 @@ fn an_offer_nobody_answers_is_refused_after_32_s() {
 fn glare_is_491_against_ours_and_500_with_retry_after_against_theirs() {
     let mut b = bench();
     let (leg, tag) = b.up(1);
-    b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     b.sent("INVITE");
     b.send(&in_dialog("INVITE", 1, 2, &tag, BODY, SDP));
     b.sent("SIP/2.0 491");
@@ -156,11 +167,15 @@ fn a_491_is_retried_after_a_while_longer_by_the_one_who_called() {
         let mut b = bench();
         b.endpoint.rng = Rng::seeded(seed);
         let (leg, _) = b.up(1);
-        b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+        b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP))))
+            .unwrap();
         let first = b.sent("INVITE");
         b.send(&respond(&first, "491 Request Pending", "", "", ""));
         b.sent("ACK");
-        assert_eq!(b.run(|e, now| e.reinvite(now, leg, None)), Err(SipError::Pending));
+        assert_eq!(
+            b.run(|e, now| e.reinvite(now, leg, None)),
+            Err(SipError::Pending)
+        );
         b.at(2000);
         let (at, _, second) = b.sent_at("INVITE");
         assert!(at <= 2000 && at % 10 == 0);
@@ -182,7 +197,8 @@ fn a_491_is_retried_after_a_while_longer_by_the_one_who_called() {
         let mut b = bench();
         b.endpoint.rng = Rng::seeded(seed);
         let (leg, _) = placed(&mut b, "");
-        b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+        b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP))))
+            .unwrap();
         let first = b.sent("INVITE");
         b.send(&respond(&first, "491 Request Pending", "", "", ""));
         b.sent("ACK");
@@ -226,7 +242,8 @@ fn a_failed_reinvite_is_told_and_408_or_481_end_the_call() {
     ] {
         let mut b = bench();
         let (leg, _) = b.up(1);
-        b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+        b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP))))
+            .unwrap();
         let invite = b.sent("INVITE");
         b.send(&respond(&invite, status, "", "", ""));
         b.sent("ACK");
@@ -242,13 +259,15 @@ fn a_failed_reinvite_is_told_and_408_or_481_end_the_call() {
         } else {
             assert!(matches!(b.event(), SipEvent::OfferFailed { .. }));
             b.silent();
-            b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+            b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP))))
+                .unwrap();
             b.sent("INVITE");
         }
     }
     let mut b = bench();
     let (leg, _) = b.up(1);
-    b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     b.at(31_999);
     assert_eq!(b.times("INVITE").len(), 7);
     b.at(32_000);
@@ -268,7 +287,8 @@ fn our_reinvite_waits_until_theirs_is_over() {
     let (leg, tag) = b.up(1);
     b.send(&in_dialog("INVITE", 1, 2, &tag, BODY, SDP));
     b.event();
-    b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     b.silent();
     b.run(|e, now| e.respond_offer(now, leg, Ok(Some(Body::sdp("x")))))
         .unwrap();
@@ -297,7 +317,9 @@ fn a_cancelled_reinvite_is_487_and_the_call_goes_on() {
     let (leg, tag) = b.up(1);
     b.send(&in_dialog("INVITE", 1, 2, &tag, BODY, SDP));
     b.event();
-    b.send(&in_dialog("CANCEL", 1, 2, &tag, "", "").replace("z9hG4bKCANCEL1x2", "z9hG4bKINVITE1x2"));
+    b.send(
+        &in_dialog("CANCEL", 1, 2, &tag, "", "").replace("z9hG4bKCANCEL1x2", "z9hG4bKINVITE1x2"),
+    );
     b.sent("SIP/2.0 200");
     b.sent("SIP/2.0 487");
     b.no_event();
@@ -305,7 +327,8 @@ fn a_cancelled_reinvite_is_487_and_the_call_goes_on() {
         b.run(|e, now| e.respond_offer(now, leg, Ok(None))),
         Err(SipError::NoOffer)
     );
-    b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.reinvite(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     b.sent("INVITE");
 }
 
@@ -331,7 +354,10 @@ fn an_update_may_refresh_or_offer() {
     b.run(|e, now| e.respond_offer(now, leg, Ok(Some(Body::sdp(OUR_SDP)))))
         .unwrap();
     let ok = b.sent("SIP/2.0 200");
-    assert_eq!((header(&ok, "CSeq"), body(&ok)), (Some("3 UPDATE"), OUR_SDP));
+    assert_eq!(
+        (header(&ok, "CSeq"), body(&ok)),
+        (Some("3 UPDATE"), OUR_SDP)
+    );
     b.at(3000);
     b.silent();
 }
@@ -360,7 +386,9 @@ fn an_update_that_waits_gets_100_when_its_client_slows_down() {
 fn an_early_update_is_taken_only_after_a_reliable_answer() {
     let mut b = bench();
     b.send(&invite(1, "Require: 100rel", SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
     b.run(|e, now| e.provisional(now, leg, 180, None)).unwrap();
     let ringing = b.sent("SIP/2.0 180");
@@ -423,7 +451,14 @@ fn info_carries_digits_and_nothing_else() {
     b.no_event();
     b.send(&in_dialog("INFO", 1, 3, &tag, "", ""));
     b.sent("SIP/2.0 200");
-    b.send(&in_dialog("INFO", 1, 4, &tag, "Content-Type: application/xml", "<x/>"));
+    b.send(&in_dialog(
+        "INFO",
+        1,
+        4,
+        &tag,
+        "Content-Type: application/xml",
+        "<x/>",
+    ));
     assert_eq!(
         header(&b.sent("SIP/2.0 415"), "Accept"),
         Some("application/dtmf-relay, application/dtmf")
@@ -513,7 +548,9 @@ fn an_unanswered_bye_is_repeated_and_then_forgotten() {
     b.at(32_000);
     assert_eq!(
         b.times("BYE"),
-        [0, 500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]
+        [
+            0, 500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500
+        ]
     );
     b.at_rest();
 }
@@ -551,7 +588,10 @@ fn as_refresher_we_refresh_by_update_at_half_the_interval() {
     b.at(60_000);
     let (at, _, update) = b.sent_at("UPDATE sip:1000@10.0.0.2:5060");
     assert_eq!(at, 60_000);
-    assert_eq!(header(&update, "Session-Expires"), Some("120;refresher=uac"));
+    assert_eq!(
+        header(&update, "Session-Expires"),
+        Some("120;refresher=uac")
+    );
     assert_eq!(body(&update), "");
     b.send(&respond(
         &update,
@@ -574,7 +614,8 @@ fn without_update_the_refresh_is_a_reinvite_with_the_same_description() {
     b.at(60_000);
     let invite = b.sent("INVITE sip:1000@10.0.0.2:5060");
     assert_eq!(body(&invite), OUR_SDP);
-    let headers = format!("Contact: <sip:1000@10.0.0.2:5060>\nSession-Expires: 120;refresher=uac\n{BODY}");
+    let headers =
+        format!("Contact: <sip:1000@10.0.0.2:5060>\nSession-Expires: 120;refresher=uac\n{BODY}");
     b.send(&respond(&invite, "200 OK", "", &headers, SDP));
     b.sent("ACK");
     // The same description again concerns nobody.
@@ -596,7 +637,10 @@ fn without_refresh_the_call_ends_before_its_interval_does() {
     b.silent();
     b.at(60_000);
     let bye = b.sent("BYE");
-    assert_eq!(header(&bye, "Reason"), Some("SIP;cause=408;text=\"Session expired\""));
+    assert_eq!(
+        header(&bye, "Reason"),
+        Some("SIP;cause=408;text=\"Session expired\"")
+    );
     assert!(matches!(
         b.event(),
         SipEvent::Ended {
@@ -628,9 +672,12 @@ fn without_refresh_the_call_ends_before_its_interval_does() {
 fn a_peer_without_timer_is_refreshed_by_us() {
     let mut b = bench();
     b.send(&invite(1, "Allow: UPDATE", SDP));
-    let SipEvent::Invite(event) = b.event() else { panic!() };
+    let SipEvent::Invite(event) = b.event() else {
+        panic!()
+    };
     let leg = event.leg;
-    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+    b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+        .unwrap();
     let ok = b.sent("SIP/2.0 200");
     assert_eq!(
         (header(&ok, "Session-Expires"), header(&ok, "Require")),
@@ -663,7 +710,10 @@ fn the_refresh_of_a_call_of_ours_follows_the_2xx() {
     ));
     let update = b.sent("UPDATE");
     assert_eq!(
-        (header(&update, "Session-Expires"), header(&update, "Min-SE")),
+        (
+            header(&update, "Session-Expires"),
+            header(&update, "Min-SE")
+        ),
         (Some("200;refresher=uac"), Some("200"))
     );
     b.send(&respond(
@@ -705,7 +755,10 @@ fn the_refresh_of_a_call_of_ours_follows_the_2xx() {
 #[test]
 fn an_update_the_peer_turns_out_to_lack_becomes_a_reinvite() {
     let mut b = bench();
-    b.up_with(1, "Supported: timer\nSession-Expires: 120;refresher=uas\nAllow: UPDATE");
+    b.up_with(
+        1,
+        "Supported: timer\nSession-Expires: 120;refresher=uas\nAllow: UPDATE",
+    );
     b.at(60_000);
     let update = b.sent("UPDATE");
     b.send(&respond(&update, "405 Method Not Allowed", "", "", ""));
@@ -728,12 +781,18 @@ fn a_reinvite_over_a_new_stream_moves_the_dialog_there() {
 fn in_dialog_requests_go_to_the_contact_unless_a_nat_hides_it() {
     let from = |b: &mut Bench, source: &str, via: &str, contact: &str| {
         let text = invite(1, "", SDP)
-            .replace("Via: SIP/2.0/UDP 10.0.0.2:5060", &format!("Via: SIP/2.0/UDP {via}"))
+            .replace(
+                "Via: SIP/2.0/UDP 10.0.0.2:5060",
+                &format!("Via: SIP/2.0/UDP {via}"),
+            )
             .replace("<sip:1000@10.0.0.2:5060>", contact);
         b.send_on(udp(source), &text);
-        let SipEvent::Invite(event) = b.event() else { panic!() };
+        let SipEvent::Invite(event) = b.event() else {
+            panic!()
+        };
         let leg = event.leg;
-        b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+        b.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+            .unwrap();
         let ok = b.sent("SIP/2.0 200");
         b.send_on(udp(source), &in_dialog("ACK", 1, 1, &to_tag(&ok), "", ""));
         b.event();
@@ -742,7 +801,12 @@ fn in_dialog_requests_go_to_the_contact_unless_a_nat_hides_it() {
     };
     // Plain: where the Contact says.
     assert_eq!(
-        from(&mut bench(), "10.0.0.2:40000", "10.0.0.2:5060", "<sip:a@10.0.0.2:5062>"),
+        from(
+            &mut bench(),
+            "10.0.0.2:40000",
+            "10.0.0.2:5060",
+            "<sip:a@10.0.0.2:5062>"
+        ),
         "10.0.0.2:5062"
     );
     // Behind a NAT (the Via's own address is not the source): where it came from.
@@ -755,12 +819,22 @@ fn in_dialog_requests_go_to_the_contact_unless_a_nat_hides_it() {
     assert_eq!(nat, "10.0.0.2:40000");
     // A name: no resolving here.
     assert_eq!(
-        from(&mut bench(), "10.0.0.2:40000", "10.0.0.2:5060", "<sip:a@phone.test>"),
+        from(
+            &mut bench(),
+            "10.0.0.2:40000",
+            "10.0.0.2:5060",
+            "<sip:a@phone.test>"
+        ),
         "10.0.0.2:40000"
     );
     // Another address of a known peer: there.
     assert_eq!(
-        from(&mut bench(), "10.0.0.2:5060", "10.0.0.2:5060", "<sip:a@10.0.0.7>"),
+        from(
+            &mut bench(),
+            "10.0.0.2:5060",
+            "10.0.0.2:5060",
+            "<sip:a@10.0.0.7>"
+        ),
         "10.0.0.7:5060"
     );
 }

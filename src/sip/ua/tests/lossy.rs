@@ -20,7 +20,8 @@ impl Link {
             }
             self.count += 1;
             let delay = Duration::from_millis(20 + self.rng.below(60));
-            self.packets.push((now + delay, self.count, to_endpoint, text.clone()));
+            self.packets
+                .push((now + delay, self.count, to_endpoint, text.clone()));
         }
     }
 
@@ -75,7 +76,11 @@ struct Phone {
 
 impl Phone {
     fn deadline(&self) -> Option<Instant> {
-        let invite = self.invite.as_ref().filter(|_| !self.ringing).map(|p| p.next);
+        let invite = self
+            .invite
+            .as_ref()
+            .filter(|_| !self.ringing)
+            .map(|p| p.next);
         [invite, self.bye.as_ref().map(|p| p.next), self.bye_at]
             .into_iter()
             .flatten()
@@ -85,7 +90,11 @@ impl Phone {
     fn timers(&mut self, now: Instant, link: &mut Link) {
         let ringing = self.ringing;
         let invite = self.invite.as_mut().filter(|_| !ringing);
-        for pending in invite.into_iter().chain(self.bye.as_mut()).filter(|p| p.next <= now) {
+        for pending in invite
+            .into_iter()
+            .chain(self.bye.as_mut())
+            .filter(|p| p.next <= now)
+        {
             pending.interval = (pending.interval * 2).min(pending.cap);
             pending.next = now + pending.interval;
             link.put(now, true, pending.text.clone());
@@ -108,12 +117,17 @@ impl Phone {
                     self.tag = Some(to_tag(text));
                     self.bye_at = Some(now + Duration::from_secs(2));
                 }
-                link.put(now, true, in_dialog("ACK", 1, 1, self.tag.as_deref().unwrap(), "", ""));
+                link.put(
+                    now,
+                    true,
+                    in_dialog("ACK", 1, 1, self.tag.as_deref().unwrap(), "", ""),
+                );
             }
             (true, "1 INVITE") => {
                 self.invite = None;
                 self.refused = Some(status.to_owned());
-                let ack = in_dialog("ACK", 1, 1, &to_tag(text), "", "").replace("z9hG4bKACK1x1", "z9hG4bKinvite1");
+                let ack = in_dialog("ACK", 1, 1, &to_tag(text), "", "")
+                    .replace("z9hG4bKACK1x1", "z9hG4bKinvite1");
                 link.put(now, true, ack);
             }
             (true, "2 BYE") => {
@@ -132,7 +146,10 @@ impl Phone {
 }
 
 /// Runs phone and endpoint until both are quiet; `answer` is called with the first INVITE.
-fn run(seed: u64, answer: impl Fn(&mut Endpoint, Instant, LegId)) -> (Phone, Vec<SipEvent>, Counts) {
+fn run(
+    seed: u64,
+    answer: impl Fn(&mut Endpoint, Instant, LegId),
+) -> (Phone, Vec<SipEvent>, Counts) {
     let mut b = bench();
     b.endpoint.rng = Rng::seeded(seed);
     let mut link = Link {
@@ -191,12 +208,18 @@ fn calls_connect_and_clear_under_30_percent_loss() {
             endpoint.accept(now, leg, Some(Body::sdp(OUR_SDP))).unwrap();
         });
         assert!(phone.cleared, "seed {seed}: not cleared: {events:?}");
-        let invites = events.iter().filter(|e| matches!(e, SipEvent::Invite(_))).count();
+        let invites = events
+            .iter()
+            .filter(|e| matches!(e, SipEvent::Invite(_)))
+            .count();
         let established = events
             .iter()
             .filter(|e| matches!(e, SipEvent::Established { .. }))
             .count();
-        let ended = events.iter().filter(|e| matches!(e, SipEvent::Ended { .. })).count();
+        let ended = events
+            .iter()
+            .filter(|e| matches!(e, SipEvent::Ended { .. }))
+            .count();
         assert_eq!((invites, ended), (1, 1), "seed {seed}: {events:?}");
         assert!(established <= 1, "seed {seed}: {events:?}");
         assert_eq!(counts, Counts::default(), "seed {seed}");
@@ -209,7 +232,11 @@ fn refusals_arrive_under_30_percent_loss() {
         let (phone, events, counts) = run(seed, |endpoint, now, leg| {
             endpoint.reject(now, leg, 486, "", &[]).unwrap();
         });
-        assert_eq!(phone.refused.as_deref(), Some("486"), "seed {seed}: {events:?}");
+        assert_eq!(
+            phone.refused.as_deref(),
+            Some("486"),
+            "seed {seed}: {events:?}"
+        );
         assert_eq!(events.len(), 2, "seed {seed}: {events:?}");
         assert_eq!(counts, Counts::default(), "seed {seed}");
     }
@@ -276,7 +303,8 @@ fn our_calls_connect_and_clear_under_30_percent_loss() {
                 if to_endpoint {
                     b.endpoint.receive(now, b.flow, wire(&text));
                 } else if text.starts_with("INVITE") && success.is_none() && !acked {
-                    let headers = "Contact: <sip:them@10.0.0.2:5060>\nContent-Type: application/sdp";
+                    let headers =
+                        "Contact: <sip:them@10.0.0.2:5060>\nContent-Type: application/sdp";
                     let ok = respond(&text, "200 OK", "t", headers, SDP);
                     link.put(now, true, ok.clone());
                     success = Some(Pending::new(now, ok, 4));

@@ -19,10 +19,8 @@ use crate::base::secret::Secret;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::transaction::tests::start;
 
-pub(super) const SDP: &str =
-    "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
-pub(super) const OUR_SDP: &str =
-    "v=0\r\no=- 7 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n";
+pub(super) const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+pub(super) const OUR_SDP: &str = "v=0\r\no=- 7 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n";
 
 struct Door;
 
@@ -36,7 +34,8 @@ impl Doorman for Door {
     }
 
     fn secret(&self, realm: &str, username: &str) -> Option<(Principal, Secret)> {
-        (realm == "realm.test" && username == "alice").then(|| (principal("alice"), Secret::new("wonderland")))
+        (realm == "realm.test" && username == "alice")
+            .then(|| (principal("alice"), Secret::new("wonderland")))
     }
 }
 
@@ -226,11 +225,15 @@ impl Bench {
             panic!("no INVITE")
         };
         let leg = invite.leg;
-        self.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP)))).unwrap();
+        self.run(|e, now| e.accept(now, leg, Some(Body::sdp(OUR_SDP))))
+            .unwrap();
         let ok = self.sent("SIP/2.0 200");
         let tag = to_tag(&ok);
         self.send(&in_dialog("ACK", n, 1, &tag, "", ""));
-        assert!(matches!(self.event(), SipEvent::Established { answer: None, .. }));
+        assert!(matches!(
+            self.event(),
+            SipEvent::Established { answer: None, .. }
+        ));
         (leg, tag)
     }
 }
@@ -313,7 +316,14 @@ pub(super) fn invite(n: u32, headers: &str, sdp: &str) -> String {
 }
 
 /// A request of the caller inside call `n`.
-pub(super) fn in_dialog(method: &str, n: u32, cseq: u32, tag: &str, headers: &str, content: &str) -> String {
+pub(super) fn in_dialog(
+    method: &str,
+    n: u32,
+    cseq: u32,
+    tag: &str,
+    headers: &str,
+    content: &str,
+) -> String {
     format!(
         "{method} sip:swivel@10.0.0.1:5060 SIP/2.0
 Via: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bK{method}{n}x{cseq};rport
@@ -331,7 +341,13 @@ Contact: <sip:1000@10.0.0.2:5060>
 }
 
 /// A response to a request we sent.
-pub(super) fn respond(request: &str, status: &str, to_tag: &str, headers: &str, content: &str) -> String {
+pub(super) fn respond(
+    request: &str,
+    status: &str,
+    to_tag: &str,
+    headers: &str,
+    content: &str,
+) -> String {
     let copied: String = ["Via", "From", "Call-ID", "CSeq"]
         .iter()
         .map(|name| format!("{name}: {}\n", header(request, name).unwrap()))

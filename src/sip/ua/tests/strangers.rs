@@ -18,13 +18,24 @@ fn from_stranger(n: u32, headers: &str) -> String {
 }
 
 fn challenges(refusal: &str) -> Vec<Challenge> {
-    let lines = refusal.lines().filter_map(|l| l.strip_prefix("WWW-Authenticate: "));
+    let lines = refusal
+        .lines()
+        .filter_map(|l| l.strip_prefix("WWW-Authenticate: "));
     lines.map(|l| Challenge::parse(l).unwrap()).collect()
 }
 
 fn authorization(challenge: &Challenge, user: &str, password: &str, nc: u32) -> String {
     let uri = "sip:2000@realm.test";
-    let credentials = response(challenge, user, &Secret::new(password), "INVITE", uri, "cn", nc).unwrap();
+    let credentials = response(
+        challenge,
+        user,
+        &Secret::new(password),
+        "INVITE",
+        uri,
+        "cn",
+        nc,
+    )
+    .unwrap();
     format!("Authorization: {credentials}")
 }
 
@@ -34,7 +45,10 @@ fn a_stranger_is_challenged_once_without_state() {
     b.send(&from_stranger(1, ""));
     let refusal = b.sent("SIP/2.0 401 Unauthorized");
     let offered = challenges(&refusal);
-    let algorithms: Vec<&str> = offered.iter().map(|c| c.algorithm.unwrap().as_str()).collect();
+    let algorithms: Vec<&str> = offered
+        .iter()
+        .map(|c| c.algorithm.unwrap().as_str())
+        .collect();
     assert_eq!(algorithms, ["SHA-256", "MD5"]);
     assert!(
         offered
@@ -63,7 +77,10 @@ fn a_short_request_of_a_stranger_gets_the_one_challenge_every_phone_knows() {
     b.send(short);
     let refusal = b.sent("SIP/2.0 401");
     let offered = challenges(&refusal);
-    let algorithms: Vec<&str> = offered.iter().map(|c| c.algorithm.unwrap().as_str()).collect();
+    let algorithms: Vec<&str> = offered
+        .iter()
+        .map(|c| c.algorithm.unwrap().as_str())
+        .collect();
     assert_eq!(algorithms, ["MD5"]);
     assert!(
         refusal.len() * 2 <= short.len() * 3,
@@ -88,7 +105,9 @@ fn the_right_password_gets_in_and_a_replay_does_not() {
             .replace("1 INVITE", "2 INVITE")
             .replace("z9hG4bKinvite1", "z9hG4bKsecond");
         b.send(&second);
-        let SipEvent::Invite(event) = b.event() else { panic!() };
+        let SipEvent::Invite(event) = b.event() else {
+            panic!()
+        };
         assert_eq!(event.principal, principal("alice"));
         // The repetition belongs to the transaction, not to the door.
         b.send(&second);
@@ -110,7 +129,10 @@ fn unknown_users_and_wrong_passwords_look_the_same() {
         let mut b = stranger();
         b.send(&from_stranger(1, ""));
         let offered = challenges(&b.sent("SIP/2.0 401"));
-        b.send(&from_stranger(2, &authorization(&offered[0], user, password, 1)));
+        b.send(&from_stranger(
+            2,
+            &authorization(&offered[0], user, password, 1),
+        ));
         b.no_event();
         b.sent("SIP/2.0 401")
     };
@@ -125,7 +147,10 @@ fn an_old_nonce_is_stale() {
     b.send(&from_stranger(1, ""));
     let offered = challenges(&b.sent("SIP/2.0 401"));
     b.at(61_000);
-    b.send(&from_stranger(2, &authorization(&offered[0], "alice", "wonderland", 1)));
+    b.send(&from_stranger(
+        2,
+        &authorization(&offered[0], "alice", "wonderland", 1),
+    ));
     assert!(challenges(&b.sent("SIP/2.0 401")).iter().all(|c| c.stale));
 }
 
@@ -221,7 +246,13 @@ fn garbage_gets_nothing_and_malformed_requests_name_the_header() {
     }
     b.silent();
     b.send(&from_stranger(1, "").replace("Max-Forwards: 70", "Max-Forwards: 700"));
-    assert!(b.sent("SIP/2.0 400").lines().next().unwrap().contains("Max-Forwards"));
+    assert!(
+        b.sent("SIP/2.0 400")
+            .lines()
+            .next()
+            .unwrap()
+            .contains("Max-Forwards")
+    );
     b.send(
         &from_stranger(1, "")
             .replace("INVITE", "ACK")
@@ -248,7 +279,10 @@ fn tracing_reports_each_message_with_its_call_id() {
         .collect();
     assert_eq!(
         directions,
-        [(Direction::In, "call7".into()), (Direction::Out, "call7".into())]
+        [
+            (Direction::In, "call7".into()),
+            (Direction::Out, "call7".into())
+        ]
     );
 }
 
