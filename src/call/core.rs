@@ -21,6 +21,7 @@ use crate::host::clock;
 use crate::journal::{Fact, Way};
 use crate::media::{Media, MediaEvent};
 use crate::net::Signalling;
+use crate::routing::caps::Lines;
 use crate::sip::flow::Flow;
 use crate::sip::ua::{Direction, Endpoint, LegId, SipEvent, Trace, Transmit};
 use crate::sip::wire::Malformed;
@@ -62,6 +63,8 @@ pub(super) struct Inner {
     /// Calls by their port, until it has closed: an ended call lives here until its record is written.
     ports: RefCell<BTreeMap<PortId, CallHandle>>,
     next_op: Cell<u64>,
+    /// Calls to carriers, for the caps of accounts and trunks.
+    pub(super) lines: RefCell<Lines>,
     changed: Notify,
     overload: Overload,
 }
@@ -87,6 +90,7 @@ impl Core {
             calls: RefCell::default(),
             ports: RefCell::default(),
             next_op: Cell::new(0),
+            lines: RefCell::default(),
             changed: Notify::new(),
         }))
     }
