@@ -22,6 +22,7 @@ use crate::journal::{Fact, Way};
 use crate::media::{Media, MediaEvent};
 use crate::net::Signalling;
 use crate::routing::caps::Lines;
+use crate::registrar::{Registrar, remote};
 use crate::sip::flow::Flow;
 use crate::sip::ua::{Direction, Endpoint, LegId, SipEvent, Trace, Transmit};
 use crate::sip::wire::Malformed;
@@ -56,6 +57,8 @@ pub(super) struct Inner {
     pub(super) endpoint: RefCell<Endpoint>,
     pub(super) media: Media,
     pub(super) services: Rc<Services>,
+    /// Where phones are.
+    pub(super) registrar: Registrar,
     pub(super) config: CoreConfig,
     pub(super) script: Script,
     pub(super) rng: RefCell<Rng>,
@@ -75,6 +78,7 @@ impl Core {
         endpoint: Endpoint,
         media: Media,
         services: Services,
+        registrar: Registrar,
         config: CoreConfig,
         script: Script,
         rng: Rng,
@@ -83,6 +87,7 @@ impl Core {
             endpoint: RefCell::new(endpoint),
             media,
             services: Rc::new(services),
+            registrar,
             overload: Overload::new(config.overload_lag),
             config,
             script,
@@ -93,6 +98,33 @@ impl Core {
             lines: RefCell::default(),
             changed: Notify::new(),
         }))
+    }
+
+    /// Where phones are.
+    pub fn registrar(&self) -> &Registrar {
+        &self.0.registrar
+    }
+
+    /// Answers a question another thread has about registrations.
+    pub fn answer_question(&self, question: remote::Question) {
+        self.endpoint(|endpoint, _| self.0.registrar.answer_question(endpoint, question));
+    }
+
+    /// What concerns no call.
+    fn outside(&self, event: &SipEvent) {
+        let now = clock::now();
+        let endpoint = &mut self.0.endpoint.borrow_mut();
+        let registrar = &self.0.registrar;
+        match event {
+            SipEvent::Request(request) => registrar.request(endpoint, now, request),
+            SipEvent::Response(response) => {
+                if !registrar.response(endpoint, now, response) {
+                    tracing::debug!(status = response.status, "a response nobody waits for");
+                }
+            }
+            SipEvent::BadCredentials(bad) => registrar.bad_credentials(endpoint, now, bad),
+            _ => {}
+        }
     }
 
     /// How many calls are up.
@@ -166,7 +198,11 @@ impl Core {
             let event = self.0.endpoint.borrow_mut().poll_event();
             let Some(event) = event else { return };
             let leg = match &event {
-                SipEvent::Invite(_) | SipEvent::Trace(_) => None,
+                SipEvent::Invite(_)
+                | SipEvent::Trace(_)
+                | SipEvent::Request(_)
+                | SipEvent::Response(_)
+                | SipEvent::BadCredentials(_) => None,
                 SipEvent::Progress { leg, .. }
                 | SipEvent::Answered { leg, .. }
                 | SipEvent::Rejected { leg, .. }
@@ -179,6 +215,14 @@ impl Core {
             };
             match (event, leg) {
                 (SipEvent::Invite(invite), _) => self.inbound(*invite),
+                (
+                    event @ (SipEvent::Request(_)
+                    | SipEvent::Response(_)
+                    | SipEvent::BadCredentials(_)),
+                    _,
+                ) => {
+                    self.outside(&event);
+                }
                 (SipEvent::Trace(trace), _) => self.0.services.journal.emit(ladder(*trace)),
                 (event, Some(leg)) => {
                     let call = self.0.calls.borrow().get(&leg).cloned();
@@ -221,6 +265,7 @@ impl Signalling for Core {
 
     fn flow_closed(&self, now: Instant, flow: Flow) {
         self.0.endpoint.borrow_mut().flow_closed(now, flow);
+        self.0.registrar.flow_closed(flow);
         self.dispatch();
     }
 
@@ -230,12 +275,18 @@ impl Signalling for Core {
     }
 
     fn timeout(&self, now: Instant) {
-        self.0.endpoint.borrow_mut().handle_timeout(now);
+        {
+            let mut endpoint = self.0.endpoint.borrow_mut();
+            endpoint.handle_timeout(now);
+            self.0.registrar.handle_timeout(&mut endpoint, now);
+        }
         self.dispatch();
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.0.endpoint.borrow().poll_timeout()
+        let endpoint = self.0.endpoint.borrow().poll_timeout();
+        let registrar = self.0.registrar.poll_timeout();
+        endpoint.into_iter().chain(registrar).min()
     }
 
     fn poll_transmit(&self) -> Option<Transmit> {

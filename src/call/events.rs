@@ -53,6 +53,9 @@ impl CallHandle {
             SipEvent::Progress { .. }
             | SipEvent::Answered { .. }
             | SipEvent::Invite(_)
+            | SipEvent::Request(_)
+            | SipEvent::Response(_)
+            | SipEvent::BadCredentials(_)
             | SipEvent::Trace(_) => {}
         }
     }

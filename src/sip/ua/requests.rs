@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::endpoint::{Endpoint, TimerKey};
 use super::transport::Hop;
-use super::{LegId, Reason};
+use super::{LegId, Reason, RequestId};
 use crate::sip::dialog::dialog::{from_token, token};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::msg::{Message, Method, Name};
@@ -25,6 +25,8 @@ pub(super) enum Owner {
     Prack(LegId),
     Info(LegId),
     Bye(LegId),
+    /// A request outside calls.
+    Plain(RequestId),
     /// A CANCEL, or the BYE of a call that lost a race: nobody waits for the result.
     Nobody,
 }
@@ -507,6 +509,7 @@ impl Endpoint {
             Owner::Update(leg) => self.update_outcome(now, leg, outcome),
             Owner::Prack(leg) | Owner::Info(leg) => self.plain_outcome(now, leg, owner, outcome),
             Owner::Bye(leg) => self.bye_outcome(now, leg, outcome),
+            Owner::Plain(id) => self.request_outcome(now, id, outcome),
             Owner::Nobody => {}
         }
     }

@@ -32,6 +32,7 @@ use swivel::journal::{Fact, Journal};
 use swivel::media::sim::{SimIo, SimLink};
 use swivel::media::{Media, MediaConfig};
 use swivel::net::Signalling;
+use swivel::registrar::{self, Registrar, RegistrarConfig, SecurityConfig};
 use swivel::sip::flow::{Flow, Transport};
 use swivel::sip::ua::{Endpoint, EndpointConfig, Listener, Transmit};
 use swivel::store::Store;
@@ -73,8 +74,39 @@ pub struct World {
     documents: Cell<u32>,
 }
 
+/// What a world may have otherwise.
+#[derive(Clone)]
+pub struct Settings {
+    /// `[registrar]`.
+    pub registrar: RegistrarConfig,
+    /// `[security]`.
+    pub security: SecurityConfig,
+    /// The store of an earlier world.
+    pub store: Option<Store>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            registrar: RegistrarConfig::default(),
+            security: SecurityConfig::default(),
+            store: None,
+        }
+    }
+}
+
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
 pub fn world_of<F: Future<Output = ()>>(seed: u64, script: Script, test: impl FnOnce(World) -> F) {
+    world_with(seed, Settings::default(), script, test);
+}
+
+/// The same with other settings.
+pub fn world_with<F: Future<Output = ()>>(
+    seed: u64,
+    settings: Settings,
+    script: Script,
+    test: impl FnOnce(World) -> F,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -82,16 +114,17 @@ pub fn world_of<F: Future<Output = ()>>(seed: u64, script: Script, test: impl Fn
         .unwrap();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
-        let world = World::new(seed, script).await;
+        let world = World::new(seed, settings, script).await;
         test(world).await;
     });
 }
 
 impl World {
-    async fn new(seed: u64, script: Script) -> Self {
+    /// A world inside the runtime of another: the same server after a restart, when it has the same store.
+    pub async fn new(seed: u64, settings: Settings, script: Script) -> Self {
         let mut rng = Rng::seeded(seed);
         let swivel: SocketAddr = "10.0.0.1:5060".parse().unwrap();
-        let store = Store::memory();
+        let store = settings.store.unwrap_or_else(Store::memory);
         let directory = Directory::load(store.clone()).await.unwrap();
         directory
             .put(
@@ -127,8 +160,21 @@ impl World {
             directory: directory.clone(),
             recordings: config.record_dir.as_path().into(),
         };
+        let registrar = Registrar::load(registrar::Parts {
+            config: settings.registrar,
+            security: settings.security,
+            directory: directory.clone(),
+            store: store.clone(),
+            journal: journal.clone(),
+            rng: rng.fork(),
+        })
+        .await
+        .unwrap();
         let endpoint = Endpoint::new(
-            EndpointConfig::default(),
+            EndpointConfig {
+                registrar: true,
+                ..EndpointConfig::default()
+            },
             vec![Listener {
                 transport: Transport::Udp,
                 local: swivel,
@@ -150,6 +196,7 @@ impl World {
             endpoint,
             media.clone(),
             services,
+            registrar,
             core_config,
             script,
             rng.fork(),
