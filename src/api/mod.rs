@@ -7,6 +7,7 @@
 //! - `list`, `csv`: filters, order, pages; tables.
 //! - `token`, `hs256`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
+//! - `sip_socket`: SIP over WebSocket at `/sip`.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
 
 mod answer;
@@ -26,18 +27,20 @@ mod rate;
 mod resources;
 mod schemas;
 mod server;
+mod sip_socket;
 mod start;
 pub mod strict;
 mod token;
 mod verb;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::MutexGuard;
 
 use crate::base::rng::Rng;
 use crate::directory::Directory;
 use crate::journal::Journal;
+use crate::net::WebSockets;
 use crate::store::StoreError;
 
 pub use apply::{ApplyError, KEPT};
@@ -79,6 +82,8 @@ struct Inner {
     config: HttpConfig,
     guard: UrlGuard,
     metrics: Text,
+    /// Where `/sip` leads, once there is a signalling thread.
+    sip: OnceLock<WebSockets>,
     /// Ids of documents and requests; held to fork it.
     rng: Mutex<Rng>,
     tokens: token::Tokens,
@@ -100,11 +105,19 @@ impl Api {
             config: parts.config,
             guard: parts.guard,
             metrics: parts.metrics,
+            sip: OnceLock::new(),
             rng: Mutex::new(parts.rng),
             tokens,
             buckets: rate::Buckets::default(),
             saving: tokio::sync::Mutex::new(()),
         })))
+    }
+
+    /// Hands WebSockets at `/sip` to the SIP transports.
+    pub fn take_web_sockets(&self, sip: WebSockets) {
+        if self.0.sip.set(sip).is_err() {
+            tracing::debug!("WebSockets had a place to go already");
+        }
     }
 
     fn directory(&self) -> &Directory {
