@@ -9,3 +9,5 @@ pub mod digits;
 pub mod hangup;
 pub mod play;
 pub mod record;
+mod ring;
+pub(in crate::call) mod talk;
