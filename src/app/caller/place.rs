@@ -19,7 +19,7 @@ use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::host::clock;
 use crate::media::{Command, Media, MediaConfig, MediaError, MediaEvent, MediaEvents, Plan, Port};
-use crate::media::{PortStats, RecordSpec, Source};
+use crate::media::{PortStats, RecordSpec, Sides, Source};
 use crate::net::driver::route_to;
 use crate::sdp::{Direction, Local, Session, negotiate};
 use crate::sip::ua::{
@@ -480,6 +480,7 @@ impl<O: Observer> Caller<'_, O> {
                     max: self.request.most + LINGER,
                     silence: None,
                     finish_on: Keys::NONE,
+                    sides: Sides::Peer,
                 },
             });
             self.remark(format!("media: {codec} with {rtp}"));
