@@ -32,6 +32,11 @@ impl FlowCtx {
         self.cursor.has_child(key)
     }
 
+    /// The keys of the node's children, in their order.
+    pub(super) fn child_keys(&self) -> Vec<String> {
+        self.cursor.child_keys()
+    }
+
     /// Writes a remark into the call's trace.
     pub(super) fn note(&self, text: impl Into<String>) {
         let text = text.into();

@@ -7,6 +7,7 @@
 //! - `target`: an endpoint to ring, as it is handed to a bridge.
 //! - `trunks`: which gateways a number is sent to, and how it is written there. `policy`: which numbers an account may dial,
 //!   `caps`: and how much.
+//! - `temporal`: rules of time.
 //! - `permission`: the checks made when a call is won: disabled services, call restrictions, closed groups.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
@@ -19,6 +20,7 @@ mod permission;
 pub mod policy;
 mod route;
 mod target;
+pub mod temporal;
 pub mod trunks;
 
 pub use normalise::{CLASSIFIERS, Class, Classifier, EMERGENCY, classify, normalise, to_e164};
