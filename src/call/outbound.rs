@@ -157,6 +157,7 @@ impl Core {
             local,
             facts,
         }));
+        leg.take_port_beside(call)?;
         let session = negotiate::offer(&leg.local()?, Direction::SendRecv);
         let body = Body::sdp(Bytes::from(session.to_string()));
         {
@@ -243,6 +244,19 @@ impl Core {
 impl CallHandle {
     pub(super) fn core(&self) -> &Core {
         &self.0.core
+    }
+
+    /// Takes the port of a leg on the media thread of another, which it is going to be joined with.
+    fn take_port_beside(&self, call: &Self) -> Result<(), CallError> {
+        let core = self.core();
+        let address = core.media_address(self);
+        let port = match &call.state().media.port {
+            Some(port) => core.0.media.take_beside(port, address)?,
+            None => return Ok(()),
+        };
+        core.know_port(port.id(), self);
+        self.state_mut().media.port = Some(port);
+        Ok(())
     }
 
     /// Whether the leg rides on another call.

@@ -21,6 +21,7 @@ mod fuzz_media;
 mod rules;
 mod schemas;
 mod sip_answers;
+mod talk;
 mod torture;
 mod transfer;
 mod world;
