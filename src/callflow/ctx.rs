@@ -179,6 +179,10 @@ impl FlowCtx {
             vars.owner_id.as_deref().or(facts.owner_id.as_deref()),
         );
         put("Inception", facts.inception.as_deref());
+        if facts.authorizing_type == "resource" {
+            put("Resource-ID", Some(&facts.authorizing_id));
+            put("Resource-Type", Some("offnet-origination"));
+        }
         put("CallFlow-ID", vars.callflow_id.as_deref());
         put("Fetch-ID", Some(&facts.fetch_id));
         all.extend(vars.channel_vars.clone());

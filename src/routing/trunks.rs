@@ -269,8 +269,9 @@ impl Choice<'_> {
             id: trunk.id.clone(),
             name: trunk.name.clone(),
             progress_timeout: Some(gateway.progress_timeout),
-            caller_id_name: if hides_name { None } else { name },
-            caller_id_number: number,
+            // What is hidden or left out must not be filled in from what the caller sent.
+            caller_id_name: Some(name.filter(|_| !hides_name).unwrap_or_default()),
+            caller_id_number: Some(number.unwrap_or_else(|| "anonymous".to_owned())),
             privacy: hides_number.then_some("id"),
             asserted_identity,
             headers,

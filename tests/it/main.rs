@@ -11,6 +11,7 @@
 )]
 
 mod api;
+mod bridge;
 mod call;
 mod dropped;
 mod flow;
@@ -20,5 +21,7 @@ mod fuzz_media;
 mod rules;
 mod schemas;
 mod sip_answers;
+mod talk;
 mod torture;
+mod transfer;
 mod world;

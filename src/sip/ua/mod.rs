@@ -14,7 +14,7 @@
 //! - `transport`: sockets, streams, and the addresses of ours that messages name.
 //! - `leg`: one INVITE usage.
 //! - `uas`, `uac`: an INVITE up to its final response, from either side.
-//! - `in_dialog`, `modify`, `prack`, `ending`: what happens inside a call.
+//! - `in_dialog`, `modify`, `prack`, `refer`, `ending`: what happens inside a call.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
@@ -30,6 +30,7 @@ mod leg;
 mod modify;
 mod multipart;
 mod prack;
+mod refer;
 mod reply;
 mod requests;
 mod transport;
@@ -43,6 +44,7 @@ pub use endpoint::{Endpoint, InviteRequest, Refusal, SipError, Target};
 pub use event::{
     Body, Counts, Direction, How, IncomingInvite, LegId, Side, SipEvent, Trace, Transmit,
 };
+pub use refer::{DialogState, Refer};
 
 #[cfg(test)]
 mod tests;

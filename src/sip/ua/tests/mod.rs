@@ -5,6 +5,7 @@ mod calls_out;
 mod inside;
 mod lossy;
 mod strangers;
+mod transfer;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
