@@ -173,7 +173,7 @@ mod tests {
             (Kind::User, "eve", forward("105")),
             (Kind::User, "cat", forward("104")),
             (Kind::Device, "b1", json!({"owner_id": "bob", "sip": {"username": "bobs"}})),
-            (Kind::Trunk, "t", json!({"name": "t", "rules": ["^\\+1"], "gateways": [{"server": "g1"}, {"server": "g2"}]})),
+            (Kind::Trunk, "t", json!({"name": "t", "rules": ["^\\+1\\d+$"], "gateways": [{"server": "g1"}, {"server": "g2"}]})),
             (Kind::Callflow, "f1", flow(json!(["102"]), "user", json!({"id": "bob"}))),
             (Kind::Callflow, "f2", flow(json!(["103"]), "menu", json!({}))),
             (Kind::Callflow, "f3", flow(json!(["104"]), "user", json!({"id": "eve"}))),
