@@ -111,6 +111,14 @@ impl Core {
         })
     }
 
+    /// Whether a device is in a call, or rung by one.
+    pub(super) fn is_in_call(&self, device: &str) -> bool {
+        let calls = self.0.calls.borrow();
+        let mut all = calls.values();
+        !device.is_empty()
+            && all.any(|call| call.own_facts().authorizing_id == device && call.ended().is_none())
+    }
+
     /// Places a leg for `call`. What becomes of it is told by its own state.
     ///
     /// # Errors
@@ -121,6 +129,10 @@ impl Core {
         target: &Target,
         destination: Destination,
     ) -> Result<CallHandle, CallError> {
+        let mut destination = destination;
+        if let Some(user) = &target.request_user {
+            destination.uri = with_user(&destination.uri, user);
+        }
         let first = destination.to.first().copied();
         let first = first.ok_or(CallError::Dialog("a destination without an address"))?;
         let local = destination
@@ -157,6 +169,7 @@ impl Core {
             local,
             facts,
         }));
+        leg.take_port_beside(call)?;
         let session = negotiate::offer(&leg.local()?, Direction::SendRecv);
         let body = Body::sdp(Bytes::from(session.to_string()));
         {
@@ -202,8 +215,9 @@ impl Core {
             .map(|uri| uri.host.to_string())
             .unwrap_or_default();
         let (name, number) = presented(call, target);
-        let from_realm = match (&target.place, target.kind) {
-            (Place::Uri { .. }, "resource") => host.clone(),
+        let from_realm = match (&target.from_host, &target.place, target.kind) {
+            (Some(own), ..) => own.clone(),
+            (None, Place::Uri { .. }, "resource") => host.clone(),
             _ => caller.account.realm.to_string(),
         };
         CallFacts {
@@ -243,6 +257,19 @@ impl Core {
 impl CallHandle {
     pub(super) fn core(&self) -> &Core {
         &self.0.core
+    }
+
+    /// Takes the port of a leg on the media thread of another, which it is going to be joined with.
+    fn take_port_beside(&self, call: &Self) -> Result<(), CallError> {
+        let core = self.core();
+        let address = core.media_address(self);
+        let port = match &call.state().media.port {
+            Some(port) => core.0.media.take_beside(port, address)?,
+            None => return Ok(()),
+        };
+        core.know_port(port.id(), self);
+        self.state_mut().media.port = Some(port);
+        Ok(())
     }
 
     /// Whether the leg rides on another call.
@@ -344,6 +371,15 @@ impl CallHandle {
     pub(super) fn has_early_media(&self) -> bool {
         matches!(self.state().phase, Phase::Ringing { early: true })
     }
+}
+
+/// The URI with that user in place of its own.
+fn with_user(uri: &str, user: &str) -> String {
+    let Ok(mut parsed) = Uri::parse(uri) else {
+        return uri.to_owned();
+    };
+    parsed.user = Some(escaped(user).into());
+    parsed.to_string()
 }
 
 fn transport_of(uri: &Uri) -> Transport {

@@ -19,30 +19,12 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// The endpoint at that address.
 pub(super) fn target(phone: &str) -> Target {
     Target {
-        place: Place::Uri {
+        id: "device-of-callee".into(),
+        name: "Callee".into(),
+        ..Target::at(Place::Uri {
             uri: format!("sip:callee@{phone}:5060"),
             proxy: None,
-        },
-        kind: "device",
-        id: "device-of-callee".into(),
-        owner_id: None,
-        name: "Callee".into(),
-        delay: Duration::ZERO,
-        timeout: None,
-        progress_timeout: None,
-        caller_id_name: None,
-        caller_id_number: None,
-        privacy: None,
-        asserted_identity: false,
-        headers: Vec::new(),
-        codecs: Vec::new(),
-        srtp: None,
-        credentials: None,
-        ignore_early_media: false,
-        confirm: false,
-        call_waiting: true,
-        request_user: None,
-        from_host: None,
+        })
     }
 }
 

@@ -262,6 +262,9 @@ impl<'a> Ring<'a> {
             };
             return self.fail(at, why.status, why);
         }
+        if !target.call_waiting && self.call.core().is_in_call(&target.id) {
+            return self.fail(at, Cause::USER_BUSY.status, Cause::USER_BUSY);
+        }
         for place in places {
             let placed = self.call.core().place(self.call, &target, place);
             let leg = match placed {

@@ -1,13 +1,14 @@
 //! The HTTP API, driven without sockets: each test has a server of its own with one first account.
 //!
 //! - `envelope`: what every answer looks like. `auth`: tokens, rights, rates, isolation.
-//! - `documents`: each kind of document. `media`: files. `records`: call records, the debug log, the audit log.
+//! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `records`: call records, the debug log, the audit log.
 
 mod auth;
 mod documents;
 mod envelope;
 mod media;
 mod records;
+mod trunks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -168,4 +168,39 @@ impl Incoming {
             self.tag
         )
     }
+
+    /// Answers over a bad link as RFC 3261 wants it (the 200 again until its ACK, an answer for every request) until
+    /// nothing has come for 33 s after the BYE.
+    pub async fn patient(&self, seed: u64) {
+        let mut wait = Duration::from_millis(500);
+        let mut resend = tokio::time::Instant::now() + wait;
+        let (mut acknowledged, mut over) = (false, false);
+        self.reply("200 OK", &self.sdp("sendrecv"));
+        loop {
+            let left = resend.saturating_duration_since(tokio::time::Instant::now());
+            match self.phone.receive(left).await {
+                None if over => return,
+                None if acknowledged => panic!("seed {seed}: no BYE"),
+                None => {
+                    self.reply("200 OK", &self.sdp("sendrecv"));
+                    wait = (wait * 2).min(Duration::from_secs(4));
+                    resend += wait;
+                }
+                Some(text) if text.starts_with("INVITE ") && !acknowledged => {
+                    self.reply("200 OK", &self.sdp("sendrecv"));
+                }
+                Some(text) if text.starts_with("INVITE ") => {}
+                Some(text) if text.starts_with("ACK ") => {
+                    acknowledged = true;
+                    resend = tokio::time::Instant::now() + Duration::from_secs(100);
+                }
+                Some(text) if text.starts_with("BYE ") => {
+                    self.answer_request(&text, "200 OK");
+                    over = true;
+                    resend = tokio::time::Instant::now() + Duration::from_secs(33);
+                }
+                Some(text) => panic!("seed {seed}: {text}"),
+            }
+        }
+    }
 }

@@ -2,13 +2,14 @@
 //! links, the web and the voice around them are simulated by a seed. A failing seed replays.
 //!
 //! - `phone`, `callee`: telephones in raw text, as they call and as they are called. - `link`: loss, delay, duplication. - `web`: answers of callflow servers.
-//! - `voice`: a synthesiser that hums as long as a text is.
+//! - `rtp`: what they say and hear. - `voice`: a synthesiser that hums as long as a text is.
 
 #![allow(dead_code, reason = "each test module uses its own part of the world")]
 
 pub mod callee;
 pub mod link;
 pub mod phone;
+pub mod rtp;
 pub mod voice;
 pub mod web;
 
