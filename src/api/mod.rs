@@ -6,6 +6,7 @@
 //! - `schemas/`: the schemas of documents, from structs; checking against them.
 //! - `list`, `csv`: filters, order, pages; tables.
 //! - `token`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
+//! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
 
@@ -21,6 +22,7 @@ mod envelope;
 mod error;
 mod list;
 mod login;
+mod messages;
 mod rate;
 mod resources;
 mod schemas;
@@ -37,6 +39,7 @@ use tokio::sync::MutexGuard;
 use crate::base::rng::Rng;
 use crate::directory::Directory;
 use crate::journal::Journal;
+use crate::registrar::Remote;
 use crate::store::StoreError;
 
 pub use apply::{ApplyError, KEPT};
@@ -58,6 +61,8 @@ pub struct Parts {
     pub directory: Directory,
     /// Call records, debug log.
     pub journal: Journal,
+    /// Where phones are.
+    pub registrations: Remote,
     /// `[http]`.
     pub config: HttpConfig,
     /// Checks URLs in documents.
@@ -75,6 +80,7 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     directory: Directory,
     journal: Journal,
+    registrations: Remote,
     config: HttpConfig,
     guard: UrlGuard,
     metrics: Text,
@@ -96,6 +102,7 @@ impl Api {
         Ok(Api(Arc::new(Inner {
             directory: parts.directory,
             journal: parts.journal,
+            registrations: parts.registrations,
             config: parts.config,
             guard: parts.guard,
             metrics: parts.metrics,
@@ -112,6 +119,10 @@ impl Api {
 
     fn journal(&self) -> &Journal {
         &self.0.journal
+    }
+
+    fn registrations(&self) -> &Remote {
+        &self.0.registrations
     }
 
     fn config(&self) -> &HttpConfig {

@@ -195,12 +195,26 @@ async fn serve(
                 core.drain();
                 task::spawn_local("drain", drain(core.clone(), limit, done));
             }
-            Command::Stop => break,
+            Command::Stop => {
+                leave_carriers(&core).await;
+                break;
+            }
         }
     }
     run.abort();
     media.abort();
     questions.abort();
+}
+
+/// Carriers are told that we leave; the answer is waited for, but not for long.
+async fn leave_carriers(core: &Core) {
+    if core.leave_carriers() == 0 {
+        return;
+    }
+    let patience = clock::now() + LEAVE_GRACE;
+    while core.registrar().carriers() > 0 && clock::now() < patience {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn tell(ready: &std::sync::mpsc::SyncSender<std::io::Result<()>>, result: std::io::Result<()>) {
@@ -273,6 +287,8 @@ fn host_and_port(text: &str, port: u16) -> (String, u16) {
     }
 }
 
+/// How long leaving the carriers may take.
+const LEAVE_GRACE: Duration = Duration::from_millis(1500);
 /// How long the BYEs of a drain may take.
 const BYE_GRACE: Duration = Duration::from_secs(1);
 

@@ -203,7 +203,7 @@ fn contact_of(
 }
 
 /// The path that leads to a Contact which was registered over `flow`, and whether that is not the one the Contact says.
-fn way(uri: &Uri, flow: Flow, first_hop: Option<SocketAddr>) -> (Flow, bool) {
+pub(super) fn way(uri: &Uri, flow: Flow, first_hop: Option<SocketAddr>) -> (Flow, bool) {
     if flow.transport != Transport::Udp {
         let same =
             uri.host.ip().map(|ip| ip.to_canonical()) == Some(flow.remote.ip().to_canonical());

@@ -1,7 +1,10 @@
 //! Phones register: what they are told, where they are found, and until when. Phones are raw text at simulated
 //! addresses; `md5` of the phone is its own, not swivel's.
 
+mod guess;
+mod mwi;
 mod phone;
+mod trunks;
 
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use serde_json::json;
 use swivel::directory::Kind;
 use swivel::host::clock;
 use swivel::journal::Fact;
-use swivel::registrar::{Binding, RegistrarConfig};
+use swivel::registrar::{Binding, RegistrarConfig, Remote};
 
 use super::world::link::Link;
 use super::world::phone::header;
@@ -37,6 +40,28 @@ fn office_with(registrar: RegistrarConfig, test: impl AsyncFnOnce(World)) {
         }
         test(world).await;
     });
+}
+
+/// What the API asks through.
+fn remote(world: &World) -> Remote {
+    let (remote, mut asks) = Remote::pair();
+    let core = world.core.clone();
+    tokio::task::spawn_local(async move {
+        while let Some(question) = asks.next().await {
+            core.answer_question(question);
+        }
+    });
+    remote
+}
+
+fn device(world: &World, name: &str) -> String {
+    let account = world.directory.account(ACCOUNT).unwrap();
+    let mut devices = account.devices.values();
+    devices
+        .find(|device| device.name == name)
+        .unwrap()
+        .id
+        .clone()
 }
 
 fn bindings(world: &World, name: &str) -> Vec<Binding> {
@@ -303,5 +328,31 @@ fn the_own_expiry_of_a_device_holds_for_phones_that_ask_for_none() {
             "{answer}"
         );
         assert!(world.directory.account(ACCOUNT).is_some());
+    });
+}
+
+#[test]
+fn other_threads_list_count_and_remove_registrations() {
+    office(async |world| {
+        let remote = remote(&world);
+        let alice = Desk::new(&world, "10.0.2.1:5060", "alice");
+        let bob = Desk::new(&world, "10.0.2.2:5060", "bob");
+        alice.register(600).await;
+        bob.register(600).await;
+        assert_eq!(remote.count(Some(ACCOUNT)).await, 2);
+        assert_eq!(remote.count(Some("another")).await, 0);
+        assert_eq!(remote.count(None).await, 2);
+        let rows = remote.list(Some(ACCOUNT)).await;
+        let names: Vec<&str> = rows.iter().map(|row| row.username.as_str()).collect();
+        assert_eq!(names, ["alice", "bob"]);
+        assert_eq!(rows[0].device, device(&world, "alice"));
+        assert_eq!(rows[0].source, alice.phone.address());
+        assert_eq!(remote.flush(ACCOUNT, Some("Alice")).await, 1);
+        assert!(bindings(&world, "alice").is_empty());
+        assert_eq!(remote.flush(ACCOUNT, None).await, 1);
+        assert_eq!(
+            changes(&world),
+            ["registered", "registered", "flushed", "flushed"]
+        );
     });
 }

@@ -86,6 +86,7 @@ resources! {
     media::RESOURCE,
     menus::RESOURCE,
     pivot::RESOURCE,
+    registrations::RESOURCE,
     schemas::RESOURCE,
     token_auth::RESOURCE,
     user_auth::RESOURCE,
