@@ -12,7 +12,9 @@ use serde_json::json;
 use swivel::directory::Kind;
 use swivel::host::clock;
 use swivel::journal::Fact;
+use swivel::net::Signalling as _;
 use swivel::registrar::{Binding, RegistrarConfig, Remote};
+use swivel::sip::flow::{Flow, Transport};
 
 use super::world::link::Link;
 use super::world::phone::header;
@@ -354,5 +356,69 @@ fn other_threads_list_count_and_remove_registrations() {
             changes(&world),
             ["registered", "registered", "flushed", "flushed"]
         );
+    });
+}
+
+#[test]
+fn what_registered_over_a_connection_is_reached_by_it_and_gone_with_it() {
+    office(async |world| {
+        let desk = Desk::new(&world, "10.0.2.1:40000", "alice");
+        let flow = Flow {
+            transport: Transport::Tcp,
+            local: world.net.swivel(),
+            remote: desk.phone.address(),
+            connection: 7,
+        };
+        let core = world.core.clone();
+        let send = |text: String| {
+            core.receive(clock::now(), flow, text.into());
+            core.changed().notify_one();
+        };
+        send(desk.request("sip:world.test", "", 600));
+        let challenge = desk.phone.expect("SIP/2.0 401", SECOND).await;
+        let answer = desk.answer(&challenge, "REGISTER", "sip:world.test");
+        send(desk.request("sip:world.test", &answer, 600));
+        desk.phone.expect("SIP/2.0 200", SECOND).await;
+        let found = bindings(&world, "alice");
+        assert_eq!(found[0].flow, flow);
+        // Its way is kept open by CRLF, and nothing of it is in the store.
+        let ping = desk.phone.receive(121 * SECOND).await;
+        assert_eq!(ping.as_deref(), Some("\r\n\r\n"));
+        let settings = Settings {
+            store: Some(world.store.clone()),
+            ..Settings::default()
+        };
+        let again = World::new(2, settings, script(|_| async {})).await;
+        assert_eq!(again.core.registrar().count(), 0);
+        core.flow_closed(clock::now(), flow);
+        assert!(bindings(&world, "alice").is_empty());
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(changes(&world), ["registered", "closed"]);
+    });
+}
+
+#[test]
+fn a_phone_that_keeps_its_flow_alive_is_told_how_often_and_a_path_is_kept() {
+    office(async |world| {
+        let desk = Desk::new(&world, "10.0.2.1:5060", "alice");
+        let aor = "sip:alice@world.test";
+        let contact = "Contact: <sip:alice@10.0.2.1:5060>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\r\n\
+                       Supported: path, outbound\r\nPath: <sip:10.0.2.9;lr;ob>\r\nExpires: 600\r\n";
+        let answer = desk.register_with(aor, contact).await;
+        assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+        assert_eq!(header(&answer, "Require"), "outbound");
+        assert_eq!(header(&answer, "Flow-Timer"), "120");
+        assert_eq!(header(&answer, "Path"), "<sip:10.0.2.9;lr;ob>");
+        assert!(
+            header(&answer, "Contact").contains(";+sip.instance=\"<urn:uuid:1>\";reg-id=1;expires=600"),
+            "{answer}"
+        );
+        let found = bindings(&world, "alice");
+        assert_eq!(found[0].path, ["<sip:10.0.2.9;lr;ob>"]);
+        assert_eq!(found[0].flow.remote, "10.0.2.9:5060".parse().unwrap());
+        let without = contact.replace("Supported: path, outbound\r\n", "");
+        let answer = desk.register_with(aor, &without).await;
+        assert!(answer.starts_with("SIP/2.0 420"), "{answer}");
+        assert_eq!(header(&answer, "Unsupported"), "path");
     });
 }
