@@ -5,9 +5,10 @@
 //! - `resources/`: one endpoint a file. `documents`: what endpoints of documents have in common.
 //! - `schemas/`: the schemas of documents, from structs; checking against them.
 //! - `list`, `csv`: filters, order, pages; tables.
-//! - `token`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
+//! - `token`, `hs256`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
 //! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
+//! - `sip_socket`: SIP over WebSocket at `/sip`.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
 
 mod answer;
@@ -20,6 +21,7 @@ mod csv;
 mod documents;
 mod envelope;
 mod error;
+mod hs256;
 mod list;
 mod login;
 mod messages;
@@ -27,18 +29,20 @@ mod rate;
 mod resources;
 mod schemas;
 mod server;
+mod sip_socket;
 mod start;
 pub mod strict;
 mod token;
 mod verb;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::MutexGuard;
 
 use crate::base::rng::Rng;
 use crate::directory::Directory;
 use crate::journal::Journal;
+use crate::net::WebSockets;
 use crate::registrar::Remote;
 use crate::store::StoreError;
 
@@ -84,6 +88,8 @@ struct Inner {
     config: HttpConfig,
     guard: UrlGuard,
     metrics: Text,
+    /// Where `/sip` leads, once there is a signalling thread.
+    sip: OnceLock<WebSockets>,
     /// Ids of documents and requests; held to fork it.
     rng: Mutex<Rng>,
     tokens: token::Tokens,
@@ -106,11 +112,19 @@ impl Api {
             config: parts.config,
             guard: parts.guard,
             metrics: parts.metrics,
+            sip: OnceLock::new(),
             rng: Mutex::new(parts.rng),
             tokens,
             buckets: rate::Buckets::default(),
             saving: tokio::sync::Mutex::new(()),
         })))
+    }
+
+    /// Hands WebSockets at `/sip` to the SIP transports.
+    pub fn take_web_sockets(&self, sip: WebSockets) {
+        if self.0.sip.set(sip).is_err() {
+            tracing::debug!("WebSockets had a place to go already");
+        }
     }
 
     fn directory(&self) -> &Directory {

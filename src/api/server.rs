@@ -20,6 +20,7 @@ use super::envelope::{self, About, Accept};
 use super::error::ApiError;
 use super::login;
 use super::resources;
+use super::sip_socket;
 use super::verb::Verb;
 use crate::base::id::{document_id, is_document_id};
 use crate::directory::Account;
@@ -31,6 +32,7 @@ impl Api {
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/metrics", get(metrics))
+            .route(crate::net::ws::PATH, get(sip_socket::upgrade))
             .fallback(handle)
             .layer(CompressionLayer::new())
             .with_state(self.clone())
@@ -330,7 +332,7 @@ fn token(call: &Call) -> Option<String> {
         .or_else(|| call.text("authorization"))
 }
 
-fn client(api: &Api, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
+pub(super) fn client(api: &Api, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
     let peer = peer.to_canonical();
     if !api.config().proxies.contains(&peer) {
         return peer;

@@ -33,7 +33,8 @@ use crate::host::task;
 use crate::jobs::Outbox;
 use crate::journal::Journal;
 use crate::media::Media;
-use crate::net::listen;
+use crate::net::tls::Development;
+use crate::net::{Tls, Transports, listen};
 use crate::registrar::Remote;
 use crate::speech::{self, Utterance};
 use crate::store::{Files, Store};
@@ -55,6 +56,7 @@ pub struct Server {
     signalling: SignallingThread,
     office: Arc<Office>,
     guard: Arc<Guard>,
+    tls: Tls,
     sip: Vec<SocketAddr>,
     http: SocketAddr,
     voice: String,
@@ -97,6 +99,9 @@ impl Server {
         let http = bind_http(config.http.listen)?;
         let http_address = http.local_addr()?;
         let sip_addresses: Vec<SocketAddr> = sip.iter().map(|bound| bound.local).collect();
+        let tls = Tls::new(config.tls.clone(), development(&config, &sip_addresses))?;
+        let mut transports = Transports::new(io.clone(), &config.sip, tls.clone());
+        let watch_tls = task::spawn("tls-watch", tls.clone().watch());
 
         let store = Store::open(&config.store_dir())?;
         let journal = Journal::with(store.clone(), node_name(), config.retention.clone());
@@ -171,6 +176,7 @@ impl Server {
         } else {
             api.first_start(journal.node()).await?
         };
+        api.take_web_sockets(transports.web_sockets(http_address));
         let office = Arc::new(Office::new(
             api.clone(),
             directory.clone(),
@@ -188,6 +194,7 @@ impl Server {
         };
         let signalling = SignallingThread::start(Parts {
             listeners: sip,
+            transports,
             core: core_config(&config),
             sip: config.sip.clone(),
             media,
@@ -208,6 +215,7 @@ impl Server {
             signalling,
             office,
             guard,
+            tls,
             sip: sip_addresses,
             http: http_address,
             voice,
@@ -215,7 +223,11 @@ impl Server {
             first_start,
             end_http,
             serving,
-            background: vec![housekeeping.abort_handle(), jobs.abort_handle()],
+            background: vec![
+                housekeeping.abort_handle(),
+                jobs.abort_handle(),
+                watch_tls.abort_handle(),
+            ],
             store,
             _control: control,
         })
@@ -302,11 +314,16 @@ impl Server {
             }
         };
         self.guard.configure(new.pivot.clone());
+        // Also without a change of the configuration: a renewed certificate has the same path.
+        if let Err(error) = self.tls.take(new.tls.clone()) {
+            tracing::error!(%error, "the certificates were not reread");
+        }
         let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         for key in config.needs_restart(&new) {
             tracing::warn!(key, "this change waits for the next start");
         }
         config.pivot = new.pivot;
+        config.tls = new.tls;
         config.drain_seconds = new.drain_seconds;
         tracing::info!("configuration reread");
     }
@@ -479,6 +496,28 @@ fn media_addresses(sip: &[SocketAddr]) -> Vec<std::net::IpAddr> {
     addresses.sort();
     addresses.dedup();
     addresses
+}
+
+/// What a development certificate is for, when a listener needs one.
+fn development(config: &Config, sip: &[SocketAddr]) -> Option<Development> {
+    let secure = |url: &crate::net::config::ListenUrl| url.transport.is_secure();
+    config.sip.listen.iter().any(secure).then(|| {
+        let mut names = vec!["localhost".to_owned(), node_name()];
+        names.extend(config.advertised_host());
+        names.extend(
+            sip.iter()
+                .map(SocketAddr::ip)
+                .chain([[127, 0, 0, 1].into()])
+                .filter(|ip| !ip.is_unspecified())
+                .map(|ip| ip.to_string()),
+        );
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        Development {
+            dir: config.tls_dir(),
+            names,
+        }
+    })
 }
 
 /// The machine's name, as records and the default realm have it.

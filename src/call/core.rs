@@ -22,6 +22,7 @@ use crate::journal::{Fact, Way};
 use crate::media::{Media, MediaEvent};
 use crate::net::Signalling;
 use crate::registrar::{Carrier, Registrar, remote};
+use crate::routing::caps::Lines;
 use crate::sip::flow::Flow;
 use crate::sip::ua::{Direction, Endpoint, LegId, SipEvent, Trace, Transmit};
 use crate::sip::wire::Malformed;
@@ -65,6 +66,8 @@ pub(super) struct Inner {
     /// Calls by their port, until it has closed: an ended call lives here until its record is written.
     ports: RefCell<BTreeMap<PortId, CallHandle>>,
     next_op: Cell<u64>,
+    /// Calls to carriers, for the caps of accounts and trunks.
+    pub(super) lines: RefCell<Lines>,
     changed: Notify,
     overload: Overload,
 }
@@ -92,6 +95,7 @@ impl Core {
             calls: RefCell::default(),
             ports: RefCell::default(),
             next_op: Cell::new(0),
+            lines: RefCell::default(),
             changed: Notify::new(),
         }))
     }

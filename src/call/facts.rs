@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::base::time::UnixMicros;
 use crate::directory::Account;
+use crate::routing::Presentation;
 use crate::sip::flow::Transport;
 
 /// What the INVITE said and the switch found out. Never changes during the call.
@@ -65,6 +66,15 @@ pub struct CallFacts {
     pub fetch_id: String,
 }
 
+/// What becomes of the caller when the party he talked to has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterBridge {
+    /// The call ends.
+    Hangup,
+    /// It goes on at that number.
+    Transfer(String),
+}
+
 /// What a script may change; travels with the call through every flow and Pivot request.
 #[derive(Debug, Default)]
 pub struct CallVars {
@@ -88,12 +98,18 @@ pub struct CallVars {
     pub callflow_id: Option<String>,
     /// The document of that callflow.
     pub flow: Option<Arc<Value>>,
-    /// Caller id set by the flow (`set_cid`, `check_cid`).
+    /// Who the caller is after `check_cid`.
     pub caller_id_name: Option<String>,
-    /// Caller id set by the flow.
+    /// Who the caller is after `check_cid`.
     pub caller_id_number: Option<String>,
     /// Owner set by the flow (`check_cid`).
     pub owner_id: Option<String>,
+    /// The dialled number in place of the one of the INVITE (`dynamic_cid`).
+    pub request_user: Option<String>,
+    /// How the caller is shown to those the flow rings.
+    pub presentation: Presentation,
+    /// What becomes of the caller after a bridge (`after_bridge`).
+    pub after_bridge: Option<AfterBridge>,
     /// `CallStatus` as TwiML sees it; empty before the first verb.
     pub call_status: Option<String>,
     /// How many Pivot requests the call has made.

@@ -1,5 +1,6 @@
 //! The signalling thread: a current-thread runtime with the SIP sockets, the endpoint and every call and script.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,14 +12,17 @@ use super::services::Services;
 use crate::base::rng::Rng;
 use crate::host::{clock, task};
 use crate::media::{Media, MediaEvents};
-use crate::net::{Bound, Driver, SipConfig};
+use crate::net::{Bound, Driver, SipConfig, Transports};
 use crate::registrar::{self, Asks, Registrar, RegistrarConfig, SecurityConfig};
+use crate::sip::flow::Transport;
 use crate::sip::ua::{Endpoint, EndpointConfig, Listener};
 
 /// What the thread is built from.
 pub struct Parts {
     /// Bound listeners.
     pub listeners: Vec<Bound>,
+    /// TLS and WebSocket.
+    pub transports: Transports,
     /// `[sip]`.
     pub sip: SipConfig,
     /// Limits of calls.
@@ -136,6 +140,7 @@ async fn serve(
 ) {
     let Parts {
         listeners,
+        transports,
         sip,
         core,
         media,
@@ -149,7 +154,14 @@ async fn serve(
     } = parts;
     let doorman = DirectoryDoorman(services.directory.clone());
     let failures = security.failures_per_hour;
-    let endpoint = endpoint(&sip, &listeners, doorman, failures, rng.fork());
+    let endpoint = endpoint(
+        &sip,
+        &listeners,
+        transports.web(),
+        doorman,
+        failures,
+        rng.fork(),
+    );
     let registrar = Registrar::load(registrar::Parts {
         config: registrar,
         security,
@@ -166,7 +178,7 @@ async fn serve(
         }
     };
     let core = Core::new(endpoint, media, services, registrar, core, script(), rng);
-    let driver = match Driver::start(Rc::new(core.clone()), listeners, sip) {
+    let driver = match Driver::start(Rc::new(core.clone()), listeners, transports, sip) {
         Ok(driver) => driver,
         Err(error) => {
             tell(&ready, Err(error));
@@ -243,6 +255,7 @@ async fn drain(core: Core, limit: Duration, done: oneshot::Sender<usize>) {
 fn endpoint(
     sip: &SipConfig,
     listeners: &[Bound],
+    web: Option<SocketAddr>,
     doorman: DirectoryDoorman,
     failures_per_hour: u32,
     rng: Rng,
@@ -250,12 +263,19 @@ fn endpoint(
     let advertise = (!sip.advertise.is_empty()).then(|| sip.advertise.clone());
     let listeners = listeners
         .iter()
-        .map(|bound| Listener {
-            transport: bound.transport,
-            local: bound.local,
-            advertise: advertise
-                .as_ref()
-                .map(|host| host_and_port(host, bound.local.port())),
+        .map(|bound| (bound.transport, bound.local))
+        .chain(web.map(|local| (Transport::Ws, local)))
+        .map(|(transport, local)| Listener {
+            transport,
+            local,
+            advertise: advertise.as_ref().map(|text| {
+                let (host, port) = host_and_port(text, local.port());
+                // The port of `advertise` is the one of UDP and TCP; TLS and WebSocket have their own.
+                match transport {
+                    Transport::Udp | Transport::Tcp => (host, port),
+                    Transport::Tls | Transport::Ws | Transport::Wss => (host, local.port()),
+                }
+            }),
         })
         .collect();
     let config = EndpointConfig {

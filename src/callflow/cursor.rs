@@ -34,6 +34,8 @@ pub(crate) enum Next {
     Stop(Option<Cause>),
     /// The flow is over, whatever waits on the stack.
     HardStop,
+    /// The call is somebody else's now: the flow is over, and nothing is hung up.
+    Usurped,
 }
 
 /// A tree of nodes, shared with the document it came in.
@@ -68,6 +70,8 @@ pub(crate) enum End {
     Failed,
     /// A module ended it.
     HardStop,
+    /// The call was moved elsewhere and goes on there.
+    Usurped,
     /// One jump or one node too many.
     Limit(&'static str),
 }
@@ -196,6 +200,7 @@ impl Cursor {
             }
             Next::Stop(cause) => self.stop(cause, None, false),
             Next::HardStop => Err(End::HardStop),
+            Next::Usurped => Err(End::Usurped),
         }
     }
 

@@ -185,6 +185,7 @@ async fn finish(ctx: &FlowCtx, end: End) {
             None => ctx.call.hangup(Cause::NORMAL_CLEARING),
         },
         End::HardStop => ctx.call.hangup(Cause::NORMAL_CLEARING),
+        End::Usurped => {}
         End::Failed => fault(ctx).await,
         End::Limit(what) => {
             ctx.note(format!("the flow was ended: too many {what}"));
@@ -209,6 +210,14 @@ async fn fault(ctx: &FlowCtx) {
         "Temporarily Unavailable",
         Cause::NORMAL_TEMPORARY_FAILURE,
     );
+}
+
+/// Refuses the call with KAZOO's default response to a cause, or hangs up where it has none.
+pub(super) async fn refuse_for(ctx: &FlowCtx, cause: Cause) {
+    match response_of(cause.name) {
+        Some(response) => respond(ctx, response).await,
+        None => ctx.call.hangup(cause),
+    }
 }
 
 async fn respond(ctx: &FlowCtx, response: &Response) {

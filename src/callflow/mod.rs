@@ -5,8 +5,11 @@
 //! - `ctx`: what a module works with. `error`: why a module failed, and where the flow goes then.
 //! - `modules/`: one KAZOO module a file; its struct is its schema.
 //! - `schema`, `validate`, `document`: draft-04 schemas from those structs, and the check of trees and documents.
+//! - `carriers`: calls that leave through trunks.
+//! - `ring`: what the modules that ring people have in common.
 //! - `data`, `say`: shapes and words several modules share.
 
+mod carriers;
 mod ctx;
 mod cursor;
 mod data;
@@ -16,6 +19,7 @@ mod exec;
 mod greeting;
 mod menu_document;
 mod modules;
+mod ring;
 mod say;
 mod schema;
 mod validate;

@@ -3,6 +3,7 @@
 //! - `kind`: the kinds of documents.
 //! - `account`: one account, its devices and users, as a call keeps it.
 //! - `snapshot`: all accounts at one moment, and the indexes over them.
+//! - `trunk`: one carrier with its gateways. `formatters`: how numbers and names are rewritten.
 //! - `numbers`: which callflow a dialled number belongs to.
 //! - `private`: the keys of a stored document that are the server's own (`pvt_…`).
 //!
@@ -10,10 +11,12 @@
 //! marked, and are not loaded.
 
 mod account;
+pub mod formatters;
 mod kind;
 pub mod numbers;
 pub mod private;
 mod snapshot;
+pub mod trunk;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,6 +34,7 @@ use account::Documents;
 pub use account::{Account, Device, User, network};
 pub use kind::Kind;
 use snapshot::Snapshot;
+pub use trunk::{Gateway, Trunk};
 
 /// A handle to the configuration. Cheap to clone; readers get snapshots.
 #[derive(Clone)]
@@ -133,6 +137,18 @@ impl Directory {
     /// The enabled device with `sip.method` `ip` whose address or network holds `source`; the narrowest wins.
     pub fn device_by_source(&self, source: IpAddr) -> Option<(Arc<Account>, String)> {
         self.now().by_source(source)
+    }
+
+    /// Every enabled trunk whose `inbound_ips` hold `source`, with its account: of several tenants of one carrier each
+    /// has one.
+    pub fn trunks_by_source(&self, source: IpAddr) -> Vec<(Arc<Account>, Arc<Trunk>)> {
+        self.now().trunks_by_source(source)
+    }
+
+    /// The account a number of the public network belongs to, by its `phone_numbers` document: in service, being
+    /// ported or reserved, and the account enabled.
+    pub fn account_of_number(&self, number: &str) -> Option<Arc<Account>> {
+        self.now().by_number(number)
     }
 
     /// The enabled device that authenticates as `username` in `realm` (case ignored in both), and its password.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ pub struct Media(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     pool: Arc<PortPool>,
-    links: Vec<Arc<Link>>,
+    links: Arc<[Arc<Link>]>,
     outside: Arc<Outside>,
     keeper: Arc<Keeper>,
     recorder: Arc<Recorder>,
@@ -92,13 +92,16 @@ impl Media {
                 source,
             };
             let (waiter, bell) = Waiter::new().map_err(failed)?;
-            let set = EpollIo::open().map_err(failed)?;
+            let sockets = (
+                EpollIo::open().map_err(failed)?,
+                waiter.set().map_err(failed)?,
+            );
             let link = Arc::new(Link::new(Some(bell)));
             let (worker, events, gone) =
                 new_worker(&link, &outside, rng.fork(), clock::now(), clock::unix_now());
             let inbox = Arc::clone(&link);
             let thread = task::thread(&format!("media-{index}"), move || {
-                run(worker, EpollIo::new(set), &inbox, waiter)
+                run(worker, EpollIo::new(sockets.0, sockets.1), &inbox, waiter)
             })
             .map_err(failed)?;
             links.push(link);
@@ -119,7 +122,7 @@ impl Media {
         threads.extend(recording);
         let shared = Shared {
             pool,
-            links,
+            links: links.into(),
             outside: Arc::clone(&outside),
             keeper,
             recorder,
@@ -153,7 +156,7 @@ impl Media {
         let time = Arc::new(AtomicU64::new(0));
         let shared = Shared {
             pool: Arc::clone(&pool),
-            links: vec![Arc::clone(&link)],
+            links: Arc::from([Arc::clone(&link)]),
             outside: Arc::clone(&outside),
             keeper: Arc::new(Keeper::default()),
             recorder: Arc::clone(&recorder),
@@ -188,9 +191,7 @@ impl Media {
     /// # Errors
     /// When no pair is free or the address cannot be bound.
     pub fn take(&self, local: IpAddr) -> Result<Port, MediaError> {
-        let pair = self.0.pool.take(local, self.0.now())?;
-        self.0.keeper.stir();
-        let worker = (0..self.0.links.len())
+        let least = (0..self.0.links.len())
             .min_by_key(|w| {
                 self.0
                     .links
@@ -198,6 +199,37 @@ impl Media {
                     .map_or(usize::MAX, |l| l.ports.load(Ordering::Relaxed))
             })
             .unwrap_or(0);
+        self.take_on(least, local)
+    }
+
+    /// The same on the thread of another port, for one that will be joined with it: nothing has to move then.
+    ///
+    /// # Errors
+    /// When no pair is free or the address cannot be bound.
+    pub fn take_beside(&self, port: &Port, local: IpAddr) -> Result<Port, MediaError> {
+        let worker = lock(&port.side).worker;
+        self.take_on(worker, local)
+    }
+
+    /// What the peer of `a` says is sent to the peer of `b` and the other way round, until [`part`](Self::part), the end
+    /// of either port, or a join with another. Relayed as it arrives when codec, packet length and the way of sending
+    /// keys agree, otherwise transcoded; planned anew with each `Configure`. Sources queued on a port play instead.
+    ///
+    /// A port of another thread is moved to that of `a`.
+    pub fn join(&self, a: &Port, b: &Port) {
+        let worker = a.settle();
+        b.move_to(worker);
+        a.push(Message::Join(a.id, b.id));
+    }
+
+    /// Ends the join of two ports; nothing when they are not joined with each other.
+    pub fn part(&self, a: &Port, b: &Port) {
+        a.push(Message::Part(a.id, b.id));
+    }
+
+    fn take_on(&self, worker: usize, local: IpAddr) -> Result<Port, MediaError> {
+        let pair = self.0.pool.take(local, self.0.now())?;
+        self.0.keeper.stir();
         if let Some(link) = self.0.links.get(worker) {
             link.ports.fetch_add(1, Ordering::Relaxed);
         }
@@ -206,11 +238,11 @@ impl Media {
             rtp: pair.rtp,
             rtcp: pair.rtcp,
             shared: Arc::clone(&self.0),
-            worker,
-            side: Mutex::new(Side {
+            side: Arc::new(Mutex::new(Side {
+                worker,
                 pair: Some(pair),
                 codec: None,
-            }),
+            })),
         })
     }
 
@@ -245,6 +277,16 @@ impl Shared {
         }
     }
 
+    fn count(&self, worker: usize, more: bool) {
+        if let Some(link) = self.links.get(worker) {
+            if more {
+                link.ports.fetch_add(1, Ordering::Relaxed);
+            } else {
+                link.ports.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// The frames of a clip: ready ones at once, others made by the keeper while the queue waits. What the keeper has
     /// to do must be given to it after the queue has the source, or its answer could come first.
     fn frames(
@@ -252,7 +294,7 @@ impl Shared {
         clip: Arc<Clip>,
         codec: Codec,
         looped: bool,
-        worker: usize,
+        side: &Arc<Mutex<Side>>,
         port: PortId,
     ) -> (Audio, Option<Job>) {
         let inline = matches!(self.clock, Clock::Inline(..));
@@ -263,17 +305,23 @@ impl Shared {
             return (Audio::frames(frames, codec, looped), None);
         }
         let ticket = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let job = self.links.get(worker).map(Arc::clone).map(|link| -> Job {
-            Box::new(move || link.push(Message::Prepared(port, ticket, clip.encoded(codec))))
+        let (links, side) = (Arc::clone(&self.links), Arc::clone(side));
+        let job: Job = Box::new(move || {
+            let frames = clip.encoded(codec);
+            // Under the lock: the port cannot move away in between.
+            let side = lock(&side);
+            if let Some(link) = links.get(side.worker) {
+                link.push(Message::Prepared(port, ticket, frames));
+            }
         });
-        (Audio::awaited(ticket, codec, looped), job)
+        (Audio::awaited(ticket, codec, looped), Some(job))
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         let mut threads = std::mem::take(&mut self.threads).into_iter();
-        for link in &self.links {
+        for link in self.links.iter() {
             link.stop();
         }
         // Workers first: what they still hold goes to the keeper and the recorder.
@@ -296,13 +344,15 @@ pub struct Port {
     rtp: SocketAddr,
     rtcp: SocketAddr,
     shared: Arc<Shared>,
-    worker: usize,
-    side: Mutex<Side>,
+    /// Shared with what the keeper prepares for the port.
+    side: Arc<Mutex<Side>>,
 }
 
 /// What the handle remembers.
 #[derive(Debug)]
 struct Side {
+    /// Which thread it is on, or on its way to.
+    worker: usize,
     /// The sockets, until the first instruction gives them to the worker.
     pair: Option<Pair>,
     /// The codec agreed on last.
@@ -327,17 +377,8 @@ impl Port {
 
     /// Tells the port what to do. Never blocks; obeyed within a few milliseconds, in order.
     pub fn command(&self, command: Command) {
-        let mut side = self.side.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pair) = side.pair.take() {
-            let mut rng = self
-                .shared
-                .rng
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .fork();
-            let state = PortState::new(self.id, self.shared.keepalive, &mut rng);
-            self.push(Message::Attach(Box::new(state), pair));
-        }
+        let mut side = lock(&self.side);
+        self.attach(&mut side);
         let codec = side.codec.unwrap_or(Codec::Pcmu);
         let mut job = None;
         let message = match command {
@@ -348,8 +389,7 @@ impl Port {
             Command::Play { op, source } => {
                 let mut frames = |clip, looped| {
                     let (audio, later) =
-                        self.shared
-                            .frames(clip, codec, looped, self.worker, self.id);
+                        self.shared.frames(clip, codec, looped, &self.side, self.id);
                     job = later;
                     audio
                 };
@@ -383,20 +423,58 @@ impl Port {
             Command::Inband(on) => Message::Inband(self.id, on),
             Command::Flush => Message::Flush(self.id),
         };
-        self.push(message);
+        self.shared.send(side.worker, message);
         if let Some(job) = job {
             self.shared.keeper.prepare(job);
         }
     }
 
     fn push(&self, message: Message) {
-        self.shared.send(self.worker, message);
+        let side = lock(&self.side);
+        self.shared.send(side.worker, message);
+    }
+
+    /// Gives the sockets to the worker, the first time something is asked of it.
+    fn attach(&self, side: &mut Side) {
+        if let Some(pair) = side.pair.take() {
+            let mut rng = lock(&self.shared.rng).fork();
+            let state = PortState::new(self.id, self.shared.keepalive, &mut rng);
+            let message = Message::Attach(Box::new(state), pair);
+            self.shared.send(side.worker, message);
+        }
+    }
+
+    /// Makes sure that its worker has it; which one that is.
+    fn settle(&self) -> usize {
+        let mut side = lock(&self.side);
+        self.attach(&mut side);
+        side.worker
+    }
+
+    /// Moves it to another worker, with everything it plays and records.
+    fn move_to(&self, worker: usize) {
+        let mut side = lock(&self.side);
+        let from = side.worker;
+        if from != worker
+            && let Some(to) = self.shared.links.get(worker)
+        {
+            self.shared.count(from, false);
+            self.shared.count(worker, true);
+            side.worker = worker;
+            if side.pair.is_none() {
+                // First the one that will have it: whatever is asked of the port from now on waits there.
+                to.push(Message::Expect(self.id));
+                self.shared
+                    .send(from, Message::Move(self.id, Arc::clone(to)));
+            }
+        }
+        self.attach(&mut side);
     }
 }
 
 impl Drop for Port {
     fn drop(&mut self) {
-        let side = self.side.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut side = lock(&self.side);
         match side.pair.take() {
             Some(pair) => {
                 self.shared.pool.give_back(pair, self.shared.now());
@@ -405,12 +483,14 @@ impl Drop for Port {
                     stats: Box::new(PortStats::default()),
                 });
             }
-            None => self.shared.send(self.worker, Message::Detach(self.id)),
+            None => self.shared.send(side.worker, Message::Detach(self.id)),
         }
-        if let Some(link) = self.shared.links.get(self.worker) {
-            link.ports.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.shared.count(side.worker, false);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The one worker of an inline engine.
@@ -436,6 +516,7 @@ impl InlineWorker {
             self.worker.obey(now, &mut self.inbox, io);
         }
         self.worker.tick(now, io);
+        self.worker.mend(now, io);
         self.worker.publish();
         while let Ok(gone) = self.retired.pop() {
             if let Some(pair) = gone.pair {
@@ -493,29 +574,31 @@ fn run(mut worker: Worker, mut io: EpollIo, link: &Link, mut waiter: Waiter) {
         let now = clock::now();
         if link.collect(&mut inbox) {
             worker.obey(now, &mut inbox, &mut io);
-        } else if link.is_stopped() && !link.has_waiting() {
+        } else if link.is_stopped() && !link.has_waiting() && !worker.is_expecting() {
             worker.publish();
             return;
         }
         worker.tick(now, &mut io);
+        worker.mend(now, &mut io);
         worker.publish();
         match worker.next_deadline() {
             Some(at) => {
                 let now = clock::now();
                 if at > now {
-                    waiter.sleep(Some((at - now, SLOT)));
+                    waiter.sleep(Some((at - now, SLOT)), &mut io.woken);
                 } else {
                     // A slot is due already: the timer's grid may be behind ours now.
                     waiter.realign();
+                    waiter.look(&mut io.woken);
                 }
             }
             None if worker.is_backlogged() => {
-                waiter.sleep(Some((SLOT, SLOT)));
+                waiter.sleep(Some((SLOT, SLOT)), &mut io.woken);
                 // Not the grid of the ports to come.
                 waiter.realign();
             }
             None if link.may_sleep() => {
-                waiter.sleep(None);
+                waiter.sleep(None, &mut io.woken);
                 link.awake();
             }
             None => {}

@@ -26,7 +26,7 @@ mod stream;
 mod wheel;
 mod worker;
 
-pub use command::{Command, Plan, RecordSpec, Source};
+pub use command::{Command, Plan, RecordSpec, Sides, Source};
 pub use config::{MediaConfig, MediaError, PortRange, PortRangeError};
 pub use engine::{InlineWorker, Media, Port};
 pub use event::{Finish, MediaEvent, MediaEvents, PortStats, RecordEnd, Via};

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use smallvec::smallvec;
 
+mod join;
+
 use super::sim::{Datagram, SimIo, SimLink};
 use super::*;
 use crate::audio::{Clip, Codec, DtmfDetector, dtmf_tone};
@@ -644,6 +646,7 @@ fn record(line: &Line, path: &str, max: u64, silence: Option<u64>, finish_on: &s
         max: Duration::from_millis(max),
         silence: silence.map(Duration::from_millis),
         finish_on: Keys::parse(finish_on),
+        sides: Sides::Peer,
     };
     line.command(Command::Record { op: OpId(9), spec });
 }

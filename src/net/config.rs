@@ -14,10 +14,13 @@ use crate::sip::flow::Transport;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SipConfig {
-    /// Listeners, as `udp://ADDRESS:PORT` or `tcp://ADDRESS:PORT`; port 0 takes a free one.
+    /// Listeners, as `udp://ADDRESS:PORT`, or with `tcp`, `tls`, `ws`, `wss`; port 0 takes a free one.
     pub listen: Vec<ListenUrl>,
     /// Host (and port) to show to peers outside `local_nets`; empty shows the socket's own address.
     pub advertise: String,
+    /// Origins of web pages that may connect by WebSocket, e.g. `https://phone.example.com`; `*` is every one. Pages
+    /// this server shows itself may always.
+    pub origins: Vec<String>,
     /// Networks that are reached directly, without the advertised address.
     pub local_nets: Vec<IpNet>,
     /// Product name in `User-Agent` and `Server`; empty sends none.
@@ -63,6 +66,7 @@ impl Default for SipConfig {
             .filter_map(|text| url(text))
             .collect(),
             advertise: String::new(),
+            origins: Vec::new(),
             local_nets: [
                 "10.0.0.0/8",
                 "172.16.0.0/12",
@@ -109,7 +113,7 @@ pub enum ListenUrlError {
     #[error("`{0}` is not of the form transport://address:port")]
     Shape(String),
     /// A transport this build does not serve.
-    #[error("`{0}` is not a transport; known are udp, tcp")]
+    #[error("`{0}` is not a transport; known are udp, tcp, tls, ws, wss")]
     Transport(String),
     /// Not an address and port.
     #[error("`{0}` is not an IP address and port")]
@@ -126,6 +130,9 @@ impl FromStr for ListenUrl {
         let transport = match scheme.to_ascii_lowercase().as_str() {
             "udp" => Transport::Udp,
             "tcp" => Transport::Tcp,
+            "tls" => Transport::Tls,
+            "ws" => Transport::Ws,
+            "wss" => Transport::Wss,
             _ => return Err(ListenUrlError::Transport(scheme.into())),
         };
         let address = rest
@@ -161,7 +168,13 @@ mod tests {
 
     #[test]
     fn a_listener_reads_back_as_it_was_written() {
-        for text in ["udp://127.0.0.1:5060", "tcp://[::1]:5070"] {
+        for text in [
+            "udp://127.0.0.1:5060",
+            "tcp://[::1]:5070",
+            "tls://127.0.0.1:5061",
+            "ws://127.0.0.1:8080",
+            "wss://[::1]:8443",
+        ] {
             assert_eq!(text.parse::<ListenUrl>().unwrap().to_string(), text);
         }
     }

@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::config::SipConfig;
+use super::line::{Intake, Terms, line, serve};
 use super::listen::{Bound, BoundSocket};
-use super::tcp::{Connections, Table};
+use super::pipes::{Arrival, CONNECT, Pipes, Transports};
+use super::seats::Seat;
+use super::stun::{self, Stun};
+use super::table::Table;
 use super::udp::UdpListener;
 use crate::host::{clock, task};
 use crate::sip::flow::{Flow, Transport};
@@ -49,7 +53,8 @@ pub trait Signalling: 'static {
 pub struct Driver<S> {
     signalling: Rc<S>,
     udp: Vec<Rc<UdpListener>>,
-    tcp: RefCell<Table>,
+    open: RefCell<Table>,
+    pipes: Pipes,
     config: SipConfig,
 }
 
@@ -61,20 +66,27 @@ impl<S: Signalling> Driver<S> {
     pub fn start(
         signalling: Rc<S>,
         listeners: Vec<Bound>,
+        transports: Transports,
         config: SipConfig,
     ) -> io::Result<Rc<Self>> {
         let mut udp = Vec::new();
         let mut tcp = Vec::new();
         for bound in listeners {
-            match bound.socket {
-                BoundSocket::Udp(socket) => udp.push(Rc::new(UdpListener::new(socket)?)),
-                BoundSocket::Tcp(listener) => tcp.push(TcpListener::from_std(listener)?),
+            match (bound.socket, bound.transport) {
+                (BoundSocket::Udp(socket), _) => udp.push(Rc::new(UdpListener::new(socket)?)),
+                (BoundSocket::Tcp(listener), Transport::Tcp) => {
+                    tcp.push(TcpListener::from_std(listener)?);
+                }
+                (BoundSocket::Tcp(listener), transport) => {
+                    transports.pipes.listen(listener, transport);
+                }
             }
         }
         let driver = Rc::new(Self {
             signalling,
             udp,
-            tcp: RefCell::default(),
+            open: RefCell::default(),
+            pipes: transports.pipes,
             config,
         });
         for listener in driver.udp.clone() {
@@ -83,6 +95,8 @@ impl<S: Signalling> Driver<S> {
         for listener in tcp {
             task::spawn_local("sip-tcp-accept", driver.clone().accept(listener));
         }
+        let arrivals = driver.clone().take_arrivals(transports.arrivals);
+        task::spawn_local("sip-pipes", arrivals);
         Ok(driver)
     }
 
@@ -112,6 +126,16 @@ impl<S: Signalling> Driver<S> {
                 return;
             }
             let result = listener.receive(|local, remote, bytes| {
+                match stun::judge(&bytes, remote) {
+                    Stun::Not => {}
+                    Stun::Ignore => return,
+                    Stun::Answer(answer) => {
+                        if let Err(error) = listener.send(local.ip(), remote, &answer) {
+                            tracing::debug!(peer = %remote, %error, "STUN was not answered");
+                        }
+                        return;
+                    }
+                }
                 let flow = Flow {
                     transport: Transport::Udp,
                     local,
@@ -147,22 +171,53 @@ impl<S: Signalling> Driver<S> {
     }
 
     fn admit(self: &Rc<Self>, stream: TcpStream, remote: SocketAddr) {
-        let (total, from_source) = self.tcp.borrow().count(remote.ip());
-        if total >= self.config.max_connections
-            || from_source >= self.config.max_connections_per_source
-        {
-            metrics::counter!("swivel_sip_tcp_refused_total").increment(1);
-            tracing::debug!(peer = %remote, total, from_source, "too many connections");
+        let Some(seat) = self.pipes.seat(remote.ip()) else {
             return;
-        }
-        if let Err(error) = self.adopt(stream) {
+        };
+        if let Err(error) = self.adopt(stream, Some(seat)) {
             tracing::debug!(peer = %remote, %error, "connection was gone before it was served");
         }
     }
 
-    fn adopt(self: &Rc<Self>, stream: TcpStream) -> io::Result<Flow> {
-        let deadline = Duration::from_secs(u64::from(self.config.message_seconds));
-        self.tcp.borrow_mut().adopt(stream, deadline, self.clone())
+    /// Takes a connected TCP stream in; without a seat it is one we opened.
+    fn adopt(self: &Rc<Self>, stream: TcpStream, seat: Option<Seat>) -> io::Result<Flow> {
+        stream.set_nodelay(true)?;
+        let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
+        let flow = self.pipes.flow(Transport::Tcp, local, remote);
+        let (line, end) = line(flow);
+        self.open.borrow_mut().insert(line);
+        let terms = Terms {
+            patience: Duration::from_secs(u64::from(self.config.message_seconds)),
+            ours: seat.is_none(),
+        };
+        let (reader, writer) = stream.into_split();
+        let intake = Here(self.clone());
+        task::spawn_local("sip-tcp", async move {
+            serve(reader, writer, end, flow, terms, intake).await;
+            drop(seat);
+        });
+        Ok(flow)
+    }
+
+    /// Dispatches what happens to connections on the io runtime.
+    async fn take_arrivals(self: Rc<Self>, mut arrivals: mpsc::Receiver<Arrival>) {
+        while let Some(arrival) = arrivals.recv().await {
+            let now = clock::now();
+            match arrival {
+                Arrival::Opened { request, line } => {
+                    let flow = line.flow;
+                    self.open.borrow_mut().insert(line);
+                    if let Some(request) = request {
+                        self.signalling.connected(now, request, flow);
+                    }
+                }
+                Arrival::Refused { request, .. } => self.signalling.connect_failed(now, request),
+                Arrival::Message { flow, bytes } => self.signalling.receive(now, flow, bytes),
+                Arrival::Malformed { flow, malformed } => self.malformed(flow, malformed),
+                Arrival::Closed { flow } => self.closed(flow),
+            }
+            self.wake();
+        }
     }
 
     fn wake(&self) {
@@ -175,11 +230,20 @@ impl<S: Signalling> Driver<S> {
             match transmit {
                 Transmit::Send { flow, bytes } => self.send(flow, bytes),
                 Transmit::Connect {
-                    request, remote, ..
+                    request,
+                    transport: Transport::Udp | Transport::Tcp,
+                    remote,
+                    ..
                 } => {
                     task::spawn_local("sip-tcp-connect", self.clone().connect(request, remote));
                 }
-                Transmit::Close { flow } => self.tcp.borrow_mut().close(flow),
+                Transmit::Connect {
+                    request,
+                    transport,
+                    remote,
+                    host,
+                } => self.pipes.connect(request, transport, remote, host),
+                Transmit::Close { flow } => self.open.borrow_mut().close(flow),
             }
         }
     }
@@ -196,7 +260,7 @@ impl<S: Signalling> Driver<S> {
                 None => false,
             }
         } else {
-            self.tcp.borrow_mut().send(flow, bytes)
+            self.open.borrow_mut().send(flow, bytes)
         };
         if !sent {
             self.signalling.send_failed(clock::now(), flow);
@@ -204,13 +268,10 @@ impl<S: Signalling> Driver<S> {
     }
 
     async fn connect(self: Rc<Self>, request: u64, remote: SocketAddr) {
-        let known = self.tcp.borrow().to(remote);
-        let flow = match known {
-            Some(flow) => Some(flow),
-            None => match tokio::time::timeout(CONNECT, TcpStream::connect(remote)).await {
-                Ok(Ok(stream)) => self.adopt(stream).ok(),
-                Ok(Err(_)) | Err(_) => None,
-            },
+        // Always a connection of its own: one that a peer opened from that address says nothing about who listens there.
+        let flow = match tokio::time::timeout(CONNECT, TcpStream::connect(remote)).await {
+            Ok(Ok(stream)) => self.adopt(stream, None).ok(),
+            Ok(Err(_)) | Err(_) => None,
         };
         match flow {
             Some(flow) => self.signalling.connected(clock::now(), request, flow),
@@ -218,15 +279,8 @@ impl<S: Signalling> Driver<S> {
         }
         self.wake();
     }
-}
 
-impl<S: Signalling> Connections for Driver<S> {
-    fn message(&self, flow: Flow, bytes: Bytes) {
-        self.signalling.receive(clock::now(), flow, bytes);
-        self.wake();
-    }
-
-    fn malformed(self: Rc<Self>, flow: Flow, malformed: Malformed) {
+    fn malformed(self: &Rc<Self>, flow: Flow, malformed: Malformed) {
         self.signalling.malformed(clock::now(), flow, malformed);
         // The answer goes out before the connection closes.
         self.flush();
@@ -234,9 +288,27 @@ impl<S: Signalling> Connections for Driver<S> {
 
     fn closed(&self, flow: Flow) {
         // What was queued for the peer (a last 400) is still written.
-        self.tcp.borrow_mut().close(flow);
+        self.open.borrow_mut().close(flow);
         self.signalling.flow_closed(clock::now(), flow);
         self.wake();
+    }
+}
+
+/// Where a connection on the signalling thread itself tells what it read.
+struct Here<S>(Rc<Driver<S>>);
+
+impl<S: Signalling> Intake for Here<S> {
+    async fn message(&self, flow: Flow, bytes: Bytes) {
+        self.0.signalling.receive(clock::now(), flow, bytes);
+        self.0.wake();
+    }
+
+    async fn malformed(&self, flow: Flow, malformed: Malformed) {
+        self.0.malformed(flow, malformed);
+    }
+
+    async fn closed(&self, flow: Flow) {
+        self.0.closed(flow);
     }
 }
 
@@ -258,6 +330,3 @@ async fn sleep_until(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
-
-/// How long opening a connection may take.
-const CONNECT: Duration = Duration::from_secs(4);

@@ -3,16 +3,30 @@
 //!
 //! - `config`: `[sip]` of the configuration: what to listen on, what to advertise.
 //! - `listen`: parses and binds listeners.
-//! - `udp`: datagrams in batches, answered from the address they came to.
-//! - `tcp`: connections, framing, write queues with a limit.
+//! - `udp`: datagrams in batches, answered from the address they came to. `stun`: keepalives of phones on the same port.
+//! - `line`: one stream connection: framing, deadlines, a write queue with a limit. `table`: those that are open.
+//!   `seats`: how many there may be.
+//! - `pipes`: connections of TLS and WebSocket, which live on the io runtime. `tls`, `ws`: their handshakes.
+//!   `dialler`: the same for `swivel call`.
 //! - `driver`: moves bytes and timeouts between sockets and `Signalling`.
 
 pub mod config;
+mod dialler;
 pub mod driver;
+mod line;
 pub mod listen;
-mod tcp;
+mod pipes;
+mod seats;
+mod stun;
+mod table;
+pub mod tls;
 mod udp;
+pub mod ws;
 
 pub use config::SipConfig;
+pub use dialler::{Dialled, Dialler};
 pub use driver::{Driver, Signalling};
 pub use listen::{Bound, ListenError};
+pub use pipes::{Transports, WebSockets};
+pub use seats::Seat;
+pub use tls::{Tls, TlsConfig};

@@ -3,6 +3,7 @@
 //!
 //! - `packet`: the bytes of one packet (the door to rtp-rs). `sequence`: numbers that wrap.
 //! - `sender`: one outgoing stream. `jitter`: one incoming stream, still encoded. `playout`: the same, decoded and concealed.
+//! - `relay`: one incoming stream passed on as part of an outgoing one.
 //! - `event`: keypad digits (RFC 4733). `rtcp`: reports and their timing. `stats`: loss, jitter, round trip, MOS.
 //! - `latch`: whose packets are believed.
 
@@ -13,6 +14,7 @@ pub mod jitter;
 pub mod latch;
 pub mod packet;
 pub mod playout;
+pub mod relay;
 pub mod rtcp;
 pub mod sender;
 pub mod sequence;
@@ -23,6 +25,7 @@ pub use jitter::JitterBuffer;
 pub use latch::Latch;
 pub use packet::{Header, Packet, PacketError};
 pub use playout::Playout;
+pub use relay::Relay;
 pub use sender::RtpSender;
 pub use sequence::{RtpTime, Seq};
 

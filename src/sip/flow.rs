@@ -45,6 +45,16 @@ impl Transport {
         self != Self::Udp
     }
 
+    /// Whether TLS protects it, as `sips:` demands (RFC 3261 §26.2.2).
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// Whether messages travel in WebSocket frames.
+    pub fn is_web_socket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
     /// The port where none is given (RFC 3261 §19.1.2).
     pub fn default_port(self) -> u16 {
         match self {

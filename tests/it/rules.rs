@@ -59,6 +59,12 @@ const DOORS: &[(&str, &[&str])] = &[
     // The demo's web application stands in for a customer's server, so it is not part of `api`.
     ("axum", &["api/", "app/demo/web.rs"]),
     ("tower_http", &["api/"]),
+    ("tokio_rustls", &["net/tls/"]),
+    ("rcgen", &["net/tls/"]),
+    ("x509_parser", &["net/tls/"]),
+    ("rustls_native_certs", &["net/tls/"]),
+    ("tokio_tungstenite", &["net/ws.rs"]),
+    ("hickory_resolver", &["net/dns/"]),
     ("jsonwebtoken", &["api/"]),
     ("clap", &["app/"]),
     ("toml", &["app/"]),

@@ -19,9 +19,11 @@ use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::host::clock;
 use crate::media::{Command, Media, MediaConfig, MediaError, MediaEvent, MediaEvents, Plan, Port};
-use crate::media::{PortStats, RecordSpec, Source};
+use crate::media::{PortStats, RecordSpec, Sides, Source};
 use crate::net::driver::route_to;
+use crate::net::{Dialled, Tls};
 use crate::sdp::{Direction, Local, Session, negotiate};
+use crate::sip::flow::Transport;
 use crate::sip::ua::{
     self, Body, Doorman, Endpoint, EndpointConfig, InviteRequest, LegId, Principal, Refusal,
     SipEvent, Target, Transmit,
@@ -45,6 +47,8 @@ pub struct Request {
     pub save: Option<PathBuf>,
     /// Hang up, or give up, after so long.
     pub most: Duration,
+    /// Certificate authorities to believe besides this machine's.
+    pub ca: Option<PathBuf>,
 }
 
 /// Why a call could not even be tried.
@@ -82,7 +86,7 @@ pub trait Observer {
 pub async fn place(request: Request, observer: &mut impl Observer) -> Result<Outcome, PlaceError> {
     let remote = request.destination.resolve().await?;
     let local = route_to(remote.ip()).ok_or(TargetError::NoRoute { remote })?;
-    let sockets = Sockets::bind(local).await?;
+    let sockets = Sockets::bind(local, Tls::client(request.ca.as_deref())).await?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|e| PlaceError::Random(e.to_string()))?;
     let mut rng = Rng::from_bytes(seed);
@@ -281,9 +285,19 @@ impl<O: Observer> Caller<'_, O> {
     async fn transmit(&mut self, transmit: Transmit) {
         match transmit {
             Transmit::Send { flow, bytes } => {
-                if self.sockets.send(flow, &bytes).await.is_err() {
+                if self.sockets.send(flow, bytes).await.is_err() {
                     self.endpoint.send_failed(clock::now(), flow);
                 }
+            }
+            Transmit::Connect {
+                request,
+                transport: transport @ (Transport::Tls | Transport::Ws | Transport::Wss),
+                remote,
+                ..
+            } => {
+                // Whom the user named as the first hop is whom the peer must prove to be.
+                let host = &self.request.destination.hop.0;
+                self.sockets.dial(request, transport, remote, host);
             }
             Transmit::Connect {
                 request, remote, ..
@@ -302,6 +316,15 @@ impl<O: Observer> Caller<'_, O> {
         let now = clock::now();
         match arrival {
             Arrival::Datagram(flow, bytes) => self.endpoint.receive(now, flow, bytes),
+            Arrival::Dialled(dialled) => match dialled {
+                Dialled::Connected { request, flow } => self.endpoint.connected(now, request, flow),
+                Dialled::Refused { request, why } => {
+                    self.remark(format!("no connection to {}: {why}", self.remote));
+                    self.endpoint.connect_failed(now, request);
+                }
+                Dialled::Message { flow, bytes } => self.endpoint.receive(now, flow, bytes),
+                Dialled::Closed { flow } => self.endpoint.flow_closed(now, flow),
+            },
             Arrival::Closed(flow) => {
                 self.framers
                     .retain(|(connection, _)| *connection != flow.connection);
@@ -472,6 +495,7 @@ impl<O: Observer> Caller<'_, O> {
                     max: self.request.most + LINGER,
                     silence: None,
                     finish_on: Keys::NONE,
+                    sides: Sides::Peer,
                 },
             });
             self.remark(format!("media: {codec} with {rtp}"));

@@ -1,4 +1,5 @@
-//! The caller's sockets: one UDP socket, one TCP listener on the same address, and the connections of either side.
+//! The caller's sockets: one UDP socket, one TCP listener on the same address, and the connections of either side. TLS
+//! and WebSocket are `net`'s.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::host::task;
+use crate::net::{Dialled, Dialler, Tls};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::ua::Listener;
 
@@ -24,6 +26,8 @@ pub(super) enum Arrival {
     Stream(Flow, Bytes),
     /// The peer closed a connection, or it broke.
     Closed(Flow),
+    /// Something about a connection of TLS or WebSocket.
+    Dialled(Dialled),
 }
 
 /// Everything the caller sends and receives on, besides media.
@@ -35,6 +39,7 @@ pub(super) struct Sockets {
     next_connection: u64,
     arrivals: mpsc::Receiver<Arrival>,
     arrived: mpsc::Sender<Arrival>,
+    dialler: Dialler,
 }
 
 struct Connection {
@@ -46,8 +51,8 @@ struct Connection {
 const WAITING: usize = 256;
 
 impl Sockets {
-    /// Binds on a free port of `address`.
-    pub(super) async fn bind(address: IpAddr) -> io::Result<Self> {
+    /// Binds on a free port of `address`; `tls` judges secure peers.
+    pub(super) async fn bind(address: IpAddr, tls: Tls) -> io::Result<Self> {
         // A port that is free for UDP may be taken for TCP: try a few.
         let mut last = io::Error::other("no free port");
         for _ in 0..16 {
@@ -62,9 +67,11 @@ impl Sockets {
                         tcp,
                         local,
                         connections,
-                        next_connection: 1,
+                        // The dialler counts from 1.
+                        next_connection: 1 << 32,
                         arrivals,
                         arrived,
+                        dialler: Dialler::new(tls),
                     });
                 }
                 Err(error) => last = error,
@@ -96,6 +103,7 @@ impl Sockets {
                     return Ok(Arrival::Datagram(flow, buffer.into()));
                 }
                 Some(arrival) = self.arrivals.recv() => return Ok(arrival),
+                dialled = self.dialler.next() => return Ok(Arrival::Dialled(dialled)),
                 accepted = self.tcp.accept() => {
                     self.adopt(accepted?.0)?;
                 }
@@ -109,20 +117,31 @@ impl Sockets {
         self.adopt(stream)
     }
 
+    /// Opens a connection of TLS or WebSocket; the result is an arrival.
+    pub(super) fn dial(&self, request: u64, transport: Transport, remote: SocketAddr, host: &str) {
+        self.dialler.connect(request, transport, remote, host);
+    }
+
     /// Sends one message.
-    pub(super) async fn send(&mut self, flow: Flow, bytes: &[u8]) -> io::Result<()> {
-        if flow.transport == Transport::Udp {
-            self.udp.send_to(bytes, flow.remote).await?;
-            return Ok(());
-        }
-        match self.connections.get_mut(&flow.connection) {
-            Some(connection) => connection.writer.write_all(bytes).await,
-            None => Err(io::ErrorKind::NotConnected.into()),
+    pub(super) async fn send(&mut self, flow: Flow, bytes: Bytes) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::NotConnected);
+        match flow.transport {
+            Transport::Udp => self.udp.send_to(&bytes, flow.remote).await.map(drop),
+            Transport::Tcp => match self.connections.get_mut(&flow.connection) {
+                Some(connection) => connection.writer.write_all(&bytes).await,
+                None => Err(gone()),
+            },
+            Transport::Tls | Transport::Ws | Transport::Wss => self
+                .dialler
+                .send(flow, bytes)
+                .then_some(())
+                .ok_or_else(gone),
         }
     }
 
     /// Closes a connection.
     pub(super) fn close(&mut self, flow: Flow) {
+        self.dialler.close(flow);
         if let Some(connection) = self.connections.remove(&flow.connection) {
             connection.reader.abort();
         }

@@ -17,6 +17,8 @@ pub struct Destination {
     pub hop: (String, u16),
     /// What carries it.
     pub transport: Transport,
+    /// Whether the target was `sips:`.
+    pub secure: bool,
 }
 
 /// Why a target was refused.
@@ -50,24 +52,36 @@ pub enum TargetError {
 }
 
 impl Destination {
-    /// Parses `target`; `via` overrides where the call goes, `tcp` what carries it.
+    /// Parses `target`; `via` overrides where the call goes, `over` what carries it.
     ///
     /// # Errors
     /// When the target has no user part, or a port is no port.
-    pub fn parse(target: &str, via: Option<&str>, tcp: bool) -> Result<Self, TargetError> {
+    pub fn parse(
+        target: &str,
+        via: Option<&str>,
+        over: Option<Transport>,
+    ) -> Result<Self, TargetError> {
         let shape = || TargetError::Shape {
             target: target.to_owned(),
         };
-        let bare = target.strip_prefix("sip:").unwrap_or(target);
+        let secure = target.strip_prefix("sips:");
+        let bare = secure.or(target.strip_prefix("sip:")).unwrap_or(target);
         let (bare, parameters) = bare.split_once(';').unwrap_or((bare, ""));
-        let over_tcp = tcp
-            || parameters
-                .split(';')
-                .any(|p| p.eq_ignore_ascii_case("transport=tcp"));
-        let transport = if over_tcp {
-            Transport::Tcp
-        } else {
-            Transport::Udp
+        let named = parameters.split(';').find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.eq_ignore_ascii_case("transport").then_some(value)
+        });
+        let by_uri = match named.map(str::to_ascii_lowercase).as_deref() {
+            Some("tcp") => Transport::Tcp,
+            Some("tls") => Transport::Tls,
+            Some("ws") => Transport::Ws,
+            Some("wss") => Transport::Wss,
+            Some(_) | None => Transport::Udp,
+        };
+        let transport = match (over.unwrap_or(by_uri), secure) {
+            (Transport::Udp | Transport::Tcp, Some(_)) => Transport::Tls,
+            (Transport::Ws, Some(_)) => Transport::Wss,
+            (transport, _) => transport,
         };
         let (user, own) = match bare.rsplit_once('@') {
             Some((user, host)) => (user, Some(host_port(host)?)),
@@ -93,17 +107,24 @@ impl Destination {
             port,
             hop: (hop, hop_port.unwrap_or(transport.default_port())),
             transport,
+            secure: secure.is_some(),
         })
     }
 
     /// The Request-URI.
     pub fn uri(&self) -> String {
-        let mut uri = format!("sip:{}@{}", self.user, bracketed(&self.host));
+        let scheme = if self.secure { "sips" } else { "sip" };
+        let mut uri = format!("{scheme}:{}@{}", self.user, bracketed(&self.host));
         if let Some(port) = self.port {
             uri.push_str(&format!(":{port}"));
         }
-        if self.transport == Transport::Tcp {
-            uri.push_str(";transport=tcp");
+        match self.transport {
+            Transport::Udp => {}
+            Transport::Tls if self.secure => {}
+            Transport::Tcp => uri.push_str(";transport=tcp"),
+            Transport::Tls => uri.push_str(";transport=tls"),
+            // RFC 7118 §5.2 knows one name for both.
+            Transport::Ws | Transport::Wss => uri.push_str(";transport=ws"),
         }
         uri
     }
@@ -164,7 +185,7 @@ mod tests {
     use super::*;
 
     fn parsed(target: &str, via: Option<&str>) -> (String, String) {
-        let d = Destination::parse(target, via, false).unwrap();
+        let d = Destination::parse(target, via, None).unwrap();
         (d.uri(), format!("{}:{}", d.hop.0, d.hop.1))
     }
 
@@ -191,12 +212,19 @@ mod tests {
 
     #[test]
     fn transport_comes_from_the_flag_or_the_uri() {
-        let by_uri = Destination::parse("sip:1@h:5061;transport=TCP", None, false).unwrap();
+        let by_uri = Destination::parse("sip:1@h:5061;transport=TCP", None, None).unwrap();
         assert_eq!(by_uri.transport, Transport::Tcp);
         assert_eq!(
-            Destination::parse("1@h", None, true).unwrap().uri(),
+            Destination::parse("1@h", None, Some(Transport::Tcp))
+                .unwrap()
+                .uri(),
             "sip:1@h;transport=tcp"
         );
+        let secure = Destination::parse("sips:1@h", None, None).unwrap();
+        assert_eq!(secure.transport, Transport::Tls);
+        assert_eq!((secure.uri().as_str(), secure.hop.1), ("sips:1@h", 5061));
+        let web = Destination::parse("1@h:8443", None, Some(Transport::Wss)).unwrap();
+        assert_eq!(web.uri(), "sip:1@h:8443;transport=ws");
     }
 
     #[test]
@@ -212,18 +240,18 @@ mod tests {
         for bad in ["", "sip:@host", "1@", "a b@host"] {
             assert!(
                 matches!(
-                    Destination::parse(bad, None, false),
+                    Destination::parse(bad, None, None),
                     Err(TargetError::Shape { .. })
                 ),
                 "{bad:?}"
             );
         }
         assert!(matches!(
-            Destination::parse("1@h:0", None, false),
+            Destination::parse("1@h:0", None, None),
             Err(TargetError::Port { .. })
         ));
         assert!(matches!(
-            Destination::parse("1@h:x", None, false),
+            Destination::parse("1@h:x", None, None),
             Err(TargetError::Port { .. })
         ));
     }

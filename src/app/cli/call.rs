@@ -17,6 +17,7 @@ use super::super::ladder::Rung;
 use super::fail;
 use crate::audio::Clip;
 use crate::base::secret::Secret;
+use crate::sip::flow::Transport;
 
 /// What `swivel call` takes.
 #[derive(Debug, Clone, Args)]
@@ -27,8 +28,20 @@ pub(super) struct CallArgs {
     #[arg(long, value_name = "HOST:PORT")]
     via: Option<String>,
     /// Use TCP instead of UDP.
-    #[arg(long)]
+    #[arg(long, group = "transport")]
     tcp: bool,
+    /// Use TLS; the server must prove to be the host the call is sent to.
+    #[arg(long, group = "transport")]
+    tls: bool,
+    /// Use WebSocket (path /sip).
+    #[arg(long, group = "transport")]
+    ws: bool,
+    /// Use WebSocket over TLS (path /sip).
+    #[arg(long, group = "transport")]
+    wss: bool,
+    /// Believe the certificate authorities in this PEM file, besides this machine's own.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// The caller's user name, also for digest authentication.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -87,7 +100,7 @@ fn request(args: &CallArgs) -> Result<caller::Request, Box<dyn std::error::Error
         None => None,
     };
     Ok(caller::Request {
-        destination: Destination::parse(&args.target, args.via.as_deref(), args.tcp)?,
+        destination: Destination::parse(&args.target, args.via.as_deref(), transport(args))?,
         user: args.user.clone(),
         password: args.password.clone().map(Secret::new),
         keys: args
@@ -99,7 +112,20 @@ fn request(args: &CallArgs) -> Result<caller::Request, Box<dyn std::error::Error
         play,
         save: args.save.clone(),
         most: Duration::from_secs(args.max_seconds),
+        ca: args.ca.clone(),
     })
+}
+
+/// What the flags say carries the call.
+fn transport(args: &CallArgs) -> Option<Transport> {
+    [
+        (args.tcp, Transport::Tcp),
+        (args.tls, Transport::Tls),
+        (args.ws, Transport::Ws),
+        (args.wss, Transport::Wss),
+    ]
+    .into_iter()
+    .find_map(|(asked, transport)| asked.then_some(transport))
 }
 
 fn read_clip(path: &std::path::Path) -> Result<Clip, Box<dyn std::error::Error>> {

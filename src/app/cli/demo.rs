@@ -82,13 +82,14 @@ async fn demo(args: &DemoArgs, data: &Path) -> Result<bool, Failure> {
     let sip = server.sip_address();
     let save = PathBuf::from("demo.wav");
     let request = caller::Request {
-        destination: Destination::parse(documents::PIVOT, Some(&sip.to_string()), false)?,
+        destination: Destination::parse(documents::PIVOT, Some(&sip.to_string()), None)?,
         user: Some(credentials.phone.to_owned()),
         password: Some(Secret::new(credentials.phone_password.clone())),
         keys: String::new(),
         play: None,
         save: Some(save.clone()),
         most: Duration::from_secs(40),
+        ca: None,
     };
     let mut terminal = Terminal::new(true);
     let outcome = caller::place(request, &mut terminal).await?;

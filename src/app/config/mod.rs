@@ -21,8 +21,8 @@ use crate::api::HttpConfig;
 use crate::host::guard::GuardConfig;
 use crate::journal::RetentionConfig;
 use crate::media::MediaConfig;
-use crate::net::SipConfig;
 use crate::registrar::{RegistrarConfig, SecurityConfig};
+use crate::net::{SipConfig, TlsConfig};
 use crate::speech::TtsConfig;
 
 /// The whole configuration.
@@ -39,6 +39,8 @@ pub struct Config {
     pub registrar: RegistrarConfig,
     /// `[security]`: what is done about people who guess passwords.
     pub security: SecurityConfig,
+    /// `[tls]`: certificates of SIP over TLS and secure WebSocket.
+    pub tls: TlsConfig,
     /// `[rtp]`: media ports.
     pub rtp: MediaConfig,
     /// `[http]`: the API.
@@ -61,6 +63,7 @@ impl Default for Config {
             sip: SipConfig::default(),
             registrar: RegistrarConfig::default(),
             security: SecurityConfig::default(),
+            tls: TlsConfig::default(),
             rtp: MediaConfig::default(),
             http: HttpConfig::default(),
             pivot: GuardConfig::default(),
@@ -123,6 +126,22 @@ impl Config {
     /// Where the bytes of media documents are.
     pub fn media_dir(&self) -> PathBuf {
         self.data_dir.join("media")
+    }
+
+    /// The host of `sip.advertise`, without a port.
+    pub fn advertised_host(&self) -> Option<String> {
+        let text = &self.sip.advertise;
+        let host = match text.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or(rest),
+            None if text.matches(':').count() > 1 => text,
+            None => text.split(':').next().unwrap_or(text),
+        };
+        (!host.is_empty()).then(|| host.to_owned())
+    }
+
+    /// Where development certificates are.
+    pub fn tls_dir(&self) -> PathBuf {
+        self.data_dir.join("tls")
     }
 
     /// Where recordings are.

@@ -15,6 +15,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     rules.range("drain_seconds", config.drain_seconds, 0, 86_400);
     sip(config, &mut rules);
     registrar(config, &mut rules);
+    tls(config, &mut rules);
     rtp(config, &mut rules);
     http(config, &mut rules);
     for name in &config.pivot.deny_hosts {
@@ -58,12 +59,16 @@ fn sip(config: &Config, rules: &mut Rules) {
         "must have at least one listener",
     );
     for (at, url) in sip.listen.iter().enumerate() {
-        let twice = url.address.port() != 0 && sip.listen.iter().take(at).any(|other| other == url);
+        let streams = url.transport.is_reliable();
+        let twice = url.address.port() != 0
+            && sip.listen.iter().take(at).any(|other| {
+                other.address == url.address && other.transport.is_reliable() == streams
+            });
         rules.require(
             !twice,
             "sip.listen",
             url,
-            "must not have the same listener twice",
+            "must not have two listeners on one port",
         );
     }
     let twice = |at: usize| {
@@ -157,6 +162,40 @@ fn registrar(config: &Config, rules: &mut Rules) {
     );
 }
 
+fn tls(config: &Config, rules: &mut Rules) {
+    let tls = &config.tls;
+    let half = match (tls.certificate.is_empty(), tls.key.is_empty()) {
+        (false, true) => Some("tls.key"),
+        (true, false) => Some("tls.certificate"),
+        (true, true) | (false, false) => None,
+    };
+    if let Some(field) = half {
+        rules.refuse(
+            field,
+            "\"\"",
+            "must be given together with the other half of the pair",
+        );
+    }
+    rules.require(
+        !(tls.client_required && tls.client_ca.is_empty()),
+        "tls.client_required",
+        true,
+        "must come with tls.client_ca: nobody could connect otherwise",
+    );
+    for origin in &config.sip.origins {
+        let (scheme, authority) = origin.split_once("://").unwrap_or_default();
+        let shape = matches!(scheme, "http" | "https")
+            && !authority.is_empty()
+            && !authority.contains(['/', ' ', '*']);
+        rules.require(
+            origin == "*" || shape,
+            "sip.origins",
+            origin,
+            "must be * or an origin such as https://phone.example.com, without a path",
+        );
+    }
+}
+
 fn rtp(config: &Config, rules: &mut Rules) {
     let rtp = &config.rtp;
     let address = rtp.address == "auto" || rtp.address.parse::<std::net::IpAddr>().is_ok();
@@ -244,7 +283,7 @@ fn http(config: &Config, rules: &mut Rules) {
         .sip
         .listen
         .iter()
-        .filter(|url| url.transport == Transport::Tcp)
+        .filter(|url| url.transport != Transport::Udp)
         .map(|url| url.address)
     {
         let same = port.port() != 0 && port.port() == http.listen.port();
@@ -255,7 +294,7 @@ fn http(config: &Config, rules: &mut Rules) {
             !(same && meet),
             "http.listen",
             http.listen,
-            "must not be a TCP listener of sip.listen",
+            "must not be a listener of sip.listen",
         );
     }
 }
@@ -320,6 +359,21 @@ mod tests {
                 "rtp.ports = 16384-32767: must not hold the port of udp://127.0.0.1:20000 in sip.listen"
             ]
         );
+        assert_eq!(
+            said("[sip]\nlisten = [\"tls://127.0.0.1:5061\", \"ws://127.0.0.1:5061\"]"),
+            ["sip.listen = ws://127.0.0.1:5061: must not have two listeners on one port"]
+        );
+        assert_eq!(
+            said("[sip]\norigins = [\"phone.example.com\"]"),
+            [
+                "sip.origins = phone.example.com: must be * or an origin such as https://phone.example.com, without a path"
+            ]
+        );
+        assert_eq!(
+            said("[tls]\ncertificate = \"c.pem\""),
+            ["tls.key = \"\": must be given together with the other half of the pair"]
+        );
+        assert_eq!(said("[tls]\nclient_required = true").len(), 1);
         assert_eq!(said("[rtp]\naddress = \"eth0\"").len(), 1);
         assert_eq!(
             said("[tts]\nprovider = \"pigeon\""),

@@ -4,8 +4,10 @@
 
 pub mod answer;
 pub mod bridge;
+mod bridge_soon;
 pub mod collect;
 pub mod digits;
 pub mod hangup;
 pub mod play;
 pub mod record;
+pub mod line;

@@ -48,8 +48,10 @@ impl Default for Hearing {
 }
 
 /// What a packet brought.
-#[derive(Debug, Default)]
-pub(super) struct Heard {
+#[derive(Debug)]
+pub(super) struct Heard<'a> {
+    /// The packet itself.
+    pub(super) packet: Packet<'a>,
     /// Keys that went down.
     pub(super) keys: SmallVec<[char; 4]>,
     /// Ours go to where it came from from now on.
@@ -113,19 +115,23 @@ impl Hearing {
     }
 
     /// A packet on the RTP port. `None`: it is not the peer's, or no RTP.
-    pub(super) fn packet(
+    pub(super) fn packet<'a>(
         &mut self,
         now: Instant,
         session: &mut Session,
         from: SocketAddr,
-        bytes: &[u8],
+        bytes: &'a [u8],
         stats: &mut PortStats,
-    ) -> Option<Heard> {
+    ) -> Option<Heard<'a>> {
         let Ok(packet) = Packet::parse(bytes) else {
             stats.malformed += 1;
             return None;
         };
-        let mut heard = Heard::default();
+        let mut heard = Heard {
+            packet,
+            keys: SmallVec::new(),
+            moved: false,
+        };
         match session.latch.receive(now, from, &packet) {
             Verdict::Accept => {}
             Verdict::Latched(_) => heard.moved = true,

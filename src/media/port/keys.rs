@@ -41,7 +41,8 @@ pub(super) struct Keys {
 
 #[derive(Debug)]
 struct Sequence {
-    op: OpId,
+    /// `None`: nobody waits for its end.
+    op: Option<OpId>,
     keys: VecDeque<char>,
     duration_ms: u32,
     gap_ms: u32,
@@ -57,7 +58,7 @@ impl Keys {
     /// Queues a sequence. `false`: too many wait already.
     pub(super) fn push(
         &mut self,
-        op: OpId,
+        op: Option<OpId>,
         keys: &str,
         duration_ms: u32,
         gap_ms: u32,
@@ -83,17 +84,18 @@ impl Keys {
     }
 
     pub(super) fn cancel(&mut self, op: OpId, notes: &mut VecDeque<Note>) {
-        if self.ops.front().is_some_and(|s| s.op == op) {
+        if self.ops.front().is_some_and(|s| s.op == Some(op)) {
             self.rest_ms = 0;
             if let Some(sender) = &mut self.sender {
                 sender.cancel();
             }
         }
         self.ops.retain(|s| {
-            if s.op == op {
+            let keep = s.op != Some(op);
+            if !keep {
                 notes.push_back(Note::Finished(op, Finish::Cancelled));
             }
-            s.op != op
+            keep
         });
     }
 
@@ -101,7 +103,7 @@ impl Keys {
         notes.extend(
             self.ops
                 .drain(..)
-                .map(|s| Note::Finished(s.op, Finish::Cancelled)),
+                .filter_map(|s| Some(Note::Finished(s.op?, Finish::Cancelled))),
         );
     }
 
@@ -152,7 +154,7 @@ impl Keys {
                 }
             } else if !events {
                 // Agreed when it was queued, and no longer: it cannot be sent.
-                notes.push_back(Note::Finished(front.op, Finish::Failed));
+                notes.extend(front.op.map(|op| Note::Finished(op, Finish::Failed)));
                 self.ops.pop_front();
                 continue;
             } else if let Some(key) = front.keys.pop_front() {
@@ -177,7 +179,7 @@ impl Keys {
                 }
                 continue;
             }
-            notes.push_back(Note::Finished(front.op, Finish::Done));
+            notes.extend(front.op.map(|op| Note::Finished(op, Finish::Done)));
             self.ops.pop_front();
         }
         KeySlot::Idle

@@ -2,25 +2,29 @@
 //!
 //! - here: the port's slot (hear, speak, watch), instructions, notes for the signalling thread.
 //! - `play`: the queue of sources. `keys`: keys being sent. `hear`: what arrives. `reports`: RTCP.
-//! - `session`: what was agreed with the peer, and where it is.
+//! - `joined`: what passes between two ports. `session`: what was agreed with the peer, and where it is.
 
 mod hear;
+mod joined;
 mod keys;
 mod play;
 mod reports;
 mod session;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub(super) use joined::Passing;
 pub(super) use play::Audio;
 
 use self::hear::Hearing;
+use self::joined::Joined;
 use self::keys::{KeySlot, Keys};
 use self::play::Queue;
 use self::reports::Reports;
 use self::session::Session;
-use super::command::Plan;
+use super::command::{Plan, Sides};
 use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Via};
 use super::io::{Channel, PacketIo, PortKey};
 use super::link::Message;
@@ -29,7 +33,8 @@ use super::wheel::Place;
 use crate::base::id::{OpId, PortId};
 use crate::base::rng::Rng;
 use crate::base::time::UnixMicros;
-use crate::rtp::{Header, RtpSender};
+use crate::rtp::jitter::JitterConfig;
+use crate::rtp::{Header, Playout, RtpSender};
 
 /// The state of one port.
 #[derive(Debug)]
@@ -44,7 +49,10 @@ pub(super) struct PortState {
     queue: Queue,
     keys: Keys,
     hearing: Hearing,
+    joined: Joined,
     tap: Option<Tap>,
+    /// What we send, as the peer hears it: for recordings of both sides.
+    own: Option<Box<Playout>>,
     reports: Reports,
     muted: bool,
     keepalive: Option<Duration>,
@@ -68,6 +76,10 @@ pub(super) struct Scratch {
     packet: Vec<u8>,
     /// The samples being looked at.
     pcm: Vec<i16>,
+    /// The other side of a recording.
+    other: Vec<i16>,
+    /// What one port heard for the port it is joined with.
+    pub(super) far: Vec<i16>,
     /// An RTCP packet being built.
     rtcp: [u8; crate::rtp::rtcp::Report::MAX_LEN],
 }
@@ -77,6 +89,8 @@ impl Scratch {
         Self {
             packet: Vec::with_capacity(Header::LEN + 8 * 1024),
             pcm: Vec::with_capacity(8 * 1024),
+            other: Vec::with_capacity(8 * 1024),
+            far: Vec::with_capacity(8 * 1024),
             rtcp: [0; crate::rtp::rtcp::Report::MAX_LEN],
         }
     }
@@ -120,7 +134,9 @@ impl PortState {
             queue: Queue::default(),
             keys: Keys::default(),
             hearing: Hearing::default(),
+            joined: Joined::default(),
             tap: None,
+            own: None,
             reports: Reports::default(),
             muted: false,
             keepalive,
@@ -169,11 +185,18 @@ impl PortState {
                     .session
                     .as_ref()
                     .is_none_or(|s| s.dtmf_payload_type.is_some());
-                if !self.keys.push(op, &digits, duration_ms, gap_ms, events) {
+                if !self
+                    .keys
+                    .push(Some(op), &digits, duration_ms, gap_ms, events)
+                {
                     self.notes.push_back(Note::Finished(op, Finish::Failed));
                 }
             }
             Message::Record(_, tap) => {
+                self.own = match (&self.session, tap.sides()) {
+                    (Some(session), Sides::Mixed | Sides::Apart) => Some(ear(session)),
+                    (Some(_) | None, _) => None,
+                };
                 if let Some(other) = self.tap.replace(tap) {
                     other.end(RecordEnd::Stopped);
                 }
@@ -185,15 +208,30 @@ impl PortState {
             }
             Message::Mute(_, on) => self.muted = on,
             Message::Inband(_, on) => self.hearing.inband = on,
-            Message::Attach(..) | Message::Detach(_) => {}
+            Message::Attach(..)
+            | Message::Detach(_)
+            | Message::Expect(_)
+            | Message::Move(..)
+            | Message::Join(..)
+            | Message::Part(..) => {}
         }
-        self.hearing.prepare(
-            self.session.as_ref(),
-            self.tap.is_some() || self.queue.has_echo(),
-        );
+        self.prepare_hearing();
         // Whatever ends on the tick finds room for its note.
         self.notes
             .reserve(self.queue.len() + self.keys.len() + KEPT_NOTES);
+    }
+
+    /// Makes or drops what hearing needs at present.
+    fn prepare_hearing(&mut self) {
+        let wanted = self.tap.is_some() || self.queue.has_echo() || self.is_transcoded();
+        self.hearing.prepare(self.session.as_ref(), wanted);
+    }
+
+    /// It came from another worker: what was said to the old one's sockets is to be said again.
+    pub(super) fn moved(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.unsettle();
+        }
     }
 
     fn configure<I: PacketIo>(&mut self, plan: Plan, cx: &mut Context<'_, I>) {
@@ -215,6 +253,10 @@ impl PortState {
         // Released, so that the learning window can see other sources; bound again once nothing is left to learn.
         cx.io.connect(cx.key, Channel::Rtp, None);
         self.hearing.heard_at(cx.now);
+        self.joined.foreign = false;
+        if self.own.is_some() {
+            self.own = Some(ear(&session));
+        }
         self.session = Some(session);
     }
 
@@ -226,17 +268,17 @@ impl PortState {
         self.watch(cx);
     }
 
-    /// A packet arrived.
-    pub(super) fn receive<I: PacketIo>(
+    /// A packet arrived. What is to go on to the port it is joined with comes back.
+    pub(super) fn receive<'a, I: PacketIo>(
         &mut self,
         cx: &mut Context<'_, I>,
         channel: Channel,
-        from: std::net::SocketAddr,
-        bytes: &[u8],
-    ) {
+        from: SocketAddr,
+        bytes: &'a [u8],
+    ) -> Option<Passing<'a>> {
         let Some(session) = &mut self.session else {
             self.stats.strangers += 1;
-            return;
+            return None;
         };
         let shared_port =
             channel == Channel::Rtp && session.rtcp_mux && crate::rtp::packet::is_rtcp(bytes);
@@ -252,37 +294,34 @@ impl PortState {
                 bytes,
                 &mut self.stats,
             );
-            return;
+            return None;
         }
-        let Some(heard) = self
+        let heard = self
             .hearing
-            .packet(cx.now, session, from, bytes, &mut self.stats)
-        else {
-            return;
-        };
+            .packet(cx.now, session, from, bytes, &mut self.stats)?;
         if heard.moved {
             session.latched();
         }
         for key in heard.keys {
             self.digit(key, Via::Event);
+            self.tell_key(key);
         }
+        self.passing(heard.packet)
     }
 
-    /// Decoded sound for whoever wants it: recording, key detector, echo.
+    /// Decoded sound for whoever wants it: recording, key detector, echo, the port on the other side.
     fn hear<I>(&mut self, cx: &mut Context<'_, I>) {
         if let Some(key) = self.hearing.timeout(cx.now) {
             self.digit(key, Via::Event);
         }
+        let transcoded = self.is_transcoded();
         for _ in 0..self.hearing.periods(self.period_ms()) {
             let Some(sound) = self.hearing.frame(&mut cx.scratch.pcm) else {
                 return;
             };
-            if self
-                .tap
-                .as_mut()
-                .is_some_and(|tap| !tap.push(&cx.scratch.pcm))
-            {
-                self.tap = None;
+            self.record(cx.scratch);
+            if transcoded && sound {
+                cx.scratch.far.extend_from_slice(&cx.scratch.pcm);
             }
             if self.queue.is_echoing() && sound {
                 self.queue.echo(&cx.scratch.pcm);
@@ -290,6 +329,20 @@ impl PortState {
             if let Some(key) = self.hearing.detect(&cx.scratch.pcm) {
                 self.digit(key, Via::Inband);
             }
+        }
+    }
+
+    /// Hands a frame of what the peer says, and of what it hears, to the recording.
+    fn record(&mut self, scratch: &mut Scratch) {
+        let Some(tap) = &mut self.tap else { return };
+        if let Some(own) = &mut self.own {
+            own.frame(&mut scratch.other);
+        } else {
+            scratch.other.clear();
+        }
+        if !tap.push(&mut scratch.pcm, &scratch.other) {
+            self.tap = None;
+            self.own = None;
         }
     }
 
@@ -320,6 +373,7 @@ impl PortState {
                 packet.extend_from_slice(&payload);
                 // Audio comes back with a marker.
                 self.sender.pause();
+                self.joined.interrupt();
                 let payload_type = session.dtmf_payload_type.unwrap_or_default();
                 session.sends.then(|| {
                     self.sender
@@ -328,20 +382,29 @@ impl PortState {
             }
             KeySlot::Pause => None,
             KeySlot::Tone => {
+                self.joined.interrupt();
                 session.codec.encode(pcm, packet);
                 session
                     .sends
                     .then(|| self.sender.audio(session.payload_type, session.frame_bytes))
             }
             KeySlot::Idle => {
+                let playing = self.queue.len() > 0;
                 let mut any = self
                     .queue
                     .fill(session, target, packet, pcm, &mut self.notes);
+                if !any && !playing && self.joined.take(cx.now, session.samples(), pcm) {
+                    session.codec.encode(pcm, packet);
+                    any = true;
+                } else if any {
+                    self.joined.interrupt();
+                }
                 let quiet = |last: Instant, every| cx.now.saturating_duration_since(last) >= every;
                 let keepalive = self
                     .keepalive
                     .is_some_and(|every| self.last_sent.is_some_and(|last| quiet(last, every)));
                 if (any && self.muted) || (!any && keepalive) {
+                    self.joined.interrupt();
                     packet.truncate(Header::LEN);
                     packet.resize(target, session.silence_byte);
                     any = true;
@@ -350,20 +413,29 @@ impl PortState {
                     .then(|| self.sender.audio(session.payload_type, session.frame_bytes))
             }
         };
+        let ticks = session.ticks;
         match (header, session.remote()) {
-            (Some(header), Some(to)) => {
-                if let Some(head) = packet.first_chunk_mut::<{ Header::LEN }>() {
-                    *head = header.bytes();
-                }
-                let sent = cx.io.send(cx.key, Channel::Rtp, to, packet);
-                self.last_sent = Some(cx.now);
-                self.stats.packets_sent += 1;
-                self.stats.bytes_sent += (packet.len() - Header::LEN) as u64;
-                self.stats.send_errors += u64::from(!sent);
-            }
+            (Some(header), Some(to)) => self.transmit(header, to, cx),
             (Some(_), None) | (None, _) => self.sender.pause(),
         }
-        self.sender.advance(session.ticks);
+        self.sender.advance(ticks);
+    }
+
+    /// Sends the packet in the scratch buffer, under `header`.
+    fn transmit<I: PacketIo>(&mut self, header: Header, to: SocketAddr, cx: &mut Context<'_, I>) {
+        let packet = &mut cx.scratch.packet;
+        let Some((head, payload)) = packet.split_first_chunk_mut::<{ Header::LEN }>() else {
+            return;
+        };
+        *head = header.bytes();
+        if let Some(own) = &mut self.own {
+            own.push(cx.now, &header.with(payload));
+        }
+        self.stats.packets_sent += 1;
+        self.stats.bytes_sent += payload.len() as u64;
+        let sent = cx.io.send(cx.key, Channel::Rtp, to, packet);
+        self.last_sent = Some(cx.now);
+        self.stats.send_errors += u64::from(!sent);
     }
 
     fn watch<I: PacketIo>(&mut self, cx: &mut Context<'_, I>) {
@@ -425,6 +497,7 @@ impl PortState {
         if let Some(tap) = self.tap.take() {
             tap.end(why);
         }
+        self.own = None;
     }
 
     /// Says goodbye and ends everything. What it still has to say follows by [`next_event`](Self::next_event).
@@ -465,6 +538,12 @@ impl PortState {
     pub(super) fn forget_note(&mut self) {
         self.notes.pop_front();
     }
+}
+
+/// An ear for what we send.
+fn ear(session: &Session) -> Box<Playout> {
+    let sent = [(session.payload_type, session.codec)];
+    Box::new(Playout::new(&sent, JitterConfig::default()))
 }
 
 /// The length of packets until something else is agreed.

@@ -117,6 +117,16 @@ impl Session {
         }
     }
 
+    /// Samples in a packet.
+    pub(super) fn samples(&self) -> usize {
+        self.codec.samples_per_ms() * usize::from(self.ptime_ms)
+    }
+
+    /// The sockets are new to their worker: it has to bind them again.
+    pub(super) fn unsettle(&mut self) {
+        self.settled = false;
+    }
+
     /// Our packets go elsewhere from now on.
     pub(super) fn latched(&mut self) {
         self.learned_rtcp = None;

@@ -50,6 +50,8 @@ pub enum Transmit {
         transport: Transport,
         /// The peer.
         remote: SocketAddr,
+        /// The host of the next hop's URI, which a secure peer must prove to be (RFC 5922 §7).
+        host: Box<str>,
     },
     /// Close a stream once everything queued on it is written.
     Close {

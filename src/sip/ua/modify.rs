@@ -357,7 +357,7 @@ impl Endpoint {
         let mut message = dialog.request(Method::Invite);
         message
             .headers
-            .push(Name::Contact, self.contact(dialog.flow));
+            .push(Name::Contact, self.contact_for(dialog.flow, &dialog.remote_target));
         message.headers.push(Name::Allow, ALLOW);
         message.headers.push(Name::Supported, "timer");
         self.push_interval(&mut message, &interval, raised);
@@ -586,7 +586,7 @@ impl Endpoint {
         let mut message = dialog.request(Method::Update);
         message
             .headers
-            .push(Name::Contact, self.contact(dialog.flow));
+            .push(Name::Contact, self.contact_for(dialog.flow, &dialog.remote_target));
         message.headers.push(Name::Supported, "timer");
         self.push_interval(&mut message, &interval, raised);
         let hop = self.hop(dialog);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::endpoint::{Endpoint, TimerKey};
-use super::transport::Hop;
+use super::transport::{Hop, needs_tls, next_host};
 use super::{LegId, Reason, RequestId};
 use crate::sip::dialog::dialog::{from_token, token};
 use crate::sip::flow::{Flow, Transport};
@@ -116,6 +116,11 @@ impl Endpoint {
     ) -> (Option<Path>, bytes::Bytes, Option<Flow>) {
         let branch = client.map_or_else(|| self.rng.u64(), |id| id.branch);
         let target = hop.target;
+        if !target.transport.is_secure() && needs_tls(message) {
+            self.count("sips would leave without TLS");
+            return (None, bytes::Bytes::new(), None);
+        }
+        let host = next_host(message);
         if target.transport == Transport::Udp {
             let Some(flow) = hop.flow.or_else(|| self.udp_flow(target.addr)) else {
                 return (None, bytes::Bytes::new(), None);
@@ -137,7 +142,7 @@ impl Endpoint {
             );
             message.headers.replace_first(Name::Via, via);
             let bytes = message.to_bytes();
-            let path = self.over_stream(Transport::Tcp, target.addr, bytes.clone(), client);
+            let path = self.over_stream(Transport::Tcp, target.addr, &host, bytes.clone(), client);
             return (path, bytes, Some(flow));
         }
         let unbound = if target.addr.is_ipv4() {
@@ -161,7 +166,7 @@ impl Endpoint {
             self.emit(flow, bytes.clone());
             Some(Path::Flow(flow))
         } else {
-            self.over_stream(target.transport, target.addr, bytes.clone(), client)
+            self.over_stream(target.transport, target.addr, &host, bytes.clone(), client)
         };
         (path, bytes, None)
     }

@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::{Direction, Listener, SipEvent, Target, Trace, Transmit};
 use crate::sip::dialog::dialog::Dialog;
 use crate::sip::flow::{Flow, Transport};
-use crate::sip::msg::Uri;
+use crate::sip::msg::{Message, Name, NameAddr, Scheme, Uri};
 use crate::sip::transaction::seeded::{Map, Seed, map};
 use crate::sip::transaction::table::{ClientId, Path, ReplyPath};
 
@@ -18,14 +18,36 @@ pub(super) struct Streams {
     open: Map<u64, Flow>,
     /// Streams we opened, by whom they reach. A stream a peer opened is used for its own dialogs only: its source port
     /// says nothing about who listens there.
-    outbound: Map<(Transport, SocketAddr), Flow>,
+    outbound: Map<Way, Flow>,
     connecting: Map<u64, Connecting>,
     next: u64,
 }
 
-struct Connecting {
+/// What a stream of ours reaches. A secure one proved to be `host`: it is no way to another host at the same address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Way {
     transport: Transport,
     remote: SocketAddr,
+    host: Box<str>,
+}
+
+impl Way {
+    fn new(transport: Transport, remote: SocketAddr, host: &str) -> Self {
+        let host = if transport == Transport::Tcp {
+            String::new()
+        } else {
+            host.to_ascii_lowercase()
+        };
+        Self {
+            transport,
+            remote,
+            host: host.into(),
+        }
+    }
+}
+
+struct Connecting {
+    way: Way,
     queue: Vec<Bytes>,
     clients: Vec<ClientId>,
 }
@@ -116,24 +138,26 @@ impl Endpoint {
         } else if self.streams.is_open(flow) {
             self.emit(flow, bytes);
         } else if let Some(to) = path.to {
-            self.over_stream(flow.transport, to, bytes, None);
+            self.over_stream(flow.transport, to, &to.ip().to_string(), bytes, None);
         }
     }
 
-    /// Sends over a stream to `remote`, opening one when there is none.
+    /// Sends over a stream to `remote`, which is `host`, opening one when there is none.
     pub(super) fn over_stream(
         &mut self,
         transport: Transport,
         remote: SocketAddr,
+        host: &str,
         bytes: Bytes,
         client: Option<ClientId>,
     ) -> Option<Path> {
-        if let Some(flow) = self.streams.outbound.get(&(transport, remote)).copied() {
+        let way = Way::new(transport, remote, host);
+        if let Some(flow) = self.streams.outbound.get(&way).copied() {
             self.emit(flow, bytes);
             return Some(Path::Flow(flow));
         }
         let mut waiting = self.streams.connecting.iter();
-        let waiting = waiting.find(|(_, c)| c.transport == transport && c.remote == remote);
+        let waiting = waiting.find(|(_, c)| c.way == way);
         let request = match waiting {
             Some((request, _)) => *request,
             None if self.streams.connecting.len() >= MAX_CONNECTING => return None,
@@ -144,10 +168,10 @@ impl Endpoint {
                     request,
                     transport,
                     remote,
+                    host: host.into(),
                 });
                 let new = Connecting {
-                    transport,
-                    remote,
+                    way,
                     queue: Vec::new(),
                     clients: Vec::new(),
                 };
@@ -170,9 +194,7 @@ impl Endpoint {
         let Some(connecting) = self.streams.connecting.remove(&request) else {
             return;
         };
-        self.streams
-            .outbound
-            .insert((connecting.transport, connecting.remote), flow);
+        self.streams.outbound.insert(connecting.way, flow);
         for bytes in connecting.queue {
             self.emit(flow, bytes);
         }
@@ -236,18 +258,32 @@ impl Endpoint {
         }
     }
 
-    /// Contact towards a peer on `flow`.
+    /// Contact towards a peer on `flow`. Secure WebSocket has no name of its own (RFC 7118 §5.2).
     pub(super) fn contact(&self, flow: Flow) -> String {
         let (host, port) = self.own_address(flow.transport, flow.local, flow.remote.ip());
         match flow.transport {
             Transport::Udp => format!("<sip:swivel@{host}:{port}>"),
-            Transport::Tls => format!("<sips:swivel@{host}:{port}>"),
-            Transport::Tcp | Transport::Ws | Transport::Wss => {
+            Transport::Tcp | Transport::Tls | Transport::Ws => {
                 format!(
                     "<sip:swivel@{host}:{port};transport={}>",
                     flow.transport.uri_name()
                 )
             }
+            Transport::Wss => format!("<sip:swivel@{host}:{port};transport=ws>"),
+        }
+    }
+
+    /// The same inside a dialog whose other side must be reached by TLS all the way: then ours must, too (§8.1.1.8,
+    /// §12.1.1).
+    pub(super) fn contact_for(&self, flow: Flow, request_uri: &str) -> String {
+        let contact = self.contact(flow);
+        let sips = request_uri
+            .get(..5)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
+        if sips && flow.transport.is_secure() {
+            contact.replacen("<sip:", "<sips:", 1)
+        } else {
+            contact
         }
     }
 
@@ -302,7 +338,11 @@ impl Endpoint {
         }
         let next = Uri::parse(dialog.next_hop()).ok();
         let named = next.as_ref().and_then(Uri::transport);
+        let secure = next.as_ref().is_some_and(|uri| uri.scheme == Scheme::Sips);
         let transport = match named.and_then(transport_named) {
+            // `transport` names what is below TLS where the scheme asks for TLS (§26.2.2).
+            Some(Transport::Ws | Transport::Wss) if secure => Transport::Wss,
+            _ if secure => Transport::Tls,
             Some(transport) => transport,
             None if flow.transport.is_reliable() => flow.transport,
             None => Transport::Udp,
@@ -332,6 +372,34 @@ impl Endpoint {
             flow,
         }
     }
+}
+
+/// The host a request is sent to first: of the topmost Route, else of the Request-URI (§8.1.2).
+pub(super) fn next_host(message: &Message) -> String {
+    let route = message.header(Name::Route);
+    let uri = match route.and_then(|route| {
+        let first = crate::sip::msg::grammar::split_commas(route).next()?;
+        NameAddr::parse(first).ok()
+    }) {
+        Some(route) => Some(route.uri),
+        None => message.uri().ok(),
+    };
+    uri.map(|uri| uri.host.as_str().to_owned())
+        .unwrap_or_default()
+}
+
+/// Whether a request must not leave without TLS: its target or its next hop is `sips:` (§26.2.2).
+pub(super) fn needs_tls(message: &Message) -> bool {
+    let is_sips = |text: &str| {
+        text.trim_start_matches(['<', ' '])
+            .get(..5)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+    };
+    message.request_uri().is_some_and(is_sips)
+        || message
+            .header(Name::Route)
+            .and_then(|route| route.split_once('<'))
+            .is_some_and(|(_, uri)| is_sips(uri))
 }
 
 fn transport_named(name: &str) -> Option<Transport> {

@@ -111,7 +111,7 @@ impl Endpoint {
         headers.push(Name::To, to);
         headers.push(Name::CallId, call_id.to_owned());
         headers.push(Name::CSeq, "1 INVITE");
-        headers.push(Name::Contact, self.contact(flow));
+        headers.push(Name::Contact, self.contact_for(flow, &request.uri));
         headers.push(Name::Allow, ALLOW);
         headers.push(Name::Supported, SUPPORTED);
         let limits = self.session_limits();

@@ -762,7 +762,10 @@ impl Endpoint {
                 .headers
                 .push(Name::RecordRoute, header.value.clone());
         }
-        response.headers.push(Name::Contact, self.contact(flow));
+        let uri = invite.request_uri().unwrap_or_default();
+        response
+            .headers
+            .push(Name::Contact, self.contact_for(flow, uri));
     }
 
     /// Refuses an incoming leg. An empty `reason` takes the standard phrase. `Ended` follows at once.
