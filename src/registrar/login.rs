@@ -17,6 +17,8 @@ pub struct Carrier {
     pub id: String,
     /// Account the gateway belongs to.
     pub account: String,
+    /// The resource the gateway is of.
+    pub resource: String,
     /// Host name or address of the registrar.
     pub server: String,
     /// Its port; `None` is found by DNS.

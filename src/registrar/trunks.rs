@@ -9,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::login::{Carrier, Login, News, Todo};
 use super::server::Registrar;
+use crate::directory::Learned;
 use crate::host::clock;
 use crate::journal::Fact;
 use crate::sip::flow::Transport;
@@ -214,11 +215,26 @@ impl Registrar {
             let (todo, news) = login.answered(now, response.status, message, rng);
             (id.clone(), todo, news)
         };
+        self.learn(now, &id);
         self.carrier_news(now, &id, news, response.status, response.message.as_deref());
         self.perform(endpoint, now, &id, todo);
         let mut trunks = self.0.trunks.borrow_mut();
         trunks.logins.retain(|_, login| !login.is_gone());
         true
+    }
+
+    /// Calls of a carrier come from where we are registered, whatever its document says.
+    fn learn(&self, now: Instant, id: &str) {
+        let trunks = self.0.trunks.borrow();
+        let Some(login) = trunks.logins.get(id) else {
+            return;
+        };
+        let learned = login.registered_at(now).map(|target| Learned {
+            source: target.addr.ip().to_canonical(),
+            account: login.carrier.account.clone(),
+            trunk: login.carrier.resource.clone(),
+        });
+        self.0.directory.learn_source(&login.call_id, learned);
     }
 
     fn carrier_news(

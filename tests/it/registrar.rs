@@ -4,6 +4,7 @@
 mod guess;
 mod mwi;
 mod phone;
+mod random;
 mod trunks;
 
 use std::time::Duration;
@@ -410,7 +411,8 @@ fn a_phone_that_keeps_its_flow_alive_is_told_how_often_and_a_path_is_kept() {
         assert_eq!(header(&answer, "Flow-Timer"), "120");
         assert_eq!(header(&answer, "Path"), "<sip:10.0.2.9;lr;ob>");
         assert!(
-            header(&answer, "Contact").contains(";+sip.instance=\"<urn:uuid:1>\";reg-id=1;expires=600"),
+            header(&answer, "Contact")
+                .contains(";+sip.instance=\"<urn:uuid:1>\";reg-id=1;expires=600"),
             "{answer}"
         );
         let found = bindings(&world, "alice");

@@ -70,8 +70,7 @@ fn sipp_registers(transport: &str) {
         transport,
         "-p",
         &port,
-        "-key",
-        "leave_after",
+        "-d",
         "3000",
     ];
     let child = sipp(&server, "register", &more)
@@ -127,7 +126,7 @@ fn a_phone_subscribes_to_its_messages() {
 fn a_registration_survives_the_power_cut_of_the_server() {
     let mut server = with_desk(&[]);
     let port = free_port().to_string();
-    let more = ["-m", "1", "-p", &port, "-key", "leave_after", "60000"];
+    let more = ["-m", "1", "-p", &port, "-d", "60000"];
     let mut child = sipp(&server, "register", &more)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -267,7 +266,7 @@ fn a_guesser_is_not_listened_to_and_leaves_lines_that_fail2ban_finds() {
     assert_eq!(found, vec![evil.to_string(); 5], "{log}");
     // The owner is let in meanwhile.
     let port = free_port().to_string();
-    let more = ["-m", "1", "-p", &port, "-key", "leave_after", "100"];
+    let more = ["-m", "1", "-p", &port, "-d", "100"];
     let output = run(&mut sipp(&server, "register", &more));
     assert!(output.status.success(), "{}", printed(&output));
 }

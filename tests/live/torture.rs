@@ -90,10 +90,11 @@ const OURS: &[Row] = &[
          via_and_contact_marks",
     ),
     (404, 401, "escaped_uri"),
+    (405, 401, "binary_multipart"),
     (
-        405,
         401,
-        "auth_unknown_scheme binary_multipart contact_param_inside contact_param_outside contact_uri_headers \
+        401,
+        "auth_unknown_scheme contact_param_inside contact_param_outside contact_uri_headers \
          escaped_nul n_accept_50 n_authorization_empty n_authorization_marks scheme_in_addresses two_requests \
          v6_port_inside v6_port_outside v6_uri",
     ),

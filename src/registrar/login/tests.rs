@@ -23,6 +23,7 @@ fn bench() -> Bench {
     let carrier = Carrier {
         id: "res-0".into(),
         account: "acc".into(),
+        resource: "res".into(),
         server: "carrier.example".into(),
         port: None,
         transport: None,

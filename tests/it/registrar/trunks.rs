@@ -10,6 +10,7 @@ fn carrier(server: &str) -> Carrier {
     Carrier {
         id: "resource-0".into(),
         account: ACCOUNT.into(),
+        resource: "resource".into(),
         server: server.into(),
         port: None,
         transport: None,
