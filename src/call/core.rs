@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::handle::CallHandle;
 use super::overload::{Overload, RECOVERY};
+use super::replaces::Recent;
 use super::services::Services;
 use crate::base::id::{OpId, PortId};
 use crate::base::rng::Rng;
@@ -24,11 +25,29 @@ use crate::net::Signalling;
 use crate::registrar::{Carrier, Registrar, remote};
 use crate::routing::caps::Lines;
 use crate::sip::flow::Flow;
-use crate::sip::ua::{Direction, Endpoint, LegId, SipEvent, Trace, Transmit};
+use crate::sip::msg::Uri;
+use crate::sip::ua::{Direction, Endpoint, LegId, SipEvent, Target, Trace, Transmit};
 use crate::sip::wire::Malformed;
 
 /// Starts the script of an accepted call. Given at wiring, since scripts live in higher rooms.
 pub type Script = Rc<dyn Fn(CallHandle) -> LocalBoxFuture<'static, ()>>;
+
+/// Where a phone is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// Its Contact, for the request line.
+    pub uri: String,
+    /// The path its registration came over; `None` when the URI's own address is to be used.
+    pub flow: Option<Flow>,
+    /// Values of Route, nearest first (RFC 3327).
+    pub path: Vec<String>,
+}
+
+/// Finds where `username` of `realm` is registered.
+pub type Locate = Rc<dyn Fn(&str, &str, Instant) -> Vec<Contact>>;
+
+/// Finds the addresses of a URI whose host is a name, best first (RFC 3263).
+pub type Resolve = Rc<dyn Fn(Uri) -> LocalBoxFuture<'static, Vec<Target>>>;
 
 /// What the core is told at wiring.
 #[derive(Debug, Clone)]
@@ -68,6 +87,13 @@ pub(super) struct Inner {
     next_op: Cell<u64>,
     /// Calls to carriers, for the caps of accounts and trunks.
     pub(super) lines: RefCell<Lines>,
+    next_script: Cell<u64>,
+    /// How many legs ride on another call.
+    pub(super) attached: Cell<usize>,
+    pub(super) locate: RefCell<Option<Locate>>,
+    pub(super) resolve: RefCell<Option<Resolve>>,
+    /// Dialogs that ended a moment ago: an INVITE that would replace one of them comes too late.
+    pub(super) over: RefCell<Recent>,
     changed: Notify,
     overload: Overload,
 }
@@ -96,6 +122,11 @@ impl Core {
             ports: RefCell::default(),
             next_op: Cell::new(0),
             lines: RefCell::default(),
+            next_script: Cell::new(0),
+            attached: Cell::new(0),
+            locate: RefCell::default(),
+            resolve: RefCell::default(),
+            over: RefCell::default(),
             changed: Notify::new(),
         }))
     }
@@ -150,9 +181,24 @@ impl Core {
         }
     }
 
-    /// How many calls are up.
+    /// How many calls are up; the legs they have placed are not counted.
     pub fn calls(&self) -> usize {
+        self.legs().saturating_sub(self.0.attached.get())
+    }
+
+    /// How many legs are up.
+    pub fn legs(&self) -> usize {
         self.0.calls.borrow().len()
+    }
+
+    /// Where registered phones are found from now on.
+    pub fn set_locate(&self, locate: Locate) {
+        self.0.locate.replace(Some(locate));
+    }
+
+    /// How names of hosts are resolved from now on.
+    pub fn set_resolve(&self, resolve: Resolve) {
+        self.0.resolve.replace(Some(resolve));
     }
 
     /// Refuse new calls from now on; those that are there go on.
@@ -164,7 +210,7 @@ impl Core {
     pub fn end_all(&self) {
         let calls: Vec<CallHandle> = self.0.calls.borrow().values().cloned().collect();
         for call in calls {
-            call.hangup(crate::base::cause::Cause::SYSTEM_SHUTDOWN);
+            call.end(crate::base::cause::Cause::SYSTEM_SHUTDOWN);
         }
     }
 
@@ -203,8 +249,18 @@ impl Core {
         OpId(self.0.next_op.get())
     }
 
+    pub(super) fn next_script(&self) -> u64 {
+        self.0.next_script.set(self.0.next_script.get() + 1);
+        self.0.next_script.get()
+    }
+
     pub(super) fn know_port(&self, port: PortId, call: &CallHandle) {
         self.0.ports.borrow_mut().insert(port, call.clone());
+    }
+
+    /// Has the driver send what was caused.
+    pub(super) fn notify(&self) {
+        self.0.changed.notify_one();
     }
 
     /// Runs a command on the endpoint, then dispatches what it caused and has the driver send it.
@@ -216,7 +272,7 @@ impl Core {
     }
 
     /// Dispatches every waiting event of the endpoint.
-    fn dispatch(&self) {
+    pub(super) fn dispatch(&self) {
         loop {
             let event = self.0.endpoint.borrow_mut().poll_event();
             let Some(event) = event else { return };
@@ -234,6 +290,7 @@ impl Core {
                 | SipEvent::OfferFailed { leg, .. }
                 | SipEvent::Offer { leg, .. }
                 | SipEvent::Info { leg, .. }
+                | SipEvent::Refer { leg, .. }
                 | SipEvent::Ended { leg, .. } => Some(*leg),
             };
             match (event, leg) {

@@ -12,7 +12,7 @@ use crate::routing::Presentation;
 use crate::sip::flow::Transport;
 
 /// What the INVITE said and the switch found out. Never changes during the call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CallFacts {
     /// SIP Call-ID of the caller's leg.
     pub call_id: String,
@@ -38,6 +38,8 @@ pub struct CallFacts {
     pub to_realm: String,
     /// The To URI, raw.
     pub to_uri: String,
+    /// Name of whom we call; empty of a leg that calls us.
+    pub callee_id_name: String,
     /// User part of the Request-URI: the dialled number as dialled.
     pub request_user: String,
     /// Host of the Request-URI.
@@ -52,6 +54,12 @@ pub struct CallFacts {
     pub inception: Option<String>,
     /// `X-` headers of the INVITE, names as sent.
     pub custom_sip_headers: Map<String, Value>,
+    /// Max-Forwards of the INVITE.
+    pub max_forwards: u8,
+    /// How often the call has come through us already.
+    pub passes: u8,
+    /// Diversion headers of the INVITE: who has sent the call on (RFC 5806).
+    pub diversions: Vec<String>,
     /// User-Agent of the caller.
     pub user_agent: String,
     /// Where the INVITE came from.

@@ -70,6 +70,15 @@ pub enum Fact {
         /// When.
         at: UnixMicros,
     },
+    /// A leg was connected to another.
+    Bridged {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Call-ID of the other leg.
+        other: String,
+    },
     /// A call that never ran a callflow.
     Refused {
         /// SIP Call-ID.
@@ -215,6 +224,7 @@ impl Fact {
             Self::Sip { call_id, .. }
             | Self::Started { call_id, .. }
             | Self::Answered { call_id, .. }
+            | Self::Bridged { call_id, .. }
             | Self::Refused { call_id, .. }
             | Self::Node { call_id, .. }
             | Self::Hook { call_id, .. }
@@ -234,6 +244,7 @@ impl Fact {
             Self::Sip { at, .. }
             | Self::Started { at, .. }
             | Self::Answered { at, .. }
+            | Self::Bridged { at, .. }
             | Self::Refused { at, .. }
             | Self::Node { at, .. }
             | Self::Hook { at, .. }
@@ -273,6 +284,7 @@ impl Fact {
                 json!({"account": account, "from": from, "dialled": dialled, "callflow": callflow}),
             ),
             Self::Answered { .. } => ("answered", json!({})),
+            Self::Bridged { other, .. } => ("bridged", json!({"other": other})),
             Self::Refused { status, why, .. } => ("refused", json!({"status": status, "why": why})),
             Self::Node { module, path, .. } => ("node", json!({"module": module, "path": path})),
             Self::Hook {

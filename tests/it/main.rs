@@ -11,6 +11,7 @@
 )]
 
 mod api;
+mod bridge;
 mod call;
 mod dropped;
 mod flow;
@@ -23,4 +24,5 @@ mod rules;
 mod schemas;
 mod sip_answers;
 mod torture;
+mod transfer;
 mod world;

@@ -380,7 +380,7 @@ impl<O: Observer> Caller<'_, O> {
                 }
                 self.apply_answer(body);
             }
-            SipEvent::Answered { leg, body } => {
+            SipEvent::Answered { leg, body, .. } => {
                 self.answered = Some(clock::now());
                 if self.offer.is_some() {
                     self.apply_answer(body);
@@ -419,6 +419,17 @@ impl<O: Observer> Caller<'_, O> {
                     .is_err()
                 {
                     self.remark("an unexpected call came and went".to_owned());
+                }
+            }
+            // This caller goes nowhere but where its user said.
+            SipEvent::Refer { leg, refer } => {
+                let now = clock::now();
+                if self
+                    .endpoint
+                    .refer_progress(now, leg, refer.id, 603)
+                    .is_err()
+                {
+                    self.remark("who asked for a transfer has left".to_owned());
                 }
             }
             SipEvent::Info { body, .. } => self.remark(format!("INFO with {}", body.content_type)),

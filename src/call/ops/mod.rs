@@ -4,10 +4,11 @@
 
 pub mod answer;
 pub mod bridge;
-mod bridge_soon;
 pub mod collect;
 pub mod digits;
 pub mod hangup;
 pub mod play;
 pub mod record;
 pub mod line;
+mod ring;
+pub(in crate::call) mod talk;

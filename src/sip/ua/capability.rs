@@ -6,10 +6,10 @@ use crate::sip::msg::{Message, Method, Name};
 
 /// The methods implemented, for Allow.
 pub(super) const ALLOW: &str =
-    "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, SUBSCRIBE, REGISTER";
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, REGISTER";
 /// The extensions implemented, for Supported.
-pub(super) const SUPPORTED: &str = "100rel, timer";
-const OPTION_TAGS: [&str; 2] = ["100rel", "timer"];
+pub(super) const SUPPORTED: &str = "100rel, timer, replaces";
+const OPTION_TAGS: [&str; 4] = ["100rel", "timer", "replaces", "norefersub"];
 /// Bodies of INVITE, UPDATE and PRACK.
 pub(super) const ACCEPT: &str = "application/sdp";
 /// Bodies of INFO.
@@ -25,9 +25,9 @@ pub(super) fn check_method(method: &Method) -> Result<(), Refused> {
         | Method::Options
         | Method::Info
         | Method::Update
-        | Method::Prack => Ok(()),
+        | Method::Prack
+        | Method::Refer => Ok(()),
         Method::Register
-        | Method::Refer
         | Method::Notify
         | Method::Subscribe
         | Method::Message

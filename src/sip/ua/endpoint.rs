@@ -43,6 +43,12 @@ pub struct InviteRequest {
     pub uri: String,
     /// The next hop.
     pub to: Target,
+    /// Where to try in turn when the hop before gives no answer, cannot be reached or answers 503 (RFC 3263 §4.3).
+    pub alternatives: Vec<Target>,
+    /// The path to take to the first hop instead of a socket of our choice: the one a phone registered over.
+    pub flow: Option<Flow>,
+    /// Values of Route, nearest first (the Path of a registration, RFC 3327).
+    pub routes: Vec<String>,
     /// Value of From, without tag.
     pub from: String,
     /// Value of To; `None` = the Request-URI in angle brackets.
@@ -69,6 +75,9 @@ impl InviteRequest {
         Self {
             uri: uri.into(),
             to,
+            alternatives: Vec::new(),
+            flow: None,
+            routes: Vec::new(),
             from: from.into(),
             to_header: None,
             call_id: None,

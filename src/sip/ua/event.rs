@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{IncomingRequest, Principal, Reason, Response};
+use super::{IncomingRequest, Principal, Reason, Refer, Response};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::msg::{Message, Method};
 
@@ -84,6 +84,8 @@ pub enum SipEvent {
         leg: LegId,
         /// Session description in it.
         body: Option<Body>,
+        /// Which dialog won.
+        to_tag: Box<str>,
     },
     /// Our INVITE failed. Timeouts are 408, transport failures 503.
     Rejected {
@@ -133,6 +135,14 @@ pub enum SipEvent {
         body: Body,
         /// Its Info-Package (RFC 6086).
         package: Option<String>,
+    },
+    /// The peer of a call that is up wants it transferred; answered 202 already. Report how it goes by
+    /// `refer_progress`.
+    Refer {
+        /// Which leg.
+        leg: LegId,
+        /// Where to.
+        refer: Box<Refer>,
     },
     /// The leg is over.
     Ended {

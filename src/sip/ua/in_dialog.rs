@@ -79,10 +79,10 @@ impl Endpoint {
             Method::Invite if early => Err(self.busy_with_theirs()),
             Method::Invite => self.reinvite_arrives(now, leg, request, key),
             // `check_method` let nothing else through; ACK and CANCEL never come here.
+            Method::Refer => self.refer_arrives(now, leg, request, key),
             Method::Ack
             | Method::Cancel
             | Method::Register
-            | Method::Refer
             | Method::Notify
             | Method::Subscribe
             | Method::Message

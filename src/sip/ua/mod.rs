@@ -15,7 +15,7 @@
 //! - `transport`: sockets, streams, and the addresses of ours that messages name.
 //! - `leg`: one INVITE usage.
 //! - `uas`, `uac`: an INVITE up to its final response, from either side.
-//! - `in_dialog`, `modify`, `prack`, `ending`: what happens inside a call.
+//! - `in_dialog`, `modify`, `prack`, `refer`, `ending`: what happens inside a call.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
@@ -34,6 +34,7 @@ mod modify;
 mod multipart;
 mod outside;
 mod prack;
+mod refer;
 mod reply;
 mod requests;
 mod transport;
@@ -49,6 +50,7 @@ pub use event::{
     BadCredentials, Body, Counts, Direction, How, IncomingInvite, LegId, Side, SipEvent, Trace, Transmit,
 };
 pub use outside::{IncomingRequest, Unanswered};
+pub use refer::{DialogState, Refer};
 
 #[cfg(test)]
 mod tests;

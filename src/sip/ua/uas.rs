@@ -101,6 +101,9 @@ impl Endpoint {
             self.options(&request);
         } else if request.method == Method::Invite {
             self.invite_arrives(now, request, key, principal);
+        } else if request.method == Method::Refer {
+            // Nobody outside a call may have us place one.
+            self.reply_statelessly(&request, &Refused::new(403));
         } else {
             self.reply_statelessly(&request, &Refused::new(481));
         }

@@ -1,11 +1,12 @@
 //! The deterministic world: the real SIP core, calls, callflows and media engine under one simulated clock; telephones,
 //! links, the web and the voice around them are simulated by a seed. A failing seed replays.
 //!
-//! - `phone`: telephones in raw text. - `link`: loss, delay, duplication. - `web`: answers of callflow servers.
+//! - `phone`, `callee`: telephones in raw text, as they call and as they are called. - `link`: loss, delay, duplication. - `web`: answers of callflow servers.
 //! - `voice`: a synthesiser that hums as long as a text is.
 
 #![allow(dead_code, reason = "each test module uses its own part of the world")]
 
+pub mod callee;
 pub mod link;
 pub mod phone;
 pub mod voice;
@@ -28,7 +29,7 @@ use swivel::call::{CallHandle, Core, CoreConfig, Script, Services};
 use swivel::directory::{Directory, Kind};
 use swivel::host::clock;
 use swivel::host::http::HttpClient;
-use swivel::journal::{Fact, Journal};
+use swivel::journal::{Cdr, Fact, Journal};
 use swivel::media::sim::{SimIo, SimLink};
 use swivel::media::{Media, MediaConfig};
 use swivel::net::Signalling;
@@ -299,10 +300,26 @@ impl World {
             .collect()
     }
 
+    /// The records of all legs that have ended.
+    pub async fn cdrs(&self) -> Vec<Cdr> {
+        let facts = self.facts.borrow().clone();
+        let mut all = Vec::new();
+        for fact in facts {
+            if let Fact::Recorded { account, id, .. } = fact.as_ref() {
+                all.extend(self.journal.cdr(account, id).await.unwrap());
+            }
+        }
+        all
+    }
+
     /// Waits until nothing is going on any more and checks that nothing is left.
     pub async fn at_rest(&self) {
         tokio::time::sleep(Duration::from_secs(70)).await;
-        assert_eq!(self.core.calls(), 0, "calls are left");
+        assert_eq!(
+            (self.core.calls(), self.core.legs()),
+            (0, 0),
+            "calls are left"
+        );
         let counts = self.core.counts();
         assert_eq!(
             counts,
@@ -323,6 +340,7 @@ impl World {
             .filter(|f| matches!(f.as_ref(), Fact::Ended { .. }))
             .count();
         assert_eq!(started, ended, "a call has begun and not ended");
+        assert_eq!(self.cdrs().await.len(), ended, "a leg has no record");
     }
 }
 

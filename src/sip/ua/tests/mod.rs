@@ -6,6 +6,7 @@ mod inside;
 mod lossy;
 mod outside;
 mod strangers;
+mod transfer;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

@@ -202,7 +202,7 @@ fn options_of_a_stranger_get_the_minimum_under_a_bucket() {
     b.send(&invite(1, "", "").replace("INVITE", "OPTIONS"));
     let ok = b.sent("SIP/2.0 200");
     assert_eq!(header(&ok, "Accept"), Some("application/sdp"));
-    assert_eq!(header(&ok, "Supported"), Some("100rel, timer"));
+    assert_eq!(header(&ok, "Supported"), Some("100rel, timer, replaces"));
     assert_eq!(b.endpoint.counts(), Counts::default());
 }
 
