@@ -177,7 +177,11 @@ impl Directory {
     /// A carrier's calls come from this address although its document names none: we have registered there. `name`
     /// tells apart what is learned; `None` forgets it.
     pub fn learn_source(&self, name: &str, learned: Option<Learned>) {
-        let mut all = self.0.learned.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .0
+            .learned
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         match learned {
             Some(learned) => drop(all.insert(name.to_owned(), learned)),
             None => drop(all.remove(name)),

@@ -63,16 +63,7 @@ fn registered(server: &Server) -> Value {
 fn sipp_registers(transport: &str) {
     let server = with_desk(&[]);
     let port = free_port().to_string();
-    let more = [
-        "-m",
-        "1",
-        "-t",
-        transport,
-        "-p",
-        &port,
-        "-d",
-        "3000",
-    ];
+    let more = ["-m", "1", "-t", transport, "-p", &port, "-d", "3000"];
     let child = sipp(&server, "register", &more)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
