@@ -6,6 +6,7 @@
 //! - `schemas/`: the schemas of documents, from structs; checking against them.
 //! - `list`, `csv`: filters, order, pages; tables.
 //! - `token`, `hs256`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
+//! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
 //! - `sip_socket`: SIP over WebSocket at `/sip`.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
@@ -23,6 +24,7 @@ mod error;
 mod hs256;
 mod list;
 mod login;
+mod messages;
 mod rate;
 mod resources;
 mod schemas;
@@ -41,6 +43,7 @@ use crate::base::rng::Rng;
 use crate::directory::Directory;
 use crate::journal::Journal;
 use crate::net::WebSockets;
+use crate::registrar::Remote;
 use crate::store::StoreError;
 
 pub use apply::{ApplyError, KEPT};
@@ -62,6 +65,8 @@ pub struct Parts {
     pub directory: Directory,
     /// Call records, debug log.
     pub journal: Journal,
+    /// Where phones are.
+    pub registrations: Remote,
     /// `[http]`.
     pub config: HttpConfig,
     /// Checks URLs in documents.
@@ -79,6 +84,7 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     directory: Directory,
     journal: Journal,
+    registrations: Remote,
     config: HttpConfig,
     guard: UrlGuard,
     metrics: Text,
@@ -102,6 +108,7 @@ impl Api {
         Ok(Api(Arc::new(Inner {
             directory: parts.directory,
             journal: parts.journal,
+            registrations: parts.registrations,
             config: parts.config,
             guard: parts.guard,
             metrics: parts.metrics,
@@ -126,6 +133,10 @@ impl Api {
 
     fn journal(&self) -> &Journal {
         &self.0.journal
+    }
+
+    fn registrations(&self) -> &Remote {
+        &self.0.registrations
     }
 
     fn config(&self) -> &HttpConfig {

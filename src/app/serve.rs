@@ -160,7 +160,17 @@ impl Server {
         let (media, media_events) = Media::start(&rtp, &addresses)?;
 
         let metrics = metrics_text();
-        let api = office::api(&config, &directory, &journal, &guard, metrics, rng.fork()).await?;
+        let (registrations, asks) = Remote::pair();
+        let api = office::api(
+            &config,
+            &directory,
+            &journal,
+            registrations,
+            &guard,
+            metrics,
+            rng.fork(),
+        )
+        .await?;
         let first_start = if options.empty {
             None
         } else {
@@ -182,7 +192,6 @@ impl Server {
             directory,
             recordings: rtp.record_dir.as_path().into(),
         };
-        let (_remote, asks) = Remote::pair();
         let signalling = SignallingThread::start(Parts {
             listeners: sip,
             transports,

@@ -18,12 +18,12 @@ use super::replaces::Recent;
 use super::services::Services;
 use crate::base::id::{OpId, PortId};
 use crate::base::rng::Rng;
-use crate::host::clock;
+use crate::host::{clock, task};
 use crate::journal::{Fact, Way};
 use crate::media::{Media, MediaEvent};
 use crate::net::Signalling;
+use crate::registrar::{Carrier, Registrar, remote};
 use crate::routing::caps::Lines;
-use crate::registrar::{Registrar, remote};
 use crate::sip::flow::Flow;
 use crate::sip::msg::Uri;
 use crate::sip::ua::{Direction, Endpoint, LegId, SipEvent, Target, Trace, Transmit};
@@ -139,6 +139,29 @@ impl Core {
     /// Answers a question another thread has about registrations.
     pub fn answer_question(&self, question: remote::Question) {
         self.endpoint(|endpoint, _| self.0.registrar.answer_question(endpoint, question));
+    }
+
+    /// Registers with these carriers, and with no others.
+    pub fn set_carriers(&self, carriers: Vec<Carrier>) {
+        self.endpoint(|endpoint, now| self.0.registrar.set_carriers(endpoint, now, carriers));
+    }
+
+    /// Ends our registrations with carriers; how many answers are waited for.
+    pub fn leave_carriers(&self) -> usize {
+        self.endpoint(|endpoint, now| self.0.registrar.leave_carriers(endpoint, now))
+    }
+
+    /// Looks for the servers we register with. Names take their time, so this is a task each.
+    fn look_up(&self, now: Instant) {
+        for (id, answer) in self.0.registrar.lookups(now) {
+            let core = self.clone();
+            task::spawn_local("carrier-lookup", async move {
+                let targets = answer.await;
+                core.endpoint(|endpoint, now| {
+                    core.0.registrar.resolved(endpoint, now, &id, targets);
+                });
+            });
+        }
     }
 
     /// What concerns no call.
@@ -337,6 +360,7 @@ impl Signalling for Core {
             endpoint.handle_timeout(now);
             self.0.registrar.handle_timeout(&mut endpoint, now);
         }
+        self.look_up(now);
         self.dispatch();
     }
 

@@ -199,6 +199,10 @@ async fn serve(
             asked.answer_question(question);
         }
     });
+    let registers = core.clone();
+    let carriers = task::spawn_local("carriers", async move {
+        keep_registered(registers).await;
+    });
     tell(&ready, Ok(()));
     while let Some(command) = inbox.recv().await {
         match command {
@@ -207,12 +211,42 @@ async fn serve(
                 core.drain();
                 task::spawn_local("drain", drain(core.clone(), limit, done));
             }
-            Command::Stop => break,
+            Command::Stop => {
+                carriers.abort();
+                leave_carriers(&core).await;
+                break;
+            }
         }
     }
     run.abort();
     media.abort();
     questions.abort();
+    carriers.abort();
+}
+
+/// Registers with the carriers the documents name, and follows their changes.
+async fn keep_registered(core: Core) {
+    let directory = core.services().directory.clone();
+    let mut known = Vec::new();
+    loop {
+        let wanted = registrar::carriers(&directory);
+        if wanted != known {
+            core.set_carriers(wanted.clone());
+            known = wanted;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Carriers are told that we leave; the answer is waited for, but not for long.
+async fn leave_carriers(core: &Core) {
+    if core.leave_carriers() == 0 {
+        return;
+    }
+    let patience = clock::now() + LEAVE_GRACE;
+    while core.registrar().carriers() > 0 && clock::now() < patience {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn tell(ready: &std::sync::mpsc::SyncSender<std::io::Result<()>>, result: std::io::Result<()>) {
@@ -293,6 +327,10 @@ fn host_and_port(text: &str, port: u16) -> (String, u16) {
     }
 }
 
+/// How often the documents are looked at for carriers to register with.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long leaving the carriers may take.
+const LEAVE_GRACE: Duration = Duration::from_millis(1500);
 /// How long the BYEs of a drain may take.
 const BYE_GRACE: Duration = Duration::from_secs(1);
 

@@ -172,6 +172,25 @@ pub enum Fact {
         /// When it ends by itself.
         expires_at: UnixMicros,
     },
+    /// Our own registration with a carrier began, failed or ended.
+    TrunkRegistration {
+        /// SIP Call-ID of the REGISTER.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Account id.
+        account: String,
+        /// The carrier: resource id and gateway.
+        carrier: String,
+        /// `registered`, `failed` or `left`.
+        what: &'static str,
+        /// The carrier's server.
+        server: String,
+        /// Status of the answer; 408 when there was none.
+        status: u16,
+        /// When it ends, unless refreshed.
+        expires_at: Option<UnixMicros>,
+    },
     /// A leg's record is durable.
     Recorded {
         /// SIP Call-ID.
@@ -213,6 +232,7 @@ impl Fact {
             | Self::Collected { call_id, .. }
             | Self::Note { call_id, .. }
             | Self::Registration { call_id, .. }
+            | Self::TrunkRegistration { call_id, .. }
             | Self::Recorded { call_id, .. }
             | Self::Ended { call_id, .. } => call_id,
         }
@@ -232,6 +252,7 @@ impl Fact {
             | Self::Collected { at, .. }
             | Self::Note { at, .. }
             | Self::Registration { at, .. }
+            | Self::TrunkRegistration { at, .. }
             | Self::Recorded { at, .. }
             | Self::Ended { at, .. } => *at,
         }
@@ -296,6 +317,19 @@ impl Fact {
                 "registration",
                 json!({"account": account, "device": device, "what": what, "aor": aor, "contact": contact,
                        "source": source.to_string(), "user_agent": user_agent, "expires_at": expires_at}),
+            ),
+            Self::TrunkRegistration {
+                account,
+                carrier,
+                what,
+                server,
+                status,
+                expires_at,
+                ..
+            } => (
+                "trunk_registration",
+                json!({"account": account, "carrier": carrier, "what": what, "server": server,
+                       "status": status, "expires_at": expires_at}),
             ),
             Self::Recorded { id, .. } => ("recorded", json!({"id": id})),
             Self::Ended {

@@ -147,6 +147,7 @@ impl Registrar {
     fn is_known(&self, source: IpAddr) -> bool {
         self.0.table.borrow().has_source(source)
             || self.0.directory.device_by_source(source).is_some()
+            || !self.0.directory.trunks_by_source(source).is_empty()
     }
 
     /// The addresses that are banned now, with the time that is left.

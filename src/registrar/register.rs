@@ -203,7 +203,7 @@ fn contact_of(
 }
 
 /// The path that leads to a Contact which was registered over `flow`, and whether that is not the one the Contact says.
-fn way(uri: &Uri, flow: Flow, first_hop: Option<SocketAddr>) -> (Flow, bool) {
+pub(super) fn way(uri: &Uri, flow: Flow, first_hop: Option<SocketAddr>) -> (Flow, bool) {
     if flow.transport != Transport::Udp {
         let same =
             uri.host.ip().map(|ip| ip.to_canonical()) == Some(flow.remote.ip().to_canonical());
@@ -401,5 +401,77 @@ mod tests {
     fn headers_hidden_in_a_contact_are_dropped() {
         let wanted = one(&[("Contact", "<sip:a@10.0.0.2?Replaces=x>")]);
         assert_eq!(wanted.key.uri.to_string(), "sip:a@10.0.0.2");
+    }
+
+    /// Whatever a phone sends, the answer is a refusal or something within the limits.
+    #[test]
+    fn contacts_at_random_are_read_within_the_limits_or_refused() {
+        const PARTS: &[&str] = &[
+            "<",
+            ">",
+            "sip:",
+            "sips:",
+            "tel:",
+            "a@b",
+            "10.0.0.2",
+            "[::1]",
+            ":5060",
+            ":99999",
+            ";",
+            "=",
+            ",",
+            "\"",
+            "\\",
+            "expires",
+            "0",
+            "59",
+            "60",
+            "99999999999",
+            "-1",
+            "+sip.instance",
+            "reg-id",
+            "<urn:uuid:1>",
+            "q",
+            "0.5",
+            "7",
+            "*",
+            "transport",
+            "tcp",
+            "?",
+            "%00",
+            " ",
+            "\t",
+            "é",
+        ];
+        let mut rng = crate::base::rng::Rng::seeded(5);
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..rng.below(14) {
+                let part = usize::try_from(rng.below(PARTS.len() as u64)).unwrap();
+                text.push_str(PARTS[part]);
+            }
+            let headers = [
+                ("Contact", text.as_str()),
+                ("Supported", "path, outbound"),
+                ("Expires", PARTS[usize::try_from(rng.below(35)).unwrap()]),
+            ];
+            let Ok(register) = judged(&headers) else {
+                continue;
+            };
+            let Asked::Change(wanted) = register.asked else {
+                continue;
+            };
+            for one in wanted {
+                assert!(
+                    one.expires == 0 || (60..=3600).contains(&one.expires),
+                    "{text}"
+                );
+                assert!(one.key.uri.is_sip() && one.q <= 1000, "{text}");
+                assert!(
+                    one.key.reg_id.is_none() || one.key.instance.is_some(),
+                    "{text}"
+                );
+            }
+        }
     }
 }

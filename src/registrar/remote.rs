@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::mwi::Messages;
 use super::server::Registrar;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
@@ -71,6 +72,22 @@ pub(super) enum Ask {
         username: Option<String>,
         answer: oneshot::Sender<usize>,
     },
+    Messages {
+        account: String,
+        id: String,
+        answer: oneshot::Sender<Option<Messages>>,
+    },
+    SetMessages {
+        account: String,
+        id: String,
+        messages: Option<Messages>,
+        answer: oneshot::Sender<()>,
+    },
+    Sync {
+        account: String,
+        device: String,
+        answer: oneshot::Sender<usize>,
+    },
     Banned {
         answer: oneshot::Sender<Vec<(IpAddr, Duration)>>,
     },
@@ -121,6 +138,40 @@ impl Remote {
         .await
     }
 
+    /// How many messages wait for a device or user, as far as that was ever said.
+    pub async fn messages(&self, account: &str, id: &str) -> Option<Messages> {
+        let (account, id) = (account.to_owned(), id.to_owned());
+        let ask = |answer| Ask::Messages {
+            account,
+            id,
+            answer,
+        };
+        self.ask(ask).await
+    }
+
+    /// Says how many messages wait for a device or user; `None` takes it back.
+    pub async fn set_messages(&self, account: &str, id: &str, messages: Option<Messages>) {
+        let (account, id) = (account.to_owned(), id.to_owned());
+        let ask = |answer| Ask::SetMessages {
+            account,
+            id,
+            messages,
+            answer,
+        };
+        self.ask(ask).await
+    }
+
+    /// Asks the phones of a device to fetch their settings again; how many were asked.
+    pub async fn sync(&self, account: &str, device: &str) -> usize {
+        let (account, device) = (account.to_owned(), device.to_owned());
+        let ask = |answer| Ask::Sync {
+            account,
+            device,
+            answer,
+        };
+        self.ask(ask).await
+    }
+
     /// The addresses that are banned, with the time that is left.
     pub async fn banned(&self) -> Vec<(IpAddr, Duration)> {
         self.ask(|answer| Ask::Banned { answer }).await
@@ -161,6 +212,35 @@ impl Registrar {
                 username,
                 answer,
             } => tell(answer, self.flush(&account, username.as_deref())),
+            Ask::Messages {
+                account,
+                id,
+                answer,
+            } => tell(answer, self.messages(&account, &id)),
+            Ask::SetMessages {
+                account,
+                id,
+                messages,
+                answer,
+            } => {
+                self.set_messages(endpoint, clock::now(), &account, &id, messages);
+                tell(answer, ());
+            }
+            Ask::Sync {
+                account,
+                device,
+                answer,
+            } => {
+                let account = self.0.directory.account(&account);
+                let device = account.as_ref().and_then(|a| a.devices.get(&device));
+                let asked = match (&account, device) {
+                    (Some(account), Some(device)) => {
+                        self.sync(endpoint, clock::now(), account, device)
+                    }
+                    _ => 0,
+                };
+                tell(answer, asked);
+            }
             Ask::Banned { answer } => tell(answer, self.banned(clock::now())),
             Ask::Forgive { source, answer } => {
                 tell(answer, self.forgive(endpoint, clock::now(), source));

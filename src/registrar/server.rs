@@ -9,9 +9,11 @@ use std::time::Instant;
 use super::binding::{Aor, Binding, Bound};
 use super::config::{RegistrarConfig, SecurityConfig};
 use super::guard::Guard;
+use super::mwi::Mwi;
 use super::persist;
 use super::register::{self, Refused, Register};
 use super::table::{Change, Context, Due, Table, What};
+use super::trunks::Trunks;
 use crate::base::rng::Rng;
 use crate::base::time::UnixMicros;
 use crate::directory::{Account, Device, Directory};
@@ -19,7 +21,7 @@ use crate::host::clock;
 use crate::journal::{Fact, Journal};
 use crate::sip::msg::{Host, Message, Method, Name, Uri};
 use crate::sip::ua::{Endpoint, IncomingRequest, RequestId, Response};
-use crate::store::{Store, StoreError};
+use crate::store::{Batch, Store, StoreError};
 
 /// The bindings of all phones. A clone is another handle.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub struct Registrar(pub(super) Rc<Inner>);
 pub(super) struct Inner {
     pub(super) table: RefCell<Table>,
     pub(super) guard: RefCell<Guard>,
+    pub(super) mwi: RefCell<Mwi>,
+    pub(super) trunks: RefCell<Trunks>,
     /// OPTIONS on their way.
     pub(super) asked: RefCell<std::collections::BTreeMap<RequestId, super::table::Place>>,
     pub(super) rng: RefCell<Rng>,
@@ -60,12 +64,15 @@ impl Registrar {
     /// When the store fails.
     pub async fn load(parts: Parts) -> Result<Self, StoreError> {
         let table = persist::load(&parts.store, clock::now(), clock::unix_now()).await?;
+        let mwi = Mwi::load(&parts.store).await?;
         if table.len() > 0 {
             tracing::info!(bindings = table.len(), "registrations of the last run");
         }
         let registrar = Self(Rc::new(Inner {
             table: RefCell::new(table),
             guard: RefCell::new(Guard::new(parts.security)),
+            mwi: RefCell::new(mwi),
+            trunks: RefCell::default(),
             asked: RefCell::default(),
             rng: RefCell::new(parts.rng),
             config: parts.config,
@@ -90,26 +97,23 @@ impl Registrar {
 
     /// Answers a request the endpoint handed up.
     pub fn request(&self, endpoint: &mut Endpoint, now: Instant, request: &IncomingRequest) {
-        let answer = match request.method {
-            Method::Register => self.register(now, request),
-            _ => Err(Refused::new(489, "")),
-        };
-        let (status, reason, headers) = match answer {
-            Ok(headers) => (200, "", headers),
-            Err(refused) => (refused.status, refused.reason, refused.headers),
-        };
-        if request.method == Method::Register {
-            let status = status.to_string();
-            metrics::counter!("swivel_registers_total", "status" => status).increment(1);
+        if request.method == Method::Subscribe {
+            return self.subscribe(endpoint, now, request);
         }
+        let (status, reason, headers, changes) = match self.register(now, request) {
+            Ok((headers, changes)) => (200, "", headers, changes),
+            Err(refused) => (refused.status, refused.reason, refused.headers, Vec::new()),
+        };
+        metrics::counter!("swivel_registers_total", "status" => status.to_string()).increment(1);
         endpoint.reply(now, request.transaction, status, reason, &headers, None);
+        self.greet(endpoint, now, &changes);
     }
 
     fn register(
         &self,
         now: Instant,
         request: &IncomingRequest,
-    ) -> Result<Vec<(Name, String)>, Refused> {
+    ) -> Result<(Vec<(Name, String)>, Vec<Change>), Refused> {
         let message = &request.message;
         let principal = &request.principal;
         let account = self.0.directory.account(&principal.account);
@@ -141,7 +145,7 @@ impl Registrar {
             .apply(&context, &register, &self.0.config)?;
         self.care(now, &changes);
         self.changed(&changes);
-        Ok(self.answer(&context, &register))
+        Ok((self.answer(&context, &register), changes))
     }
 
     /// The address of record a REGISTER is about, when it is its sender's own (§10.3 steps 1, 4, 5).
@@ -237,15 +241,20 @@ impl Registrar {
                 .record(aor)
                 .is_some_and(|record| record.bindings.iter().any(|b| !b.is_on_stream()));
             table.set_stored(aor, kept);
-            let done = |result: Result<(), StoreError>| {
-                if let Err(error) = result {
-                    metrics::counter!("swivel_registrations_unsaved_total").increment(1);
-                    tracing::warn!(%error, "a registration was not stored; it will not survive a restart");
-                }
-            };
-            self.0.store.submit(batch, Box::new(done));
+            self.submit(batch, "a registration");
         }
         table.forget_empty(aor);
+    }
+
+    /// Hands a change to the store.
+    pub(super) fn submit(&self, batch: Batch, what: &'static str) {
+        let done = move |result: Result<(), StoreError>| {
+            if let Err(error) = result {
+                metrics::counter!("swivel_registrar_unsaved_total").increment(1);
+                tracing::warn!(%error, what, "not stored: it will not survive a restart");
+            }
+        };
+        self.0.store.submit(batch, Box::new(done));
     }
 
     /// Writes a change into the journal and the log.
@@ -278,10 +287,13 @@ impl Registrar {
     /// A response to a request of ours; whether it was one of the registrar's.
     pub fn response(&self, endpoint: &mut Endpoint, now: Instant, response: &Response) -> bool {
         self.keepalive_answered(endpoint, now, response)
+            || self.notified(endpoint, now, response)
+            || self.carrier_answered(endpoint, now, response)
     }
 
     /// A connection has closed: what was bound to it is gone.
     pub fn flow_closed(&self, flow: crate::sip::flow::Flow) {
+        self.subscriptions_closed(flow);
         let closed = self.0.table.borrow_mut().flow_closed(flow);
         if !closed.is_empty() {
             self.changed(&closed);
@@ -290,11 +302,16 @@ impl Registrar {
 
     /// When `handle_timeout` is due next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.0.table.borrow().next_due()
+        let bindings = self.0.table.borrow().next_due();
+        let subscriptions = self.0.mwi.borrow().next_due();
+        let carriers = self.trunks_due();
+        let all = bindings.into_iter().chain(subscriptions).chain(carriers);
+        all.min()
     }
 
     /// Ends what has expired, and asks the phones whose turn it is.
     pub fn handle_timeout(&self, endpoint: &mut Endpoint, now: Instant) {
+        self.end_subscriptions(endpoint, now);
         let mut expired = Vec::new();
         loop {
             let due = self.0.table.borrow_mut().due(now);

@@ -1,7 +1,11 @@
 //! Phones register: what they are told, where they are found, and until when. Phones are raw text at simulated
 //! addresses; `md5` of the phone is its own, not swivel's.
 
+mod guess;
+mod mwi;
 mod phone;
+mod random;
+mod trunks;
 
 use std::time::Duration;
 
@@ -9,7 +13,9 @@ use serde_json::json;
 use swivel::directory::Kind;
 use swivel::host::clock;
 use swivel::journal::Fact;
-use swivel::registrar::{Binding, RegistrarConfig};
+use swivel::net::Signalling as _;
+use swivel::registrar::{Binding, RegistrarConfig, Remote};
+use swivel::sip::flow::{Flow, Transport};
 
 use super::world::link::Link;
 use super::world::phone::header;
@@ -37,6 +43,28 @@ fn office_with(registrar: RegistrarConfig, test: impl AsyncFnOnce(World)) {
         }
         test(world).await;
     });
+}
+
+/// What the API asks through.
+fn remote(world: &World) -> Remote {
+    let (remote, mut asks) = Remote::pair();
+    let core = world.core.clone();
+    tokio::task::spawn_local(async move {
+        while let Some(question) = asks.next().await {
+            core.answer_question(question);
+        }
+    });
+    remote
+}
+
+fn device(world: &World, name: &str) -> String {
+    let account = world.directory.account(ACCOUNT).unwrap();
+    let mut devices = account.devices.values();
+    devices
+        .find(|device| device.name == name)
+        .unwrap()
+        .id
+        .clone()
 }
 
 fn bindings(world: &World, name: &str) -> Vec<Binding> {
@@ -303,5 +331,96 @@ fn the_own_expiry_of_a_device_holds_for_phones_that_ask_for_none() {
             "{answer}"
         );
         assert!(world.directory.account(ACCOUNT).is_some());
+    });
+}
+
+#[test]
+fn other_threads_list_count_and_remove_registrations() {
+    office(async |world| {
+        let remote = remote(&world);
+        let alice = Desk::new(&world, "10.0.2.1:5060", "alice");
+        let bob = Desk::new(&world, "10.0.2.2:5060", "bob");
+        alice.register(600).await;
+        bob.register(600).await;
+        assert_eq!(remote.count(Some(ACCOUNT)).await, 2);
+        assert_eq!(remote.count(Some("another")).await, 0);
+        assert_eq!(remote.count(None).await, 2);
+        let rows = remote.list(Some(ACCOUNT)).await;
+        let names: Vec<&str> = rows.iter().map(|row| row.username.as_str()).collect();
+        assert_eq!(names, ["alice", "bob"]);
+        assert_eq!(rows[0].device, device(&world, "alice"));
+        assert_eq!(rows[0].source, alice.phone.address());
+        assert_eq!(remote.flush(ACCOUNT, Some("Alice")).await, 1);
+        assert!(bindings(&world, "alice").is_empty());
+        assert_eq!(remote.flush(ACCOUNT, None).await, 1);
+        assert_eq!(
+            changes(&world),
+            ["registered", "registered", "flushed", "flushed"]
+        );
+    });
+}
+
+#[test]
+fn what_registered_over_a_connection_is_reached_by_it_and_gone_with_it() {
+    office(async |world| {
+        let desk = Desk::new(&world, "10.0.2.1:40000", "alice");
+        let flow = Flow {
+            transport: Transport::Tcp,
+            local: world.net.swivel(),
+            remote: desk.phone.address(),
+            connection: 7,
+        };
+        let core = world.core.clone();
+        let send = |text: String| {
+            core.receive(clock::now(), flow, text.into());
+            core.changed().notify_one();
+        };
+        send(desk.request("sip:world.test", "", 600));
+        let challenge = desk.phone.expect("SIP/2.0 401", SECOND).await;
+        let answer = desk.answer(&challenge, "REGISTER", "sip:world.test");
+        send(desk.request("sip:world.test", &answer, 600));
+        desk.phone.expect("SIP/2.0 200", SECOND).await;
+        let found = bindings(&world, "alice");
+        assert_eq!(found[0].flow, flow);
+        // Its way is kept open by CRLF, and nothing of it is in the store.
+        let ping = desk.phone.receive(121 * SECOND).await;
+        assert_eq!(ping.as_deref(), Some("\r\n\r\n"));
+        let settings = Settings {
+            store: Some(world.store.clone()),
+            ..Settings::default()
+        };
+        let again = World::new(2, settings, script(|_| async {})).await;
+        assert_eq!(again.core.registrar().count(), 0);
+        core.flow_closed(clock::now(), flow);
+        assert!(bindings(&world, "alice").is_empty());
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(changes(&world), ["registered", "closed"]);
+    });
+}
+
+#[test]
+fn a_phone_that_keeps_its_flow_alive_is_told_how_often_and_a_path_is_kept() {
+    office(async |world| {
+        let desk = Desk::new(&world, "10.0.2.1:5060", "alice");
+        let aor = "sip:alice@world.test";
+        let contact = "Contact: <sip:alice@10.0.2.1:5060>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\r\n\
+                       Supported: path, outbound\r\nPath: <sip:10.0.2.9;lr;ob>\r\nExpires: 600\r\n";
+        let answer = desk.register_with(aor, contact).await;
+        assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+        assert_eq!(header(&answer, "Require"), "outbound");
+        assert_eq!(header(&answer, "Flow-Timer"), "120");
+        assert_eq!(header(&answer, "Path"), "<sip:10.0.2.9;lr;ob>");
+        assert!(
+            header(&answer, "Contact")
+                .contains(";+sip.instance=\"<urn:uuid:1>\";reg-id=1;expires=600"),
+            "{answer}"
+        );
+        let found = bindings(&world, "alice");
+        assert_eq!(found[0].path, ["<sip:10.0.2.9;lr;ob>"]);
+        assert_eq!(found[0].flow.remote, "10.0.2.9:5060".parse().unwrap());
+        let without = contact.replace("Supported: path, outbound\r\n", "");
+        let answer = desk.register_with(aor, &without).await;
+        assert!(answer.starts_with("SIP/2.0 420"), "{answer}");
+        assert_eq!(header(&answer, "Unsupported"), "path");
     });
 }

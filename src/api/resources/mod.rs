@@ -100,6 +100,7 @@ resources! {
     menus::RESOURCE,
     phone_numbers::RESOURCE,
     pivot::RESOURCE,
+    registrations::RESOURCE,
     schemas::RESOURCE,
     temporal_rules::RESOURCE,
     temporal_rules_sets::RESOURCE,

@@ -233,6 +233,11 @@ impl Endpoint {
         })
     }
 
+    /// The Contact that messages on `flow` name.
+    pub fn contact_on(&self, flow: Flow) -> String {
+        self.contact(flow)
+    }
+
     /// The Contact that requests to `target` name; `user` stands in place of ours.
     pub fn contact_towards(&self, target: Target, user: &str) -> String {
         let path = self.path_of(Hop { target, flow: None });
@@ -269,6 +274,12 @@ impl Endpoint {
             return None;
         }
         let (request, response) = (outcome.request.as_ref()?, outcome.message.as_ref()?);
+        // Only whom we asked may ask back (`security.md` row 4).
+        let asked = self.requests.get(&id)?.hop.target.addr.ip().to_canonical();
+        let answers = outcome.flow?.remote.ip().to_canonical();
+        if asked != answers {
+            return None;
+        }
         let mut credentials = self.requests.get_mut(&id)?.credentials.take()?;
         let answers = self.authorize(&mut credentials, request, response);
         let sent = self.requests.get_mut(&id)?;

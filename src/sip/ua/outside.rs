@@ -31,7 +31,7 @@ pub struct IncomingRequest {
     pub method: Method,
     /// Where it came from.
     pub flow: Flow,
-    /// Who sent it, proven. Of REGISTER by digest, always.
+    /// Who sent it, proven by digest.
     pub principal: Principal,
     /// Its sequence number.
     pub cseq: u32,
@@ -88,14 +88,15 @@ impl Endpoint {
         if let Err(refused) = self.check_load(&request) {
             return self.reply_statelessly(&request, &refused);
         }
-        match self.admit(now, &request) {
+        match self.admit_by_digest(now, &request) {
             Ok(principal) => self.hand_up(now, request, key, principal),
             Err(challenge) => self.reply_statelessly(&request, &challenge),
         }
     }
 
-    /// Who sends a REGISTER: an address alone proves nothing here, since it would bind whatever it likes.
-    pub(super) fn admit_to_register(
+    /// Who sends a REGISTER or SUBSCRIBE: an address alone proves nothing here. It would bind whatever it likes, and
+    /// many phones may share one.
+    pub(super) fn admit_by_digest(
         &mut self,
         now: Instant,
         request: &Incoming,

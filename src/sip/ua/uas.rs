@@ -81,8 +81,8 @@ impl Endpoint {
         {
             return self.reply_statelessly(&request, &refused);
         }
-        let admitted = if self.config.registrar && request.method == Method::Register {
-            self.admit_to_register(now, &request)
+        let admitted = if self.is_for_registrar(&request.method) {
+            self.admit_by_digest(now, &request)
         } else {
             self.admit(now, &request)
         };

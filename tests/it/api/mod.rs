@@ -122,6 +122,7 @@ impl Office {
         let parts = Parts {
             directory: directory.clone(),
             journal: journal.clone(),
+            registrations: swivel::registrar::Remote::pair().0,
             config,
             guard: Arc::new(guard),
             metrics: Arc::new(|| "swivel_up 1\n".to_owned()),

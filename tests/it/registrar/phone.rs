@@ -66,7 +66,8 @@ impl Desk {
         )
     }
 
-    fn aor(&self) -> String {
+    /// Its address of record.
+    pub(super) fn aor(&self) -> String {
         format!("sip:{}@world.test", self.name)
     }
 
@@ -135,6 +136,42 @@ impl Desk {
              response=\"{response}\", algorithm=MD5, qop=auth, cnonce=\"cn\", nc=00000001\r\n",
             self.name
         )
+    }
+
+    /// A SUBSCRIBE with these headers beside the usual; in a dialog when `to` has a tag.
+    fn subscribe_text(&self, uri: &str, to: &str, more: &str) -> String {
+        self.cseq.set(self.cseq.get() + 1);
+        self.branch.set(self.branch.get() + 1);
+        format!(
+            "SUBSCRIBE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bK-s-{name}-{branch}\r\n\
+             Max-Forwards: 70\r\nFrom: <{aor}>;tag=s{name}\r\nTo: {to}\r\nCall-ID: sub-{call_id}\r\n\
+             CSeq: {cseq} SUBSCRIBE\r\nContact: <sip:{name}@{own}>\r\n{more}Content-Length: 0\r\n\r\n",
+            aor = self.aor(),
+            own = self.own,
+            name = self.name,
+            branch = self.branch.get(),
+            call_id = self.call_id,
+            cseq = self.cseq.get(),
+        )
+    }
+
+    /// Subscribes with these headers (`to` is the value of To); the last answer.
+    pub(super) async fn subscribe(&self, to: &str, more: &str) -> String {
+        self.subscribe_to(&self.aor(), to, more).await
+    }
+
+    /// Subscribes to what is at that address.
+    pub(super) async fn subscribe_at(&self, uri: &str, more: &str) -> String {
+        self.subscribe_to(uri, &format!("<{uri}>"), more).await
+    }
+
+    async fn subscribe_to(&self, uri: &str, to: &str, more: &str) -> String {
+        let first = self.ask(&self.subscribe_text(uri, to, more)).await;
+        if !first.starts_with("SIP/2.0 401") {
+            return first;
+        }
+        let more = format!("{}{more}", self.answer(&first, "SUBSCRIBE", uri));
+        self.ask(&self.subscribe_text(uri, to, &more)).await
     }
 
     /// Answers a request of swivel's.
