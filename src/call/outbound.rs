@@ -153,7 +153,7 @@ impl Core {
             aftermath: Cell::new(0),
             cause: Cell::new(None),
             times: Cell::new(None),
-            opening: Cell::new(None),
+            opened: Cell::new(false),
             local,
             facts,
         }));
@@ -166,7 +166,6 @@ impl Core {
             state.media.pending_offer = Some(session);
         }
         let request = invite(call, &leg, target, destination, first, body);
-        leg.journal_open();
         leg.note(|call_id, at| Fact::Started {
             call_id,
             at,
@@ -295,6 +294,9 @@ impl CallHandle {
             to_tag.clone_into(&mut state.to_tag);
             state.early_tag.as_deref() != Some(to_tag)
         };
+        if status >= 180 {
+            self.journal_ringing();
+        }
         // A second description in the same dialog is a repetition (RFC 6337 §3.1.1); another dialog's takes over.
         if let Some(body) = body.filter(|_| fresh)
             && self.hear_answer(&body, to_tag)
@@ -323,7 +325,7 @@ impl CallHandle {
             state.phase = Phase::Answered { at };
             state.wake();
         }
-        self.journal_answer(at);
+        self.note(|call_id, _| Fact::Answered { call_id, at });
     }
 
     /// Takes the answer to our first offer; whether it could be.

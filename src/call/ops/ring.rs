@@ -444,7 +444,9 @@ impl<'a> Ring<'a> {
         self.give_up(Cause::LOSE_RACE);
         self.early = None;
         self.stop_ringback();
-        callee.0.open_durably().await;
+        if callee.0.ended().is_none() {
+            callee.0.open_durably().await;
+        }
         self.call.answer().await?;
         Ok(Ok(callee))
     }
