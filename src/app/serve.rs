@@ -34,6 +34,7 @@ use crate::jobs::Outbox;
 use crate::journal::Journal;
 use crate::media::Media;
 use crate::net::listen;
+use crate::registrar::Remote;
 use crate::speech::{self, Utterance};
 use crate::store::{Files, Store};
 
@@ -175,6 +176,7 @@ impl Server {
             directory,
             recordings: rtp.record_dir.as_path().into(),
         };
+        let (_remote, asks) = Remote::pair();
         let signalling = SignallingThread::start(Parts {
             listeners: sip,
             core: core_config(&config),
@@ -182,6 +184,9 @@ impl Server {
             media,
             media_events,
             services,
+            registrar: config.registrar.clone(),
+            security: config.security.clone(),
+            asks,
             script: Box::new(move || script(options.echo)),
             rng: rng.fork(),
         })?;

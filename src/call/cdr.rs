@@ -51,6 +51,10 @@ impl CallHandle {
         let vars = self.vars();
         let state = self.state();
         let at = |user: &str, host: &str| format!("{user}@{host}");
+        let (from_tag, to_tag) = match self.is_outbound() {
+            true => (state.own_tag.clone(), state.to_tag.clone()),
+            false => (facts.from_tag.clone(), state.own_tag.clone()),
+        };
         let other = state.other.clone().unwrap_or_default();
         let bridge_id = Some(other.bridge_id.clone()).filter(|id| !id.is_empty());
         let channel_vars = vars
@@ -106,7 +110,7 @@ impl CallHandle {
             request: at(&facts.request_user, &facts.request_realm),
             from_uri: facts.from_uri.clone(),
             to_uri: facts.to_uri.clone(),
-            from_tag: facts.from_tag.clone(),
+            from_tag,
             user_agent: state
                 .user_agent
                 .clone()
@@ -126,7 +130,7 @@ impl CallHandle {
                 .iter()
                 .map(|(name, value)| (name.to_lowercase().replace('-', "_"), value.clone()))
                 .collect(),
-            to_tag: state.to_tag.clone(),
+            to_tag,
             other_leg_call_id: other.call_id,
             other_leg_direction: other.direction.to_owned(),
             other_leg_caller_id_name: other.caller_id_name,
