@@ -187,6 +187,7 @@ impl Core {
             local: invite.flow.local.ip(),
             facts,
         }));
+        call.name_at_endpoint(invite.leg);
         self.0.calls.borrow_mut().insert(invite.leg, call.clone());
         call.note(|call_id, at| Fact::Started {
             call_id,

@@ -85,6 +85,8 @@ pub struct Settings {
     pub security: SecurityConfig,
     /// The store of an earlier world.
     pub store: Option<Store>,
+    /// Silence that ends a leg.
+    pub rtp_timeout: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -93,6 +95,7 @@ impl Default for Settings {
             registrar: RegistrarConfig::default(),
             security: SecurityConfig::default(),
             store: None,
+            rtp_timeout: None,
         }
     }
 }
@@ -188,7 +191,7 @@ impl World {
         let core_config = CoreConfig {
             max_call: Duration::from_secs(4 * 3600),
             max_calls: 1000,
-            rtp_timeout: None,
+            rtp_timeout: settings.rtp_timeout,
             held_timeout: None,
             advertise: None,
             local_nets: Vec::new(),
