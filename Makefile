@@ -51,6 +51,7 @@ bench: deps
 	$(CARGO) build --release --locked --bin swivel
 	$(CARGO) bench --locked --bench packet_path
 	$(CARGO) bench --locked --bench rtp_floor
+	$(CARGO) bench --locked --bench relay
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.

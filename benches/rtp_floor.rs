@@ -311,6 +311,8 @@ fn plan(to: SocketAddr) -> Command {
         rtcp_mux: false,
         direction: Direction::SendRecv,
         held: false,
+        srtp: None,
+        webrtc: None,
     };
     Command::Configure(Box::new(Plan {
         agreed,

@@ -35,6 +35,8 @@ fn plan(to: SocketAddr) -> Command {
         rtcp_mux: false,
         direction: Direction::SendRecv,
         held: false,
+        srtp: None,
+        webrtc: None,
     };
     let (signalling_ip, cname) = (to.ip(), "live".to_owned());
     Command::Configure(Box::new(Plan {

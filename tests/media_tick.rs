@@ -142,6 +142,8 @@ fn plan_in(codec: Codec, events: bool) -> Command {
         rtcp_mux: false,
         direction: Direction::SendRecv,
         held: false,
+        srtp: None,
+        webrtc: None,
     };
     Command::Configure(Box::new(Plan {
         agreed,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use rtrb::{Consumer, RingBuffer};
 use super::command::{Command, Source};
 use super::config::{MediaConfig, MediaError};
 use super::event::{MediaEvent, MediaEvents, Outside, PortStats};
+use super::identity;
 use super::io::PacketIo;
 use super::io::epoll::EpollIo;
 use super::io::priority;
@@ -27,6 +28,10 @@ use crate::base::id::PortId;
 use crate::base::rng::Rng;
 use crate::base::time::UnixMicros;
 use crate::host::{clock, task};
+use crate::rtp::dtls::Identity;
+use crate::rtp::ice::IceCredentials;
+use crate::rtp::srtp::Suite;
+use crate::sdp::{Crypto, Webrtc};
 
 /// The media engine. A cheap handle; the threads end with the last handle and port.
 #[derive(Debug, Clone)]
@@ -40,6 +45,7 @@ struct Shared {
     keeper: Arc<Keeper>,
     recorder: Arc<Recorder>,
     next_id: AtomicU64,
+    identity: OnceLock<Option<Arc<Identity>>>,
     rng: Mutex<Rng>,
     keepalive: Option<Duration>,
     clock: Clock,
@@ -127,6 +133,7 @@ impl Media {
             keeper,
             recorder,
             next_id: AtomicU64::new(1),
+            identity: OnceLock::new(),
             rng: Mutex::new(rng),
             keepalive: config.keepalive(),
             clock: Clock::Host,
@@ -161,6 +168,7 @@ impl Media {
             keeper: Arc::new(Keeper::default()),
             recorder: Arc::clone(&recorder),
             next_id: AtomicU64::new(1),
+            identity: OnceLock::new(),
             rng: Mutex::new(rng),
             keepalive: config.keepalive(),
             clock: Clock::Inline(now, Arc::clone(&time)),
@@ -227,6 +235,23 @@ impl Media {
         a.push(Message::Part(a.id, b.id));
     }
 
+    /// Our side of a WebRTC leg whose media is reached at `candidates`: for [`Local::webrtc`](crate::sdp::Local), once a
+    /// leg. `None` when no certificate could be made.
+    pub fn webrtc(&self, candidates: Vec<SocketAddr>) -> Option<Webrtc> {
+        let identity = self.0.identity()?;
+        Some(Webrtc {
+            ice: IceCredentials::new(&mut lock(&self.0.rng)),
+            fingerprint: identity.fingerprint(),
+            candidates,
+            offers: false,
+        })
+    }
+
+    /// SRTP keys of a leg, in the order of preference: for [`Local::crypto`](crate::sdp::Local), once a leg.
+    pub fn crypto(&self, suites: &[Suite]) -> Crypto {
+        Crypto::new(suites, &mut lock(&self.0.rng))
+    }
+
     fn take_on(&self, worker: usize, local: IpAddr) -> Result<Port, MediaError> {
         let pair = self.0.pool.take(local, self.0.now())?;
         self.0.keeper.stir();
@@ -269,6 +294,13 @@ impl Shared {
                 *begin + Duration::from_micros(micros.load(Ordering::Relaxed))
             }
         }
+    }
+
+    /// The certificate of this run, made when the first browser calls.
+    fn identity(&self) -> Option<Arc<Identity>> {
+        self.identity
+            .get_or_init(|| identity::make().map(Arc::new))
+            .clone()
     }
 
     fn send(&self, worker: usize, message: Message) {
@@ -397,7 +429,9 @@ impl Port {
         let message = match command {
             Command::Configure(plan) => {
                 side.codec = Some(plan.agreed.codec);
-                Message::Configure(self.id, plan)
+                let browser = plan.agreed.webrtc.is_some();
+                let identity = browser.then(|| self.shared.identity()).flatten();
+                Message::Configure(self.id, plan, identity)
             }
             Command::Play { op, source } => {
                 let mut frames = |clip, looped| {

@@ -12,14 +12,15 @@ use super::pool::Pair;
 use super::port::{Audio, PortState, Ready};
 use super::record::Tap;
 use crate::base::id::{OpId, PortId};
+use crate::rtp::dtls::Identity;
 
 /// One message to a worker: a [`Command`](super::Command) after the handle has prepared what takes time or memory.
 #[derive(Debug)]
 pub(super) enum Message {
     /// A port with its sockets.
     Attach(Box<PortState>, Pair),
-    /// Where the peer is.
-    Configure(PortId, Box<Plan>),
+    /// Where the peer is; our certificate where it is a browser.
+    Configure(PortId, Box<Plan>, Option<Arc<Identity>>),
     /// Play behind what is queued.
     Play(PortId, OpId, Audio),
     /// The frames an earlier `Play` waits for.
@@ -66,7 +67,7 @@ impl Message {
     pub(super) fn port(&self) -> PortId {
         match self {
             Self::Attach(state, _) => state.id(),
-            Self::Configure(port, _)
+            Self::Configure(port, ..)
             | Self::Play(port, ..)
             | Self::Prepared(port, ..)
             | Self::Cancel(port, _)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use smallvec::smallvec;
 
 mod join;
+mod webrtc;
 
 use super::sim::{Datagram, SimIo, SimLink};
 use super::*;
@@ -39,6 +40,8 @@ fn agreed() -> Agreed {
         rtcp_mux: false,
         direction: Direction::SendRecv,
         held: false,
+        srtp: None,
+        webrtc: None,
     }
 }
 

@@ -349,7 +349,14 @@ impl Table {
     /// One packet period of a port; what it heard for the port it is joined with goes there.
     fn slot<I: PacketIo>(&mut self, now: Instant, key: u32, io: &mut I, late: bool) {
         self.scratch.far.clear();
-        self.visit(now, key, io, |state, cx| state.slot(cx, late));
+        let mut mending = false;
+        self.visit(now, key, io, |state, cx| {
+            state.slot(cx, late);
+            mending = state.needs_mending(now);
+        });
+        if mending && !self.mending.contains(&key) {
+            self.mending.push(key);
+        }
         if !self.scratch.far.is_empty()
             && let Some(with) = self.partner(key)
             && let Some(Some(other)) = self.ports.get_mut(with as usize)
@@ -374,7 +381,7 @@ impl Table {
         let mut mending = false;
         self.visit(now, key.0, io, |state, cx| {
             passing = state.receive(cx, channel, from, bytes);
-            mending = state.needs_mending();
+            mending = state.needs_mending(now);
         });
         if let Some(passing) = passing {
             let mut fits = true;
@@ -383,7 +390,7 @@ impl Table {
             });
             if !fits && let Some(Some(state)) = self.ports.get_mut(key.0 as usize) {
                 state.set_foreign();
-                mending = state.needs_mending();
+                mending = state.needs_mending(now);
             }
         }
         if mending && !self.mending.contains(&key.0) {
@@ -431,6 +438,13 @@ impl Table {
 
     /// Does what a port's join wants beyond the tick.
     fn mend<I: PacketIo>(&mut self, now: Instant, key: u32, io: &mut I) {
+        self.visit(now, key, io, PortState::tend);
+        let mismatched = |state: &Option<Box<PortState>>| {
+            state.as_ref().is_some_and(|state| state.is_mismatched())
+        };
+        if !self.ports.get(key as usize).is_some_and(mismatched) {
+            return;
+        }
         let Some(with) = self.partner(key) else {
             return;
         };

@@ -1,11 +1,14 @@
 //! Offer and answer (RFC 3264): what we say, and what both sides then do.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use smallvec::SmallVec;
 
+use super::crypto::{self, Crypto};
 use super::session::{Attribute, Connection, Host, Media, Origin, SdpError, Session};
+use super::webrtc::{self, Theirs, Webrtc, WebrtcAgreed};
 use crate::audio::Codec;
+use crate::rtp::srtp::SrtpKeys;
 
 /// Which way media flows, seen from whoever says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -97,6 +100,10 @@ pub struct Local {
     pub rtcp_mux: bool,
     /// What we want: `SendRecv`, or less when we hold the peer.
     pub direction: Direction,
+    /// Our SRTP keys: offers are secure then, and secure offers are taken. Without them media is plain.
+    pub crypto: Option<Crypto>,
+    /// Our side of a WebRTC leg. Without it offers of browsers are refused.
+    pub webrtc: Option<Webrtc>,
 }
 
 impl Local {
@@ -114,6 +121,8 @@ impl Local {
             ptime_ms: 20,
             rtcp_mux: true,
             direction: Direction::SendRecv,
+            crypto: None,
+            webrtc: None,
         }
     }
 }
@@ -143,6 +152,10 @@ pub struct Agreed {
     pub direction: Direction,
     /// The peer holds us: it does not want our media.
     pub held: bool,
+    /// SRTP keys, when media is secure.
+    pub srtp: Option<SrtpKeys>,
+    /// ICE and DTLS, which end in keys, when the peer is a browser.
+    pub webrtc: Option<WebrtcAgreed>,
 }
 
 /// Why a description cannot be agreed on: 488 with a Warning header (RFC 3261 §20.43).
@@ -220,7 +233,13 @@ pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refus
             refuse(media)
         }
     });
-    let session = describe(local, media.collect());
+    let mut session = describe(local, media.collect());
+    if found.agreed.webrtc.is_some() {
+        let mid = offer.media.get(index).and_then(|m| m.attribute("mid"));
+        // Only when the offer has sections that share a path (RFC 9143 §7.3).
+        let group = offer.attribute("group").and(mid);
+        session.attributes = lite(group.filter(|mid| is_token(mid)));
+    }
     Ok((session, found.agreed))
 }
 
@@ -247,15 +266,31 @@ pub fn offer(local: &Local, direction: Direction) -> Session {
         attributes.push(Attribute::new("rtcp", local.rtcp_port.to_string()));
     }
     attributes.push(Attribute::flag(direction.name()));
+    let browser = local.webrtc.as_ref().filter(|w| w.offers);
+    let secure = local.crypto.as_ref().filter(|_| browser.is_none());
+    attributes.extend(secure.into_iter().flat_map(Crypto::lines));
+    if let Some(webrtc) = browser {
+        attributes.extend(webrtc.lines("actpass"));
+        attributes.push(Attribute::flag("rtcp-mux"));
+        attributes.push(Attribute::new("mid", OUR_MID));
+    }
     let media = Media {
         kind: "audio".to_owned(),
         port: local.rtp_port,
-        protocol: "RTP/AVP".to_owned(),
+        protocol: match (browser, secure) {
+            (Some(_), _) => "UDP/TLS/RTP/SAVPF".to_owned(),
+            (None, Some(crypto)) if !crypto.optimistic => "RTP/SAVP".to_owned(),
+            (None, Some(_) | None) => "RTP/AVP".to_owned(),
+        },
         formats,
         connection: None,
         attributes,
     };
-    describe(local, vec![media])
+    let mut session = describe(local, vec![media]);
+    if browser.is_some() {
+        session.attributes = lite(Some(OUR_MID));
+    }
+    session
 }
 
 /// What the peer's answer to our offer means. We send with the answer's payload types, and take both sides' numbers.
@@ -292,6 +327,13 @@ pub fn accept_answer(offer: &Session, answer: &Session, local: &Local) -> Result
         {
             agreed.accepts.push((payload_type, codec));
         }
+    }
+    agreed.srtp = local.crypto.as_ref().and_then(|c| c.accept(theirs));
+    if agreed.srtp.is_none() && is_secure(&ours.protocol) {
+        return Err(Refused::new(
+            305,
+            "Incompatible media format: no key for our secure offer",
+        ));
     }
     agreed.rtcp_mux = agreed.rtcp_mux && ours.attribute("rtcp-mux").is_some();
     if !agreed.rtcp_mux {
@@ -349,6 +391,8 @@ struct Found {
     formats: Vec<(u8, Codec)>,
     /// The peer wants hook flash events too.
     flash: bool,
+    /// Our `a=crypto`, under the tag of the one taken.
+    crypto: Option<Attribute>,
 }
 
 impl Found {
@@ -375,12 +419,16 @@ impl Found {
             attributes.push(Attribute::new("fmtp", format!("{payload_type} {events}")));
         }
         attributes.push(Attribute::new("ptime", self.agreed.ptime_ms.to_string()));
+        if let (Some(agreed), Some(ours)) = (&self.agreed.webrtc, &local.webrtc) {
+            attributes.extend(ours.lines(if agreed.active { "active" } else { "passive" }));
+        }
         if self.agreed.rtcp_mux {
             attributes.push(Attribute::flag("rtcp-mux"));
         } else if local.rtcp_port != local.rtp_port.wrapping_add(1) {
             attributes.push(Attribute::new("rtcp", local.rtcp_port.to_string()));
         }
         attributes.push(Attribute::flag(self.agreed.direction.name()));
+        attributes.extend(self.crypto.clone());
         if let Some(mid) = offered.attribute("mid").filter(|mid| is_token(mid)) {
             attributes.push(Attribute::new("mid", mid));
         }
@@ -400,16 +448,42 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
     if media.port == 0 {
         return Err(Refused::new(304, "Media type not available: port 0"));
     }
-    if !["RTP/AVP", "RTP/AVPF"]
+    let secure = is_secure(&media.protocol);
+    let plain = ["RTP/AVP", "RTP/AVPF"]
         .iter()
-        .any(|known| media.protocol.eq_ignore_ascii_case(known))
-    {
+        .any(|known| media.protocol.eq_ignore_ascii_case(known));
+    let ours = local.crypto.as_ref();
+    let browser = webrtc::is_webrtc(&media.protocol);
+    if !plain && !(secure && ours.is_some()) && !(browser && local.webrtc.is_some()) {
         return Err(Refused::new(
             302,
             format!("Incompatible transport protocol {}", media.protocol),
         ));
     }
-    let remote_rtp = SocketAddr::new(remote_address(session, media, local)?, media.port);
+    let chosen = ours
+        .filter(|crypto| secure || crypto.optimistic)
+        .and_then(|crypto| crypto.choose(media));
+    if secure && chosen.is_none() {
+        return Err(Refused::new(
+            305,
+            "Incompatible media format: no common crypto suite",
+        ));
+    }
+    let rtc = local.webrtc.as_ref().filter(|_| browser);
+    let rtc = rtc.map(|ours| Theirs::read(session, media).map(|theirs| theirs.agree(ours)));
+    if rtc == Some(None) {
+        return Err(Refused::new(
+            305,
+            "Incompatible media format: no ICE credentials or SHA-256 fingerprint",
+        ));
+    }
+    let rtc = rtc.flatten();
+    let address = match remote_address(session, media, local) {
+        // ICE finds out where a browser is; what it writes there need not mean anything.
+        Err(_) if rtc.is_some() => unspecified(local.address),
+        said => said?,
+    };
+    let remote_rtp = SocketAddr::new(address, media.port);
     let formats = common(media, local);
     let Some(&(payload_type, codec)) = formats.first() else {
         return Err(Refused::new(
@@ -424,8 +498,14 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
     };
     let dtmf_clock_rate_hz = event.map_or(codec.clock_rate_hz(), |found| found.clock_rate_hz);
     let rtcp_mux = local.rtcp_mux && media.attribute("rtcp-mux").is_some();
+    if rtc.is_some() && !rtcp_mux {
+        return Err(Refused::new(
+            305,
+            "Incompatible media format: WebRTC without rtcp-mux",
+        ));
+    }
     let mut theirs = direction_of(session, media);
-    if remote_rtp.ip().is_unspecified() {
+    if remote_rtp.ip().is_unspecified() && rtc.is_none() {
         // Hold as before RFC 3264: an address nobody can send to (§8.4).
         theirs = Direction::of(theirs.sends(), false);
     }
@@ -445,8 +525,14 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
         rtcp_mux,
         direction: local.direction.against(theirs),
         held: !theirs.receives(),
+        srtp: chosen.as_ref().map(|(ours, line)| SrtpKeys {
+            send: (*ours).clone(),
+            receive: line.key.clone(),
+        }),
+        webrtc: rtc,
     };
     Ok(Found {
+        crypto: chosen.map(|(ours, line)| crypto::line(line.tag, ours)),
         agreed,
         formats,
         flash: event.is_some_and(|found| found.flash),
@@ -648,10 +734,35 @@ fn rtpmap(payload_type: u8, name: &str, clock_rate_hz: u32) -> Attribute {
     Attribute::new("rtpmap", format!("{payload_type} {name}/{clock_rate_hz}"))
 }
 
+/// Session attributes of a description for a browser.
+fn lite(mid: Option<&str>) -> Vec<Attribute> {
+    let group = mid.map(|mid| Attribute::new("group", format!("BUNDLE {mid}")));
+    std::iter::once(Attribute::flag("ice-lite"))
+        .chain(group)
+        .collect()
+}
+
+/// No address, of the same kind.
+fn unspecified(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// Whether a protocol is SRTP with keys in the description.
+fn is_secure(protocol: &str) -> bool {
+    ["RTP/SAVP", "RTP/SAVPF"]
+        .iter()
+        .any(|known| protocol.eq_ignore_ascii_case(known))
+}
+
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// How our one section is called in offers for browsers.
+const OUR_MID: &str = "0";
 const TELEPHONE_EVENT: &str = "telephone-event";
 /// Payload types of telephone-event at the clocks of wide-band codecs in our offers.
 const EVENTS_AT_16_KHZ: u8 = 111;

@@ -133,7 +133,7 @@ impl PortState {
     }
 
     /// Whether something came up in a tick that has to wait for its end: another way to go, or a key to be sounded.
-    pub(in crate::media) fn needs_mending(&self) -> bool {
+    pub(in crate::media) fn is_mismatched(&self) -> bool {
         !self.joined.tones.is_empty()
             || (self.joined.foreign && matches!(self.joined.with, Some((_, How::Relay))))
     }

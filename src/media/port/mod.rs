@@ -2,6 +2,7 @@
 //!
 //! - here: the port's slot (hear, speak, watch), instructions, notes for the signalling thread.
 //! - `play`: the queue of sources. `keys`: keys being sent. `hear`: what arrives. `reports`: RTCP.
+//! - `rtc`: ICE and DTLS of a WebRTC leg.
 //! - `joined`: what passes between two ports. `session`: what was agreed with the peer, and where it is.
 
 mod hear;
@@ -9,10 +10,12 @@ mod joined;
 mod keys;
 mod play;
 mod reports;
+mod rtc;
 mod session;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(super) use joined::Passing;
@@ -34,6 +37,7 @@ use crate::audio::Rate;
 use crate::base::id::{OpId, PortId};
 use crate::base::rng::Rng;
 use crate::base::time::UnixMicros;
+use crate::rtp::dtls::Identity;
 use crate::rtp::jitter::JitterConfig;
 use crate::rtp::{Header, Playout, RtpSender};
 
@@ -85,7 +89,7 @@ pub(super) struct Scratch {
     /// What one port heard for the port it is joined with.
     pub(super) far: Vec<i16>,
     /// An RTCP packet being built.
-    rtcp: [u8; crate::rtp::rtcp::Report::MAX_LEN],
+    rtcp: [u8; MOST_RTCP],
 }
 
 impl Scratch {
@@ -97,7 +101,7 @@ impl Scratch {
             wide: Vec::with_capacity(8 * 1024),
             other: Vec::with_capacity(8 * 1024),
             far: Vec::with_capacity(8 * 1024),
-            rtcp: [0; crate::rtp::rtcp::Report::MAX_LEN],
+            rtcp: [0; MOST_RTCP],
         }
     }
 }
@@ -166,7 +170,7 @@ impl PortState {
     /// Obeys an instruction. May allocate: this is not the tick.
     pub(super) fn obey<I: PacketIo>(&mut self, message: Message, cx: &mut Context<'_, I>) {
         match message {
-            Message::Configure(_, plan) => self.configure(*plan, cx),
+            Message::Configure(_, plan, identity) => self.configure(*plan, identity, cx),
             Message::Play(_, op, audio) => {
                 if self.queue.len() >= QUEUED_SOURCES {
                     self.notes.push_back(Note::Finished(op, Finish::Failed));
@@ -243,7 +247,12 @@ impl PortState {
         }
     }
 
-    fn configure<I: PacketIo>(&mut self, plan: Plan, cx: &mut Context<'_, I>) {
+    fn configure<I: PacketIo>(
+        &mut self,
+        plan: Plan,
+        identity: Option<Arc<Identity>>,
+        cx: &mut Context<'_, I>,
+    ) {
         let before = self.session.take();
         let was = before.as_ref().map(Session::signalled);
         if before
@@ -252,7 +261,7 @@ impl PortState {
         {
             self.hearing.restart_playout();
         }
-        let session = Session::new(cx.now, plan, before);
+        let session = Session::new(cx.now, plan, identity, before);
         if was != Some(session.signalled()) {
             self.hearing.restart();
         }
@@ -283,15 +292,41 @@ impl PortState {
         cx: &mut Context<'_, I>,
         channel: Channel,
         from: SocketAddr,
-        bytes: &'a [u8],
+        bytes: &'a mut [u8],
     ) -> Option<Passing<'a>> {
         let Some(session) = &mut self.session else {
             self.stats.strangers += 1;
             return None;
         };
+        if channel == Channel::Rtp
+            && let Some(rtc) = session.rtc.as_deref_mut()
+        {
+            if rtc.keep(from, bytes) {
+                return None;
+            }
+            if rtc.selected() != Some(from) {
+                self.stats.strangers += 1;
+                return None;
+            }
+        }
+        if session.lacks_keys() {
+            self.stats.unauthentic += 1;
+            return None;
+        }
         let shared_port =
             channel == Channel::Rtp && session.rtcp_mux && crate::rtp::packet::is_rtcp(bytes);
-        if channel == Channel::Rtcp || shared_port {
+        let is_rtcp = channel == Channel::Rtcp || shared_port;
+        // Before anything else: what is not authentic neither latches nor counts.
+        let length = match session.srtp() {
+            Some(srtp) if is_rtcp => srtp.unprotect.rtcp(bytes),
+            Some(srtp) => srtp.unprotect.rtp(bytes),
+            None => Ok(bytes.len()),
+        };
+        let Some(bytes) = length.ok().and_then(|length| bytes.get(..length)) else {
+            self.stats.unauthentic += 1;
+            return None;
+        };
+        if is_rtcp {
             let ssrc = self.sender.ssrc();
             self.reports.receive(
                 cx.now,
@@ -457,6 +492,11 @@ impl PortState {
 
     /// Sends the packet in the scratch buffer, under `header`.
     fn transmit<I: PacketIo>(&mut self, header: Header, to: SocketAddr, cx: &mut Context<'_, I>) {
+        let now = cx.now;
+        if self.session.as_ref().is_none_or(|s| !s.may_send(now)) {
+            self.sender.pause();
+            return;
+        }
         let packet = &mut cx.scratch.packet;
         let Some((head, payload)) = packet.split_first_chunk_mut::<{ Header::LEN }>() else {
             return;
@@ -467,6 +507,10 @@ impl PortState {
         }
         self.stats.packets_sent += 1;
         self.stats.bytes_sent += payload.len() as u64;
+        let srtp = self.session.as_mut().and_then(Session::srtp);
+        if srtp.is_some_and(|srtp| srtp.protect.rtp(packet).is_err()) {
+            return;
+        }
         let sent = cx.io.send(cx.key, Channel::Rtp, to, packet);
         self.last_sent = Some(cx.now);
         self.stats.send_errors += u64::from(!sent);
@@ -493,7 +537,10 @@ impl PortState {
     }
 
     fn report<I: PacketIo>(&mut self, cx: &mut Context<'_, I>, bye: bool) {
-        let Some(session) = &self.session else { return };
+        let now = cx.now;
+        let Some(session) = self.session.as_mut().filter(|s| s.may_send(now)) else {
+            return;
+        };
         let ntp = cx.clock.ntp(cx.now);
         let rtcp = &mut cx.scratch.rtcp;
         let Some(len) = self.reports.write(
@@ -507,7 +554,12 @@ impl PortState {
         ) else {
             return;
         };
-        if let (Some((channel, to)), Some(bytes)) = (session.rtcp_remote(), rtcp.get(..len)) {
+        let len = match session.srtp() {
+            Some(srtp) => srtp.protect.rtcp(rtcp, len),
+            None => Some(len),
+        };
+        let bytes = len.and_then(|len| rtcp.get(..len));
+        if let (Some((channel, to)), Some(bytes)) = (session.rtcp_remote(), bytes) {
             cx.io.send(cx.key, channel, to, bytes);
         }
     }
@@ -547,6 +599,12 @@ impl PortState {
         self.hearing.fill_in(&mut stats, self.session.as_ref());
         self.reports.fill_in(&mut stats);
         stats
+    }
+
+    /// Whether something came up that has to wait for the end of the tick.
+    pub(super) fn needs_mending(&self, now: Instant) -> bool {
+        let rtc = self.session.as_ref().and_then(|s| s.rtc.as_deref());
+        self.is_mismatched() || rtc.is_some_and(|rtc| rtc.is_due(now))
     }
 
     /// Whether it has something to say.
@@ -597,6 +655,8 @@ impl Ear {
     }
 }
 
+/// The longest report, protected.
+const MOST_RTCP: usize = crate::rtp::rtcp::Report::MAX_LEN + crate::rtp::srtp::Suite::MOST_GROWTH;
 /// The length of packets until something else is agreed.
 const DEFAULT_PTIME_MS: u8 = 20;
 /// Sources that may wait on one port.
