@@ -30,11 +30,12 @@ pub mod strict;
 mod token;
 mod verb;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::MutexGuard;
 
 use crate::base::rng::Rng;
+use crate::call::channels::Channels;
 use crate::directory::Directory;
 use crate::journal::Journal;
 use crate::store::StoreError;
@@ -82,6 +83,8 @@ struct Inner {
     rng: Mutex<Rng>,
     tokens: token::Tokens,
     buckets: rate::Buckets,
+    /// The calls of a running server.
+    channels: OnceLock<Channels>,
     /// Checking and writing a document are one step.
     saving: tokio::sync::Mutex<()>,
 }
@@ -102,8 +105,18 @@ impl Api {
             rng: Mutex::new(parts.rng),
             tokens,
             buckets: rate::Buckets::default(),
+            channels: OnceLock::new(),
             saving: tokio::sync::Mutex::new(()),
         })))
+    }
+
+    /// Where calls are found from now on; the first time counts.
+    pub fn set_channels(&self, channels: Channels) {
+        drop(self.0.channels.set(channels));
+    }
+
+    fn channels(&self) -> Option<&Channels> {
+        self.0.channels.get()
     }
 
     fn directory(&self) -> &Directory {

@@ -6,11 +6,12 @@
 //! - `handle`: what a script holds; `ops/`: what it can do, one file an operation.
 //! - `state`: what script and events share; `events`: what happens to a call, up to its end.
 //! - `facts`: what is known of a call, and the variables its script changes.
-//! - `cdr`: the record of a leg.
+//! - `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
 //! - `overload`: when new calls are refused.
 
 mod cdr;
+pub mod channels;
 pub mod core;
 pub mod doorman;
 pub mod error;
@@ -37,6 +38,7 @@ pub use facts::{AfterBridge, CallFacts, CallVars};
 pub use handle::CallHandle;
 pub use ops::bridge::{BridgeOptions, Bridged, Strategy};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
+pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
 pub use ops::record::{RecordOptions, Recorded};
 pub use services::Services;

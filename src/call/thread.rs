@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::channels::Asks;
 use super::core::{Core, CoreConfig, Script};
 use super::doorman::DirectoryDoorman;
 use super::services::Services;
@@ -28,6 +29,8 @@ pub struct Parts {
     pub media_events: MediaEvents,
     /// The rest of the house.
     pub services: Services,
+    /// What other threads ask about the legs that are up.
+    pub channels: Asks,
     /// Makes the script factory, on the thread itself.
     pub script: Box<dyn FnOnce() -> Script + Send>,
     /// Randomness of tags, branches and nonces.
@@ -134,6 +137,7 @@ async fn serve(
         media,
         mut media_events,
         services,
+        channels,
         script,
         mut rng,
     } = parts;
@@ -155,6 +159,7 @@ async fn serve(
             media_events.drain(|event| events.media_event(event));
         }
     });
+    let asked = task::spawn_local("channels", channels.serve(core.clone()));
     tell(&ready, Ok(()));
     while let Some(command) = inbox.recv().await {
         match command {
@@ -168,6 +173,7 @@ async fn serve(
     }
     run.abort();
     media.abort();
+    asked.abort();
 }
 
 fn tell(ready: &std::sync::mpsc::SyncSender<std::io::Result<()>>, result: std::io::Result<()>) {
