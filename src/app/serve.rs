@@ -35,6 +35,7 @@ use crate::jobs::Outbox;
 use crate::journal::Journal;
 use crate::media::Media;
 use crate::net::listen;
+use crate::registrar::Remote;
 use crate::speech::{self, Utterance};
 use crate::store::{Files, Store};
 
@@ -176,16 +177,20 @@ impl Server {
             directory,
             recordings: rtp.record_dir.as_path().into(),
         };
-        let (channels, asks) = Channels::pair();
+        let (channels, questions) = Channels::pair();
         api.set_channels(channels);
+        let (_remote, asks) = Remote::pair();
         let signalling = SignallingThread::start(Parts {
-            channels: asks,
+            channels: questions,
             listeners: sip,
             core: core_config(&config),
             sip: config.sip.clone(),
             media,
             media_events,
             services,
+            registrar: config.registrar.clone(),
+            security: config.security.clone(),
+            asks,
             script: Box::new(move || script(options.echo)),
             rng: rng.fork(),
         })?;

@@ -23,6 +23,7 @@ use crate::journal::{Fact, Way};
 use crate::media::{Media, MediaEvent};
 use crate::net::Signalling;
 use crate::routing::caps::Lines;
+use crate::registrar::{Registrar, remote};
 use crate::sip::flow::Flow;
 use crate::sip::msg::Uri;
 use crate::sip::ua::{Direction, Endpoint, LegId, SipEvent, Target, Trace, Transmit};
@@ -30,20 +31,6 @@ use crate::sip::wire::Malformed;
 
 /// Starts the script of an accepted call. Given at wiring, since scripts live in higher rooms.
 pub type Script = Rc<dyn Fn(CallHandle) -> LocalBoxFuture<'static, ()>>;
-
-/// Where a phone is registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contact {
-    /// Its Contact, for the request line.
-    pub uri: String,
-    /// The path its registration came over; `None` when the URI's own address is to be used.
-    pub flow: Option<Flow>,
-    /// Values of Route, nearest first (RFC 3327).
-    pub path: Vec<String>,
-}
-
-/// Finds where `username` of `realm` is registered.
-pub type Locate = Rc<dyn Fn(&str, &str, Instant) -> Vec<Contact>>;
 
 /// Finds the addresses of a URI whose host is a name, best first (RFC 3263).
 pub type Resolve = Rc<dyn Fn(Uri) -> LocalBoxFuture<'static, Vec<Target>>>;
@@ -75,6 +62,8 @@ pub(super) struct Inner {
     pub(super) endpoint: RefCell<Endpoint>,
     pub(super) media: Media,
     pub(super) services: Rc<Services>,
+    /// Where phones are.
+    pub(super) registrar: Registrar,
     pub(super) config: CoreConfig,
     pub(super) script: Script,
     pub(super) rng: RefCell<Rng>,
@@ -87,7 +76,6 @@ pub(super) struct Inner {
     next_script: Cell<u64>,
     /// How many legs ride on another call.
     pub(super) attached: Cell<usize>,
-    pub(super) locate: RefCell<Option<Locate>>,
     pub(super) resolve: RefCell<Option<Resolve>>,
     /// Dialogs that ended a moment ago: an INVITE that would replace one of them comes too late.
     pub(super) over: RefCell<Recent>,
@@ -101,6 +89,7 @@ impl Core {
         endpoint: Endpoint,
         media: Media,
         services: Services,
+        registrar: Registrar,
         config: CoreConfig,
         script: Script,
         rng: Rng,
@@ -109,6 +98,7 @@ impl Core {
             endpoint: RefCell::new(endpoint),
             media,
             services: Rc::new(services),
+            registrar,
             overload: Overload::new(config.overload_lag),
             config,
             script,
@@ -119,11 +109,38 @@ impl Core {
             lines: RefCell::default(),
             next_script: Cell::new(0),
             attached: Cell::new(0),
-            locate: RefCell::default(),
             resolve: RefCell::default(),
             over: RefCell::default(),
             changed: Notify::new(),
         }))
+    }
+
+    /// Where phones are.
+    pub fn registrar(&self) -> &Registrar {
+        &self.0.registrar
+    }
+
+    /// Answers a question another thread has about registrations.
+    pub fn answer_question(&self, question: remote::Question) {
+        self.endpoint(|endpoint, _| self.0.registrar.answer_question(endpoint, question));
+    }
+
+    /// What concerns no call.
+    fn outside(&self, event: &SipEvent) {
+        let now = clock::now();
+        let endpoint = &mut self.0.endpoint.borrow_mut();
+        let registrar = &self.0.registrar;
+        match event {
+            SipEvent::Request(request) => registrar.request(endpoint, now, request),
+            SipEvent::Response(response) => {
+                let awaited = registrar.response(endpoint, now, response);
+                if !awaited {
+                    tracing::debug!(status = response.status, "a response nobody waits for");
+                }
+            }
+            SipEvent::BadCredentials(bad) => registrar.bad_credentials(endpoint, now, bad),
+            _ => {}
+        }
     }
 
     /// How many calls are up; the legs they have placed are not counted.
@@ -134,11 +151,6 @@ impl Core {
     /// How many legs are up.
     pub fn legs(&self) -> usize {
         self.0.calls.borrow().len()
-    }
-
-    /// Where registered phones are found from now on.
-    pub fn set_locate(&self, locate: Locate) {
-        self.0.locate.replace(Some(locate));
     }
 
     /// How names of hosts are resolved from now on.
@@ -222,7 +234,11 @@ impl Core {
             let event = self.0.endpoint.borrow_mut().poll_event();
             let Some(event) = event else { return };
             let leg = match &event {
-                SipEvent::Invite(_) | SipEvent::Trace(_) => None,
+                SipEvent::Invite(_)
+                | SipEvent::Trace(_)
+                | SipEvent::Request(_)
+                | SipEvent::Response(_)
+                | SipEvent::BadCredentials(_) => None,
                 SipEvent::Progress { leg, .. }
                 | SipEvent::Answered { leg, .. }
                 | SipEvent::Rejected { leg, .. }
@@ -236,6 +252,14 @@ impl Core {
             };
             match (event, leg) {
                 (SipEvent::Invite(invite), _) => self.inbound(*invite),
+                (
+                    event @ (SipEvent::Request(_)
+                    | SipEvent::Response(_)
+                    | SipEvent::BadCredentials(_)),
+                    _,
+                ) => {
+                    self.outside(&event);
+                }
                 (SipEvent::Trace(trace), _) => self.0.services.journal.emit(ladder(*trace)),
                 (event, Some(leg)) => {
                     let call = self.0.calls.borrow().get(&leg).cloned();
@@ -278,6 +302,7 @@ impl Signalling for Core {
 
     fn flow_closed(&self, now: Instant, flow: Flow) {
         self.0.endpoint.borrow_mut().flow_closed(now, flow);
+        self.0.registrar.flow_closed(flow);
         self.dispatch();
     }
 
@@ -287,12 +312,18 @@ impl Signalling for Core {
     }
 
     fn timeout(&self, now: Instant) {
-        self.0.endpoint.borrow_mut().handle_timeout(now);
+        {
+            let mut endpoint = self.0.endpoint.borrow_mut();
+            endpoint.handle_timeout(now);
+            self.0.registrar.handle_timeout(&mut endpoint, now);
+        }
         self.dispatch();
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.0.endpoint.borrow().poll_timeout()
+        let endpoint = self.0.endpoint.borrow().poll_timeout();
+        let registrar = self.0.registrar.poll_timeout();
+        endpoint.into_iter().chain(registrar).min()
     }
 
     fn poll_transmit(&self) -> Option<Transmit> {

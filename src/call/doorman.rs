@@ -29,14 +29,19 @@ impl Doorman for DirectoryDoorman {
     }
 
     fn realm(&self, host: &str) -> Option<Arc<str>> {
-        self.0.by_realm(host).map(|account| account.realm.clone())
+        // A device may have a realm of its own.
+        let of_device = || self.0.is_realm(host).then(|| host.to_lowercase().into());
+        let account = self.0.by_realm(host);
+        account
+            .map(|account| account.realm.clone())
+            .or_else(of_device)
     }
 
     /// A phone that was given our address instead of a realm is challenged with the default realm; its user name then
     /// has to be the only one of its kind among all accounts.
     fn secret(&self, realm: &str, username: &str) -> Option<(Principal, Secret)> {
         let found = self.0.secret(realm, username).or_else(|| {
-            if self.0.by_realm(realm).is_some() {
+            if self.0.is_realm(realm) {
                 return None;
             }
             let accounts = self.0.accounts();

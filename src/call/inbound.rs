@@ -183,12 +183,12 @@ impl Core {
             aftermath: Cell::new(0),
             cause: Cell::new(None),
             times: Cell::new(None),
-            opening: Cell::new(None),
+            opened: Cell::new(false),
             local: invite.flow.local.ip(),
             facts,
         }));
+        call.name_at_endpoint(invite.leg);
         self.0.calls.borrow_mut().insert(invite.leg, call.clone());
-        call.journal_open();
         call.note(|call_id, at| Fact::Started {
             call_id,
             at,

@@ -41,46 +41,25 @@ impl Core {
     pub(super) async fn destinations(self, place: Place) -> Vec<Destination> {
         match place {
             Place::Registered { username, realm } => {
-                let locate = self.0.locate.borrow().clone();
-                let contacts = locate.map(|find| find(&username, &realm, clock::now()));
-                let mut found = Vec::new();
-                for contact in contacts.into_iter().flatten() {
-                    found.extend(
-                        self.destination(contact.uri, None, contact.flow, contact.path)
-                            .await,
-                    );
-                }
-                found
+                let bindings = self.0.registrar.bindings(&username, &realm, clock::now());
+                let reached = bindings.into_iter().map(|binding| Destination {
+                    uri: binding.contact,
+                    to: vec![ua::Target {
+                        transport: binding.flow.transport,
+                        addr: binding.flow.remote,
+                    }],
+                    flow: Some(binding.flow),
+                    routes: binding.path,
+                });
+                reached.collect()
             }
-            Place::Uri { uri, proxy } => self
-                .destination(uri, proxy, None, Vec::new())
-                .await
-                .into_iter()
-                .collect(),
+            Place::Uri { uri, proxy } => self.destination(uri, proxy).await.into_iter().collect(),
             // A number of the account is for the callflows; it has no address.
             Place::Number(_) => Vec::new(),
         }
     }
 
-    async fn destination(
-        &self,
-        uri: String,
-        proxy: Option<String>,
-        flow: Option<Flow>,
-        routes: Vec<String>,
-    ) -> Option<Destination> {
-        if let Some(flow) = flow {
-            let to = vec![ua::Target {
-                transport: flow.transport,
-                addr: flow.remote,
-            }];
-            return Some(Destination {
-                uri,
-                to,
-                flow: Some(flow),
-                routes,
-            });
-        }
+    async fn destination(&self, uri: String, proxy: Option<String>) -> Option<Destination> {
         let mut hop = Uri::parse(&uri).ok()?;
         if let Some(proxy) = proxy {
             let named = hop
@@ -106,8 +85,8 @@ impl Core {
         (!to.is_empty()).then_some(Destination {
             uri,
             to,
-            flow,
-            routes,
+            flow: None,
+            routes: Vec::new(),
         })
     }
 
@@ -165,7 +144,7 @@ impl Core {
             aftermath: Cell::new(0),
             cause: Cell::new(None),
             times: Cell::new(None),
-            opening: Cell::new(None),
+            opened: Cell::new(false),
             local,
             facts,
         }));
@@ -178,7 +157,6 @@ impl Core {
             state.media.pending_offer = Some(session);
         }
         let request = invite(call, &leg, target, destination, first, body);
-        leg.journal_open();
         leg.note(|call_id, at| Fact::Started {
             call_id,
             at,
@@ -188,7 +166,7 @@ impl Core {
             callflow: String::new(),
         });
         let id = self.0.endpoint.borrow_mut().invite(clock::now(), request);
-        leg.0.leg.set(id);
+        leg.name_at_endpoint(id);
         self.0.calls.borrow_mut().insert(id, leg.clone());
         leg.attach(true);
         self.dispatch();
@@ -259,6 +237,13 @@ impl CallHandle {
         &self.0.core
     }
 
+    /// The endpoint has given the leg its name and tag.
+    pub(super) fn name_at_endpoint(&self, id: LegId) {
+        self.0.leg.set(id);
+        let tag = self.core().0.endpoint.borrow().tag_of(id);
+        self.state_mut().own_tag = tag.unwrap_or_default();
+    }
+
     /// Takes the port of a leg on the media thread of another, which it is going to be joined with.
     fn take_port_beside(&self, call: &Self) -> Result<(), CallError> {
         let core = self.core();
@@ -308,6 +293,9 @@ impl CallHandle {
             to_tag.clone_into(&mut state.to_tag);
             state.early_tag.as_deref() != Some(to_tag)
         };
+        if status >= 180 {
+            self.journal_ringing();
+        }
         // A second description in the same dialog is a repetition (RFC 6337 §3.1.1); another dialog's takes over.
         if let Some(body) = body.filter(|_| fresh)
             && self.hear_answer(&body, to_tag)
@@ -336,7 +324,7 @@ impl CallHandle {
             state.phase = Phase::Answered { at };
             state.wake();
         }
-        self.journal_answer(at);
+        self.note(|call_id, _| Fact::Answered { call_id, at });
     }
 
     /// Takes the answer to our first offer; whether it could be.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::channels::Asks;
+use super::channels;
 use super::core::{Core, CoreConfig, Script};
 use super::doorman::DirectoryDoorman;
 use super::services::Services;
@@ -13,6 +13,7 @@ use crate::base::rng::Rng;
 use crate::host::{clock, task};
 use crate::media::{Media, MediaEvents};
 use crate::net::{Bound, Driver, SipConfig};
+use crate::registrar::{self, Asks, Registrar, RegistrarConfig, SecurityConfig};
 use crate::sip::ua::{Endpoint, EndpointConfig, Listener};
 
 /// What the thread is built from.
@@ -30,7 +31,13 @@ pub struct Parts {
     /// The rest of the house.
     pub services: Services,
     /// What other threads ask about the legs that are up.
-    pub channels: Asks,
+    pub channels: channels::Asks,
+    /// `[registrar]`.
+    pub registrar: RegistrarConfig,
+    /// `[security]`.
+    pub security: SecurityConfig,
+    /// What other threads ask of the registrar.
+    pub asks: Asks,
     /// Makes the script factory, on the thread itself.
     pub script: Box<dyn FnOnce() -> Script + Send>,
     /// Randomness of tags, branches and nonces.
@@ -138,12 +145,31 @@ async fn serve(
         mut media_events,
         services,
         channels,
+        registrar,
+        security,
+        mut asks,
         script,
         mut rng,
     } = parts;
     let doorman = DirectoryDoorman(services.directory.clone());
-    let endpoint = endpoint(&sip, &listeners, doorman, rng.fork());
-    let core = Core::new(endpoint, media, services, core, script(), rng);
+    let failures = security.failures_per_hour;
+    let endpoint = endpoint(&sip, &listeners, doorman, failures, rng.fork());
+    let registrar = Registrar::load(registrar::Parts {
+        config: registrar,
+        security,
+        directory: services.directory.clone(),
+        store: services.store.clone(),
+        journal: services.journal.clone(),
+        rng: rng.fork(),
+    });
+    let registrar = match registrar.await {
+        Ok(registrar) => registrar,
+        Err(error) => {
+            tell(&ready, Err(std::io::Error::other(error)));
+            return;
+        }
+    };
+    let core = Core::new(endpoint, media, services, registrar, core, script(), rng);
     let driver = match Driver::start(Rc::new(core.clone()), listeners, sip) {
         Ok(driver) => driver,
         Err(error) => {
@@ -159,7 +185,13 @@ async fn serve(
             media_events.drain(|event| events.media_event(event));
         }
     });
-    let asked = task::spawn_local("channels", channels.serve(core.clone()));
+    let channels = task::spawn_local("channels", channels.serve(core.clone()));
+    let asked = core.clone();
+    let questions = task::spawn_local("registrar-questions", async move {
+        while let Some(question) = asks.next().await {
+            asked.answer_question(question);
+        }
+    });
     tell(&ready, Ok(()));
     while let Some(command) = inbox.recv().await {
         match command {
@@ -173,7 +205,8 @@ async fn serve(
     }
     run.abort();
     media.abort();
-    asked.abort();
+    channels.abort();
+    questions.abort();
 }
 
 fn tell(ready: &std::sync::mpsc::SyncSender<std::io::Result<()>>, result: std::io::Result<()>) {
@@ -199,7 +232,13 @@ async fn drain(core: Core, limit: Duration, done: oneshot::Sender<usize>) {
     }
 }
 
-fn endpoint(sip: &SipConfig, listeners: &[Bound], doorman: DirectoryDoorman, rng: Rng) -> Endpoint {
+fn endpoint(
+    sip: &SipConfig,
+    listeners: &[Bound],
+    doorman: DirectoryDoorman,
+    failures_per_hour: u32,
+    rng: Rng,
+) -> Endpoint {
     let advertise = (!sip.advertise.is_empty()).then(|| sip.advertise.clone());
     let listeners = listeners
         .iter()
@@ -221,6 +260,8 @@ fn endpoint(sip: &SipConfig, listeners: &[Bound], doorman: DirectoryDoorman, rng
         tcp_switch: sip.tcp_switch,
         local_nets: sip.local_nets.clone(),
         trace: true,
+        registrar: true,
+        failures_per_hour,
         ..EndpointConfig::default()
     };
     let mut endpoint = Endpoint::new(config, listeners, Box::new(doorman), rng);

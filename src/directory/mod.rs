@@ -129,6 +129,11 @@ impl Directory {
         self.now().by_realm(realm)
     }
 
+    /// Whether phones of some account authenticate in that realm, case ignored.
+    pub fn is_realm(&self, name: &str) -> bool {
+        self.now().is_realm(name)
+    }
+
     /// The enabled device with `sip.method` `ip` whose address or network holds `source`; the narrowest wins.
     pub fn device_by_source(&self, source: IpAddr) -> Option<(Arc<Account>, String)> {
         self.now().by_source(source)

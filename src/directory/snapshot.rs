@@ -118,6 +118,10 @@ impl Snapshot {
             .cloned()
     }
 
+    pub(super) fn is_realm(&self, name: &str) -> bool {
+        self.by_device_realm.contains_key(&name.to_lowercase())
+    }
+
     pub(super) fn by_source(&self, source: IpAddr) -> Option<(Arc<Account>, String)> {
         let source = source.to_canonical();
         let (account, device) = match self.by_address.get(&source) {

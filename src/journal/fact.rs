@@ -149,6 +149,29 @@ pub enum Fact {
         /// The remark.
         text: String,
     },
+    /// A phone's registration began, ended or changed. The Call-ID is that of its REGISTER.
+    Registration {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Account id.
+        account: String,
+        /// Device id.
+        device: String,
+        /// `registered`, `unregistered`, `replaced`, `expired`, `closed`, `flushed`, `unreachable` or `reachable`.
+        what: &'static str,
+        /// The address of record.
+        aor: String,
+        /// The phone's own Contact.
+        contact: String,
+        /// Where it registered from.
+        source: SocketAddr,
+        /// Its User-Agent.
+        user_agent: String,
+        /// When it ends by itself.
+        expires_at: UnixMicros,
+    },
     /// A leg's record is durable.
     Recorded {
         /// SIP Call-ID.
@@ -189,6 +212,7 @@ impl Fact {
             | Self::Digit { call_id, .. }
             | Self::Collected { call_id, .. }
             | Self::Note { call_id, .. }
+            | Self::Registration { call_id, .. }
             | Self::Recorded { call_id, .. }
             | Self::Ended { call_id, .. } => call_id,
         }
@@ -207,6 +231,7 @@ impl Fact {
             | Self::Digit { at, .. }
             | Self::Collected { at, .. }
             | Self::Note { at, .. }
+            | Self::Registration { at, .. }
             | Self::Recorded { at, .. }
             | Self::Ended { at, .. } => *at,
         }
@@ -257,6 +282,21 @@ impl Fact {
                 ("collected", json!({"count": count, "why": why}))
             }
             Self::Note { text, .. } => ("note", json!({"text": text})),
+            Self::Registration {
+                account,
+                device,
+                what,
+                aor,
+                contact,
+                source,
+                user_agent,
+                expires_at,
+                ..
+            } => (
+                "registration",
+                json!({"account": account, "device": device, "what": what, "aor": aor, "contact": contact,
+                       "source": source.to_string(), "user_agent": user_agent, "expires_at": expires_at}),
+            ),
             Self::Recorded { id, .. } => ("recorded", json!({"id": id})),
             Self::Ended {
                 cause,

@@ -18,6 +18,8 @@ mod flow;
 mod fuzz;
 mod fuzz_flow;
 mod fuzz_media;
+mod keypad;
+mod registrar;
 mod rules;
 mod schemas;
 mod sip_answers;

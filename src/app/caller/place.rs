@@ -412,7 +412,10 @@ impl<O: Observer> Caller<'_, O> {
             SipEvent::Info { body, .. } => self.remark(format!("INFO with {}", body.content_type)),
             SipEvent::Established { .. }
             | SipEvent::Answer { .. }
-            | SipEvent::OfferFailed { .. } => {}
+            | SipEvent::OfferFailed { .. }
+            | SipEvent::Request(_)
+            | SipEvent::Response(_)
+            | SipEvent::BadCredentials(_) => {}
         }
     }
 

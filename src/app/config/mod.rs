@@ -22,6 +22,7 @@ use crate::host::guard::GuardConfig;
 use crate::journal::RetentionConfig;
 use crate::media::MediaConfig;
 use crate::net::SipConfig;
+use crate::registrar::{RegistrarConfig, SecurityConfig};
 use crate::speech::TtsConfig;
 
 /// The whole configuration.
@@ -34,6 +35,10 @@ pub struct Config {
     pub drain_seconds: u64,
     /// `[sip]`: listeners, and what they show.
     pub sip: SipConfig,
+    /// `[registrar]`: how phones register.
+    pub registrar: RegistrarConfig,
+    /// `[security]`: what is done about people who guess passwords.
+    pub security: SecurityConfig,
     /// `[rtp]`: media ports.
     pub rtp: MediaConfig,
     /// `[http]`: the API.
@@ -54,6 +59,8 @@ impl Default for Config {
             data_dir: PathBuf::from("swivel-data"),
             drain_seconds: 300,
             sip: SipConfig::default(),
+            registrar: RegistrarConfig::default(),
+            security: SecurityConfig::default(),
             rtp: MediaConfig::default(),
             http: HttpConfig::default(),
             pivot: GuardConfig::default(),
@@ -132,6 +139,8 @@ impl Config {
         let differs = [
             ("data_dir", self.data_dir != new.data_dir),
             ("sip", self.sip != new.sip),
+            ("registrar", self.registrar != new.registrar),
+            ("security", self.security != new.security),
             ("rtp", self.rtp != new.rtp),
             ("http", self.http != new.http),
             ("tts", self.tts != new.tts),

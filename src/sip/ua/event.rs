@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Principal, Reason, Refer};
+use super::{IncomingRequest, Principal, Reason, Refer, Response};
 use crate::sip::flow::{Flow, Transport};
-use crate::sip::msg::Message;
+use crate::sip::msg::{Message, Method};
 
 /// Names one INVITE usage, incoming or outgoing. Never reused within the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +84,8 @@ pub enum SipEvent {
         body: Option<Body>,
         /// Which dialog won.
         to_tag: Box<str>,
+        /// User-Agent or Server of whoever answered.
+        agent: Option<Box<str>>,
     },
     /// Our INVITE failed. Timeouts are 408, transport failures 503.
     Rejected {
@@ -153,8 +155,27 @@ pub enum SipEvent {
         /// The peer's Reason header, or ours.
         reason: Option<Reason>,
     },
+    /// A REGISTER or SUBSCRIBE of somebody known.
+    Request(Box<IncomingRequest>),
+    /// A plain request of ours is over.
+    Response(Box<Response>),
+    /// Somebody sent credentials that are wrong; the challenge is on its way already.
+    BadCredentials(Box<BadCredentials>),
     /// A message passed; only when tracing is on.
     Trace(Box<Trace>),
+}
+
+/// Credentials that are wrong: an unknown user or a wrong password.
+#[derive(Debug, Clone)]
+pub struct BadCredentials {
+    /// Where they came from.
+    pub flow: Flow,
+    /// With which method.
+    pub method: Method,
+    /// The user they name, as it came.
+    pub username: String,
+    /// The realm they are for.
+    pub realm: Arc<str>,
 }
 
 /// A new call to us.

@@ -18,6 +18,9 @@ impl Endpoint {
     pub(super) fn in_dialog(&mut self, now: Instant, request: Incoming, key: String) {
         let to_tag = request.to_tag.as_deref().unwrap_or_default();
         let Some(id) = self.leg_of(to_tag, &request.call_id) else {
+            if self.config.registrar && request.method == Method::Subscribe {
+                return self.resubscribe(now, request, key);
+            }
             return self.reply_statelessly(&request, &Refused::new(481));
         };
         // Callers inside a dialog are never refused for load, but nobody fills the table either.

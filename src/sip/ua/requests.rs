@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::endpoint::{Endpoint, TimerKey};
 use super::transport::Hop;
-use super::{LegId, Reason};
+use super::{LegId, Reason, RequestId};
 use crate::sip::dialog::dialog::{from_token, token};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::msg::{Message, Method, Name};
@@ -27,6 +27,8 @@ pub(super) enum Owner {
     /// A NOTIFY about a transfer.
     Notify(LegId),
     Bye(LegId),
+    /// A request outside calls.
+    Plain(RequestId),
     /// A CANCEL, or the BYE of a call that lost a race: nobody waits for the result.
     Nobody,
 }
@@ -515,6 +517,7 @@ impl Endpoint {
             Owner::Prack(leg) | Owner::Info(leg) => self.plain_outcome(now, leg, owner, outcome),
             Owner::Notify(leg) => self.notify_outcome(now, leg, outcome),
             Owner::Bye(leg) => self.bye_outcome(now, leg, outcome),
+            Owner::Plain(id) => self.request_outcome(now, id, outcome),
             Owner::Nobody => {}
         }
     }

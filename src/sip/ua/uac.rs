@@ -344,6 +344,10 @@ impl Endpoint {
                 leg: leg.id,
                 body,
                 to_tag: answered_tag,
+                agent: message
+                    .header(Name::UserAgent)
+                    .or_else(|| message.header(Name::Server))
+                    .map(Into::into),
             },
         );
     }
@@ -524,7 +528,7 @@ fn dialog_of_response(response: &Message, flow: Flow) -> Option<Dialog> {
 }
 
 /// A request to be sent again in a new transaction: next CSeq, no Via.
-fn renumbered(request: &Message, cseq: Option<u32>) -> Option<Message> {
+pub(super) fn renumbered(request: &Message, cseq: Option<u32>) -> Option<Message> {
     let mut message = request.clone();
     let old = request.cseq().ok()?;
     let number = cseq.unwrap_or(old.number.saturating_add(1));
@@ -536,7 +540,11 @@ fn renumbered(request: &Message, cseq: Option<u32>) -> Option<Message> {
 }
 
 /// Puts credentials in the place of older ones for the same realm.
-fn replace_credentials(message: &mut Message, name: Name, credentials: &digest::Credentials) {
+pub(super) fn replace_credentials(
+    message: &mut Message,
+    name: Name,
+    credentials: &digest::Credentials,
+) {
     let other = |value: &&str| {
         digest::Credentials::parse(value).is_ok_and(|c| c.realm != credentials.realm)
     };

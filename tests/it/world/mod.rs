@@ -34,6 +34,7 @@ use swivel::journal::{Cdr, Fact, Journal};
 use swivel::media::sim::{SimIo, SimLink};
 use swivel::media::{Media, MediaConfig};
 use swivel::net::Signalling;
+use swivel::registrar::{self, Registrar, RegistrarConfig, SecurityConfig};
 use swivel::sip::flow::{Flow, Transport};
 use swivel::sip::ua::{Endpoint, EndpointConfig, Listener, Transmit};
 use swivel::store::Store;
@@ -75,8 +76,31 @@ pub struct World {
     documents: Cell<u32>,
 }
 
+/// What a world may have otherwise.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// `[registrar]`.
+    pub registrar: RegistrarConfig,
+    /// `[security]`.
+    pub security: SecurityConfig,
+    /// The store of an earlier world.
+    pub store: Option<Store>,
+    /// Silence that ends a leg.
+    pub rtp_timeout: Option<Duration>,
+}
+
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
 pub fn world_of<F: Future<Output = ()>>(seed: u64, script: Script, test: impl FnOnce(World) -> F) {
+    world_with(seed, Settings::default(), script, test);
+}
+
+/// The same with other settings.
+pub fn world_with<F: Future<Output = ()>>(
+    seed: u64,
+    settings: Settings,
+    script: Script,
+    test: impl FnOnce(World) -> F,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -84,16 +108,17 @@ pub fn world_of<F: Future<Output = ()>>(seed: u64, script: Script, test: impl Fn
         .unwrap();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
-        let world = World::new(seed, script).await;
+        let world = World::new(seed, settings, script).await;
         test(world).await;
     });
 }
 
 impl World {
-    async fn new(seed: u64, script: Script) -> Self {
+    /// A world inside the runtime of another: the same server after a restart, when it has the same store.
+    pub async fn new(seed: u64, settings: Settings, script: Script) -> Self {
         let mut rng = Rng::seeded(seed);
         let swivel: SocketAddr = "10.0.0.1:5060".parse().unwrap();
-        let store = Store::memory();
+        let store = settings.store.unwrap_or_else(Store::memory);
         let directory = Directory::load(store.clone()).await.unwrap();
         directory
             .put(
@@ -129,8 +154,21 @@ impl World {
             directory: directory.clone(),
             recordings: config.record_dir.as_path().into(),
         };
+        let registrar = Registrar::load(registrar::Parts {
+            config: settings.registrar,
+            security: settings.security,
+            directory: directory.clone(),
+            store: store.clone(),
+            journal: journal.clone(),
+            rng: rng.fork(),
+        })
+        .await
+        .unwrap();
         let endpoint = Endpoint::new(
-            EndpointConfig::default(),
+            EndpointConfig {
+                registrar: true,
+                ..EndpointConfig::default()
+            },
             vec![Listener {
                 transport: Transport::Udp,
                 local: swivel,
@@ -142,7 +180,7 @@ impl World {
         let core_config = CoreConfig {
             max_call: Duration::from_secs(4 * 3600),
             max_calls: 1000,
-            rtp_timeout: None,
+            rtp_timeout: settings.rtp_timeout,
             held_timeout: None,
             advertise: None,
             local_nets: Vec::new(),
@@ -152,6 +190,7 @@ impl World {
             endpoint,
             media.clone(),
             services,
+            registrar,
             core_config,
             script,
             rng.fork(),
