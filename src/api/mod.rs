@@ -40,6 +40,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::MutexGuard;
 
 use crate::base::rng::Rng;
+use crate::call::channels::Channels;
 use crate::directory::Directory;
 use crate::journal::Journal;
 use crate::net::WebSockets;
@@ -94,6 +95,8 @@ struct Inner {
     rng: Mutex<Rng>,
     tokens: token::Tokens,
     buckets: rate::Buckets,
+    /// The calls of a running server.
+    channels: OnceLock<Channels>,
     /// Checking and writing a document are one step.
     saving: tokio::sync::Mutex<()>,
 }
@@ -116,6 +119,7 @@ impl Api {
             rng: Mutex::new(parts.rng),
             tokens,
             buckets: rate::Buckets::default(),
+            channels: OnceLock::new(),
             saving: tokio::sync::Mutex::new(()),
         })))
     }
@@ -125,6 +129,15 @@ impl Api {
         if self.0.sip.set(sip).is_err() {
             tracing::debug!("WebSockets had a place to go already");
         }
+    }
+
+    /// Where calls are found from now on; the first time counts.
+    pub fn set_channels(&self, channels: Channels) {
+        drop(self.0.channels.set(channels));
+    }
+
+    fn channels(&self) -> Option<&Channels> {
+        self.0.channels.get()
     }
 
     fn directory(&self) -> &Directory {

@@ -21,6 +21,7 @@ use super::control;
 use super::office::{self, Office};
 use crate::api::FirstStart;
 use crate::base::rng::Rng;
+use crate::call::channels::Channels;
 use crate::call::core::{CoreConfig, Script};
 use crate::call::services::Services;
 use crate::call::thread::{Parts, SignallingThread};
@@ -192,7 +193,10 @@ impl Server {
             directory,
             recordings: rtp.record_dir.as_path().into(),
         };
+        let (channels, questions) = Channels::pair();
+        api.set_channels(channels);
         let signalling = SignallingThread::start(Parts {
+            channels: questions,
             listeners: sip,
             transports,
             core: core_config(&config),

@@ -156,7 +156,8 @@ impl Core {
         match event {
             SipEvent::Request(request) => registrar.request(endpoint, now, request),
             SipEvent::Response(response) => {
-                if !registrar.response(endpoint, now, response) {
+                let awaited = registrar.response(endpoint, now, response);
+                if !awaited {
                     tracing::debug!(status = response.status, "a response nobody waits for");
                 }
             }

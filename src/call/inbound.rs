@@ -41,7 +41,7 @@ impl Core {
         let mut facts = self.facts(&invite, account.clone());
         let mut account = account;
         if account.trunks.contains_key(&*invite.principal.device) {
-            match self.from_carrier(facts) {
+            match self.carrier_facts(facts) {
                 Ok(of_carrier) => {
                     account = of_carrier.account.clone();
                     facts = of_carrier;
@@ -89,7 +89,7 @@ impl Core {
 
     /// The facts of a call that came from a trunk: it belongs to the account that has the number, and is known by what
     /// the carrier says of the caller.
-    fn from_carrier(&self, facts: CallFacts) -> Result<CallFacts, Box<CallFacts>> {
+    fn carrier_facts(&self, facts: CallFacts) -> Result<CallFacts, Box<CallFacts>> {
         let services = self.services();
         let source = facts.source.ip().to_canonical();
         let Some(found) = routing::did::inbound(&services.directory, source, &facts.request_user)

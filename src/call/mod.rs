@@ -7,11 +7,12 @@
 //! - `state`: what script and events share; `events`: what happens to a call, up to its end.
 //! - `outbound`: legs we place; `joined`: whose ports hear each other; `transfer`, `replaces`: who takes whose place.
 //! - `facts`: what is known of a call, and the variables its script changes.
-//! - `cdr`: the record of a leg.
+//! - `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
 //! - `overload`: when new calls are refused.
 
 mod cdr;
+pub mod channels;
 pub mod core;
 pub mod doorman;
 pub mod error;
@@ -38,6 +39,7 @@ pub use facts::{AfterBridge, CallFacts, CallVars};
 pub use handle::CallHandle;
 pub use ops::bridge::{BridgeOptions, Bridged, Strategy};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
+pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
 pub use ops::record::{RecordOptions, Recorded};
 pub use services::Services;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::channels;
 use super::core::{Core, CoreConfig, Script};
 use super::doorman::DirectoryDoorman;
 use super::services::Services;
@@ -33,6 +34,8 @@ pub struct Parts {
     pub media_events: MediaEvents,
     /// The rest of the house.
     pub services: Services,
+    /// What other threads ask about the legs that are up.
+    pub channels: channels::Asks,
     /// `[registrar]`.
     pub registrar: RegistrarConfig,
     /// `[security]`.
@@ -146,6 +149,7 @@ async fn serve(
         media,
         mut media_events,
         services,
+        channels,
         registrar,
         security,
         mut asks,
@@ -193,6 +197,7 @@ async fn serve(
             media_events.drain(|event| events.media_event(event));
         }
     });
+    let channels = task::spawn_local("channels", channels.serve(core.clone()));
     let asked = core.clone();
     let questions = task::spawn_local("registrar-questions", async move {
         while let Some(question) = asks.next().await {
@@ -220,6 +225,7 @@ async fn serve(
     }
     run.abort();
     media.abort();
+    channels.abort();
     questions.abort();
     carriers.abort();
 }

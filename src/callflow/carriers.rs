@@ -132,7 +132,11 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
         }
     };
     // Emergency calls are under no cap.
-    let policy = if is_emergency { Policy::default() } else { Policy::of(&account) };
+    let policy = if is_emergency {
+        Policy::default()
+    } else {
+        Policy::of(&account)
+    };
     let mut line = match ctx.call.take_line(policy) {
         Ok(line) => line,
         Err(full) => {
@@ -174,7 +178,10 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
         match outcome {
             Outcome::Failed { cause, status } => {
                 line.reset();
-                ctx.note(format!("{} did not take the call: {} ({status})", trunk.name, cause.name));
+                ctx.note(format!(
+                    "{} did not take the call: {} ({status})",
+                    trunk.name, cause.name
+                ));
                 last = (cause, status);
             }
             Outcome::Talked | Outcome::Moved => return Ok(ctx.after(outcome)),
@@ -204,7 +211,9 @@ fn destination(ctx: &FlowCtx, account: &Account, wanted: &Carriers) -> Option<St
     if named.is_none() && rewritten.is_none() && facts.inception.is_some() {
         return None;
     }
-    let number = named.or(rewritten).unwrap_or_else(|| facts.request_user.clone());
+    let number = named
+        .or(rewritten)
+        .unwrap_or_else(|| facts.request_user.clone());
     if raw {
         return Some(number);
     }
@@ -216,7 +225,12 @@ fn destination(ctx: &FlowCtx, account: &Account, wanted: &Carriers) -> Option<St
     })
 }
 
-fn attempts(ctx: &FlowCtx, account: &Account, wanted: &Carriers, number: &str) -> Result<Vec<Attempt>, NotDialled> {
+fn attempts(
+    ctx: &FlowCtx,
+    account: &Account,
+    wanted: &Carriers,
+    number: &str,
+) -> Result<Vec<Attempt>, NotDialled> {
     let origin = ctx.origin();
     let carriers = carriers(ctx, account, wanted);
     let mut headers = node_headers(wanted.custom_sip_headers.as_ref());
@@ -224,7 +238,10 @@ fn attempts(ctx: &FlowCtx, account: &Account, wanted: &Carriers, number: &str) -
         headers.push(("X-Account-ID".to_owned(), account.id.to_string()));
     }
     if let Some(inception) = &ctx.call.facts().inception {
-        headers.push(("Diversion".to_owned(), format!("<sip:{inception}>;reason=unconditional;counter=1")));
+        headers.push((
+            "Diversion".to_owned(),
+            format!("<sip:{inception}>;reason=unconditional;counter=1"),
+        ));
     }
     let dial = Dial {
         account,
@@ -245,9 +262,15 @@ fn attempts(ctx: &FlowCtx, account: &Account, wanted: &Carriers, number: &str) -
 fn carriers(ctx: &FlowCtx, account: &Account, wanted: &Carriers) -> Option<Arc<Account>> {
     let directory = ctx.call.services().directory.clone();
     if !wanted.use_local_resources {
-        return directory.accounts().into_iter().find(|other| other.is_first());
+        return directory
+            .accounts()
+            .into_iter()
+            .find(|other| other.is_first());
     }
-    let id = wanted.hunt_account_id.as_deref().filter(|id| !id.is_empty())?;
+    let id = wanted
+        .hunt_account_id
+        .as_deref()
+        .filter(|id| !id.is_empty())?;
     if !account.above().any(|above| above == id) {
         if id != &*account.id {
             ctx.note(format!("hunt_account_id {id} is not above this account"));

@@ -171,7 +171,10 @@ impl Cursor {
 
     /// The keys of the current node's children, in their order.
     pub(crate) fn child_keys(&self) -> Vec<String> {
-        let children = self.here.node().and_then(|node| node.get("children")?.as_object());
+        let children = self
+            .here
+            .node()
+            .and_then(|node| node.get("children")?.as_object());
         children.map_or_else(Vec::new, |children| children.keys().cloned().collect())
     }
 

@@ -24,7 +24,10 @@ pub(super) struct Settings {
 impl Settings {
     /// Whether a switch in it is on.
     pub(super) fn is_on(&self, pointer: &str, usual: bool) -> bool {
-        self.doc.pointer(pointer).and_then(Value::as_bool).unwrap_or(usual)
+        self.doc
+            .pointer(pointer)
+            .and_then(Value::as_bool)
+            .unwrap_or(usual)
     }
 
     /// Text in it.
@@ -39,14 +42,22 @@ impl FlowCtx {
     pub(super) fn user_settings(&self, id: &str) -> Option<Settings> {
         let account = self.account_now();
         let doc = Arc::clone(&account.users.get(id)?.doc);
-        Some(Settings { kind: Kind::User, id: id.to_owned(), doc })
+        Some(Settings {
+            kind: Kind::User,
+            id: id.to_owned(),
+            doc,
+        })
     }
 
     /// The device document with that id, as it is now.
     pub(super) fn device_settings(&self, id: &str) -> Option<Settings> {
         let account = self.account_now();
         let doc = Arc::clone(&account.devices.get(id)?.doc);
-        Some(Settings { kind: Kind::Device, id: id.to_owned(), doc })
+        Some(Settings {
+            kind: Kind::Device,
+            id: id.to_owned(),
+            doc,
+        })
     }
 
     /// The calling device's document.
@@ -75,19 +86,29 @@ impl FlowCtx {
         edit: impl FnOnce(&mut Map<String, Value>),
     ) -> Result<(), FlowError> {
         let account = self.account_now();
-        let missing = || FlowError::Missing { kind: kind.name(), id: id.to_owned() };
+        let missing = || FlowError::Missing {
+            kind: kind.name(),
+            id: id.to_owned(),
+        };
         let old = account.document(kind, id).ok_or_else(missing)?;
         let mut doc = old.as_object().cloned().ok_or_else(missing)?;
         // Private keys that are not set again are kept by the directory.
         doc.retain(|key, _| !is_private(key));
         edit(&mut doc);
         let directory = self.call.services().directory.clone();
-        directory.put(kind, &account.id, id, Value::Object(doc)).await?;
+        directory
+            .put(kind, &account.id, id, Value::Object(doc))
+            .await?;
         Ok(())
     }
 
     /// Asks for digits with a prompt; `first` is the wait for the first one.
-    pub(super) async fn ask(&self, prompt: &str, max_digits: usize, first: Duration) -> Result<String, FlowError> {
+    pub(super) async fn ask(
+        &self,
+        prompt: &str,
+        max_digits: usize,
+        first: Duration,
+    ) -> Result<String, FlowError> {
         let prompt = self.prompt(prompt, None).await?;
         let options = CollectOptions {
             max_digits,
@@ -137,6 +158,9 @@ mod tests {
         set(&mut doc, "a", "y", json!(2));
         set(&mut doc, "b", "z", json!(true));
         set(&mut doc, "c", "z", json!(false));
-        assert_eq!(Value::Object(doc), json!({"a": {"x": 1, "y": 2}, "b": {"z": true}, "c": {"z": false}}));
+        assert_eq!(
+            Value::Object(doc),
+            json!({"a": {"x": 1, "y": 2}, "b": {"z": true}, "c": {"z": false}})
+        );
     }
 }

@@ -6,7 +6,7 @@
 //! - `modules/`: one KAZOO module a file; its struct is its schema.
 //! - `schema`, `validate`, `document`: draft-04 schemas from those structs, and the check of trees and documents.
 //! - `features`: what feature codes have in common. `carriers`: calls that leave through trunks.
-//! - `ring`: what the modules that ring people have in common.
+//! - `pickup`: who may take over whose call. `ring`: what the modules that ring people have in common.
 //! - `data`, `say`: shapes and words several modules share.
 
 mod carriers;
@@ -20,6 +20,7 @@ mod features;
 mod greeting;
 mod menu_document;
 mod modules;
+mod pickup;
 mod ring;
 mod say;
 mod schema;

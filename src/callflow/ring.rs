@@ -65,8 +65,14 @@ impl FlowCtx {
     pub(super) fn origin(&self) -> Origin {
         let facts = self.call.facts();
         let vars = self.call.vars();
-        let name = vars.caller_id_name.clone().unwrap_or_else(|| facts.caller_id_name.clone());
-        let number = vars.caller_id_number.clone().unwrap_or_else(|| facts.caller_id_number.clone());
+        let name = vars
+            .caller_id_name
+            .clone()
+            .unwrap_or_else(|| facts.caller_id_name.clone());
+        let number = vars
+            .caller_id_number
+            .clone()
+            .unwrap_or_else(|| facts.caller_id_number.clone());
         Origin {
             authorizing_id: facts.authorizing_id.clone(),
             owner_id: vars.owner_id.clone().or_else(|| facts.owner_id.clone()),
@@ -113,7 +119,9 @@ impl FlowCtx {
             Ok(Audio::Clip(clip) | Audio::Tone { clip, .. }) => Some(clip),
             Ok(_) => None,
             Err(error) => {
-                self.note(format!("{reference} cannot be played while it rings: {error}"));
+                self.note(format!(
+                    "{reference} cannot be played while it rings: {error}"
+                ));
                 None
             }
         }
@@ -125,7 +133,10 @@ impl FlowCtx {
         let mut how = ring.clone();
         let targets = self.followed(targets, &mut how.single);
         let options = BridgeOptions {
-            timeout: how.timeout.map(seconds).or_else(|| longest(&targets, how.single)),
+            timeout: how
+                .timeout
+                .map(seconds)
+                .or_else(|| longest(&targets, how.single)),
             ringback: match &how.ringback {
                 Some(reference) => self.clip(reference).await,
                 None => None,
@@ -136,19 +147,31 @@ impl FlowCtx {
             ..BridgeOptions::default()
         };
         let mut outcome = match targets.is_empty() {
-            false => self.within_caps(targets, how.single, options.clone()).await?,
-            true => Outcome::Failed { cause: Cause::SUBSCRIBER_ABSENT, status: 480 },
+            false => {
+                self.within_caps(targets, how.single, options.clone())
+                    .await?
+            }
+            true => Outcome::Failed {
+                cause: Cause::SUBSCRIBER_ABSENT,
+                status: 480,
+            },
         };
         // Forwards that wait for the phone to fail come before the node's own failure children.
         if let Outcome::Failed { cause, .. } = outcome {
             let when = when(cause);
-            let targets: Vec<Target> = later.into_iter().filter(|(own, _)| Some(*own) == when).map(|(_, t)| t).collect();
+            let targets: Vec<Target> = later
+                .into_iter()
+                .filter(|(own, _)| Some(*own) == when)
+                .map(|(_, t)| t)
+                .collect();
             let mut single = false;
             let targets = self.followed(targets, &mut single);
             if !targets.is_empty() {
                 self.note(format!("forwarded after {}", cause.name));
                 let timeout = longest(&targets, single);
-                outcome = self.within_caps(targets, single, BridgeOptions { timeout, ..options }).await?;
+                outcome = self
+                    .within_caps(targets, single, BridgeOptions { timeout, ..options })
+                    .await?;
             }
         }
         Ok(outcome)
@@ -163,19 +186,35 @@ impl FlowCtx {
         }
         let alone = targets.len() == 1;
         let account = self.account_now();
-        let system = self.call.services().directory.accounts().into_iter().find(|other| other.is_first());
+        let system = self
+            .call
+            .services()
+            .directory
+            .accounts()
+            .into_iter()
+            .find(|other| other.is_first());
         let origin = self.origin();
         let options = Options::default();
-        let ringing = Ringing { account: &account, origin: &origin, options: &options, now: clock::unix_now().gregorian() };
+        let ringing = Ringing {
+            account: &account,
+            origin: &origin,
+            options: &options,
+            now: clock::unix_now().gregorian(),
+        };
         let mut all: Vec<Target> = Vec::new();
         for target in targets {
             let (forwarded, number) = (is_forward(&target), target.place.clone());
             match forward::resolve(&ringing, target, system.as_deref(), &mut self.call.rng()) {
                 Ok(found) => {
-                    let carriers = forwarded && found.iter().all(|target| target.kind == "resource");
+                    let carriers =
+                        forwarded && found.iter().all(|target| target.kind == "resource");
                     let several = found.len() > 1 && carriers;
                     *single |= alone && several;
-                    all.extend(found.into_iter().take(if several && !alone && !*single { 1 } else { usize::MAX }));
+                    all.extend(found.into_iter().take(if several && !alone && !*single {
+                        1
+                    } else {
+                        usize::MAX
+                    }));
                 }
                 Err(why) => self.note(format!("the forward to {number:?} leads nowhere: {why:?}")),
             }
@@ -184,9 +223,17 @@ impl FlowCtx {
     }
 
     /// A bridge some of whose endpoints may be at carriers: those count as calls of the account and the trunks.
-    async fn within_caps(&self, targets: Vec<Target>, single: bool, options: BridgeOptions) -> Result<Outcome, FlowError> {
+    async fn within_caps(
+        &self,
+        targets: Vec<Target>,
+        single: bool,
+        options: BridgeOptions,
+    ) -> Result<Outcome, FlowError> {
         let account = self.account_now();
-        let at_carriers = targets.iter().filter(|target| target.kind == "resource").count();
+        let at_carriers = targets
+            .iter()
+            .filter(|target| target.kind == "resource")
+            .count();
         let mut line = None;
         if at_carriers > 0 {
             match self.call.take_line(Policy::of(&account)) {
@@ -198,7 +245,9 @@ impl FlowCtx {
         for target in targets {
             if target.kind == "resource" {
                 let trunk = account.trunks.get(&target.id);
-                let taken = trunk.map(|trunk| self.call.take_trunk_line(trunk)).transpose();
+                let taken = trunk
+                    .map(|trunk| self.call.take_trunk_line(trunk))
+                    .transpose();
                 match taken {
                     Ok(taken) if line.is_some() => trunk_lines.extend(taken),
                     Ok(_) | Err(_) => continue,
@@ -207,17 +256,27 @@ impl FlowCtx {
             rung.push(target);
         }
         if rung.is_empty() {
-            return Ok(Outcome::Failed { cause: Cause::NORMAL_CIRCUIT_CONGESTION, status: 503 });
+            return Ok(Outcome::Failed {
+                cause: Cause::NORMAL_CIRCUIT_CONGESTION,
+                status: 503,
+            });
         }
         let only_carriers = rung.len() == trunk_lines.len();
-        let limit = line.as_ref().filter(|_| only_carriers).and_then(|line| line.limit);
+        let limit = line
+            .as_ref()
+            .filter(|_| only_carriers)
+            .and_then(|line| line.limit);
         if let Some(line) = line.as_mut().filter(|_| only_carriers) {
             line.start();
         }
         let outcome = self
             .bridge(BridgeOptions {
                 targets: rung,
-                strategy: if single { Strategy::Single } else { Strategy::Simultaneous },
+                strategy: if single {
+                    Strategy::Single
+                } else {
+                    Strategy::Simultaneous
+                },
                 limit,
                 ..options
             })
@@ -238,7 +297,11 @@ impl FlowCtx {
     }
 
     /// Rings what was found, and says where the flow goes: on to where the failure leads, or to its end.
-    pub(super) async fn ring_and_go(&self, ring: &Ring, found: Result<Endpoints, NotRung>) -> Result<Next, FlowError> {
+    pub(super) async fn ring_and_go(
+        &self,
+        ring: &Ring,
+        found: Result<Endpoints, NotRung>,
+    ) -> Result<Next, FlowError> {
         let found = match found {
             Ok(found) => found,
             Err(why) => {
@@ -255,14 +318,19 @@ impl FlowCtx {
         match outcome {
             Outcome::Talked => self.after_talk(),
             Outcome::Moved => Next::Usurped,
-            Outcome::Failed { cause, status } => self.branch_of(cause, status).unwrap_or_else(|| Next::Child(cause.name.to_owned())),
+            Outcome::Failed { cause, status } => self
+                .branch_of(cause, status)
+                .unwrap_or_else(|| Next::Child(cause.name.to_owned())),
         }
     }
 
     /// The child a failure has of its own: named like the cause, else like the status.
     pub(super) fn branch_of(&self, cause: Cause, status: u16) -> Option<Next> {
         let code = format!("sip:{status}");
-        [cause.name, code.as_str()].into_iter().find(|key| self.has_child(key)).map(|key| Next::Child(key.to_owned()))
+        [cause.name, code.as_str()]
+            .into_iter()
+            .find(|key| self.has_child(key))
+            .map(|key| Next::Child(key.to_owned()))
     }
 
     /// The other party has left; the caller is still there.
@@ -290,7 +358,11 @@ impl FlowCtx {
             authorizing_type: facts.authorizing_type,
             device_id: &facts.authorizing_id,
         };
-        let route = if no_match { routing::route(&account, number, &caller) } else { routing::hunt(&account, number) }?;
+        let route = if no_match {
+            routing::route(&account, number, &caller)
+        } else {
+            routing::hunt(&account, number)
+        }?;
         let mut vars = self.call.vars();
         vars.capture_group = route.capture_group;
         vars.capture_groups = route.capture_groups;
@@ -316,15 +388,22 @@ pub(super) fn node_headers(document: Option<&BTreeMap<String, Value>>) -> Vec<(S
 /// How long endpoints ring that have their own times.
 fn longest(targets: &[Target], single: bool) -> Option<Duration> {
     let usual = Duration::from_secs(u64::from(USUAL_TIMEOUT));
-    let each = targets.iter().map(|t| t.delay.saturating_add(t.timeout.unwrap_or(usual)));
+    let each = targets
+        .iter()
+        .map(|t| t.delay.saturating_add(t.timeout.unwrap_or(usual)));
     if single { Some(each.sum()) } else { each.max() }
 }
 
 /// Which forwards a failure starts.
 fn when(cause: Cause) -> Option<When> {
     match cause {
-        Cause::SUBSCRIBER_ABSENT | Cause::USER_NOT_REGISTERED | Cause::RECOVERY_ON_TIMER_EXPIRE | Cause::NETWORK_OUT_OF_ORDER
-        | Cause::NORMAL_TEMPORARY_FAILURE | Cause::DESTINATION_OUT_OF_ORDER | Cause::UNALLOCATED_NUMBER => Some(When::Unreachable),
+        Cause::SUBSCRIBER_ABSENT
+        | Cause::USER_NOT_REGISTERED
+        | Cause::RECOVERY_ON_TIMER_EXPIRE
+        | Cause::NETWORK_OUT_OF_ORDER
+        | Cause::NORMAL_TEMPORARY_FAILURE
+        | Cause::DESTINATION_OUT_OF_ORDER
+        | Cause::UNALLOCATED_NUMBER => Some(When::Unreachable),
         Cause::USER_BUSY | Cause::CALL_REJECTED => Some(When::Busy),
         Cause::NO_ANSWER | Cause::NO_USER_RESPONSE => Some(When::NoAnswer),
         _ => None,

@@ -239,9 +239,7 @@ impl Account {
     pub fn owners_of<'a>(&'a self, device: &'a Device) -> Vec<&'a Arc<User>> {
         let desk = device.doc.pointer("/hotdesk/users");
         let logged_in = desk.and_then(Value::as_object).into_iter().flatten();
-        let mut owners: Vec<_> = logged_in
-            .filter_map(|(id, _)| self.users.get(id))
-            .collect();
+        let mut owners: Vec<_> = logged_in.filter_map(|(id, _)| self.users.get(id)).collect();
         if owners.is_empty() {
             owners.extend(device.owner_id.as_ref().and_then(|id| self.users.get(id)));
         }
@@ -257,7 +255,10 @@ impl Account {
 
     /// Whether it is the first account, whose trunks serve every account.
     pub fn is_first(&self) -> bool {
-        self.doc.get(super::private::SUPERDUPER).and_then(Value::as_bool) == Some(true)
+        self.doc
+            .get(super::private::SUPERDUPER)
+            .and_then(Value::as_bool)
+            == Some(true)
     }
 
     /// The document of that kind and id.

@@ -167,7 +167,11 @@ mod tests {
 
     #[test]
     fn a_rule_without_groups_keeps_its_whole_match() {
-        let done = apply(json!({"regex": "5550\\d+$", "prefix": "9"}), Way::Inbound, "4155550100");
+        let done = apply(
+            json!({"regex": "5550\\d+$", "prefix": "9"}),
+            Way::Inbound,
+            "4155550100",
+        );
         assert_eq!(done, Formatted::Value("95550100".into()));
     }
 

@@ -261,7 +261,10 @@ pub fn headers(document: Option<&Value>, direction: &str) -> Vec<(String, String
         _ => return Vec::new(),
     };
     let token = |name: &str| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
     };
     let plain = |value: &str| !value.chars().any(char::is_control);
     chosen
@@ -359,7 +362,12 @@ mod tests {
         ]);
         let trunk = Trunk::read("t".into(), Arc::new(json!({"gateways": gateways})));
         let nets: Vec<String> = trunk.inbound().map(|net| net.to_string()).collect();
-        let expected = ["192.0.2.2/32", "198.51.100.0/24", "203.0.113.9/32", "2001:db8::1/128"];
+        let expected = [
+            "192.0.2.2/32",
+            "198.51.100.0/24",
+            "203.0.113.9/32",
+            "2001:db8::1/128",
+        ];
         assert_eq!(nets, expected);
     }
 

@@ -148,13 +148,21 @@ impl<'a> Attributes<'a> {
 
     /// A value where the owner's wins over the device's, the device's over the account's.
     pub fn value(&self, pointer: &str) -> Option<&'a Value> {
-        let docs = [self.owner_doc(), self.device_doc(), Some(&*self.account.doc)];
+        let docs = [
+            self.owner_doc(),
+            self.device_doc(),
+            Some(&*self.account.doc),
+        ];
         Self::first(docs, pointer)
     }
 
     /// A value where the device's wins over the owner's, the owner's over the account's.
     pub fn device_first(&self, pointer: &str) -> Option<&'a Value> {
-        let docs = [self.device_doc(), self.owner_doc(), Some(&*self.account.doc)];
+        let docs = [
+            self.device_doc(),
+            self.owner_doc(),
+            Some(&*self.account.doc),
+        ];
         Self::first(docs, pointer)
     }
 
@@ -165,7 +173,9 @@ impl<'a> Attributes<'a> {
     /// Whether account, owner or device do not want to be disturbed.
     pub fn do_not_disturb(&self) -> bool {
         let on = |doc: &Value| doc.pointer("/do_not_disturb/enabled") == Some(&Value::Bool(true));
-        on(&self.account.doc) || self.owner_doc().is_some_and(on) || self.device_doc().is_some_and(on)
+        on(&self.account.doc)
+            || self.owner_doc().is_some_and(on)
+            || self.device_doc().is_some_and(on)
     }
 
     /// Whether a phone in a call takes another one.
@@ -254,7 +264,11 @@ impl<'a> Attributes<'a> {
 
     /// What its calls ask of carriers: `outbound_flags`, a list or `{static: […]}`.
     pub fn outbound_flags(&self) -> Vec<String> {
-        let docs = [self.device_doc(), self.owner_doc(), Some(&*self.account.doc)];
+        let docs = [
+            self.device_doc(),
+            self.owner_doc(),
+            Some(&*self.account.doc),
+        ];
         let mut flags = Vec::new();
         for list in docs.into_iter().flatten().filter_map(|doc| {
             let set = doc.get("outbound_flags")?;
@@ -274,7 +288,11 @@ impl<'a> Attributes<'a> {
         if let Some(device) = device.filter(|device| on(device)) {
             return CallForward::read(&[unconditional(device)]);
         }
-        let layers: Vec<&Value> = [owner, device].into_iter().flatten().map(unconditional).collect();
+        let layers: Vec<&Value> = [owner, device]
+            .into_iter()
+            .flatten()
+            .map(unconditional)
+            .collect();
         let mut forward = CallForward::read(&layers)?;
         forward.enabled = owner.is_some_and(on);
         Some(forward)
@@ -298,7 +316,12 @@ impl<'a> Attributes<'a> {
     /// What `call_restriction` says of a class of numbers. Denied by account or owner is denied; an owner's `allow`
     /// lifts the device's denial; of several people at a desk only what all are denied counts.
     pub fn is_denied(&self, class: &str) -> bool {
-        let action = |doc: &'a Value| doc.get("call_restriction")?.get(class)?.get("action")?.as_str();
+        let action = |doc: &'a Value| {
+            doc.get("call_restriction")?
+                .get(class)?
+                .get("action")?
+                .as_str()
+        };
         if action(&self.account.doc) == Some("deny") {
             return true;
         }
@@ -309,14 +332,18 @@ impl<'a> Attributes<'a> {
                 Some("allow") => false,
                 _ => self.device_doc().and_then(action) == Some("deny"),
             },
-            several => several.iter().all(|owner| action(&owner.doc) == Some("deny")),
+            several => several
+                .iter()
+                .all(|owner| action(&owner.doc) == Some("deny")),
         }
     }
 }
 
 /// KAZOO 5 keeps the plain forward in `unconditional`.
 fn unconditional(doc: &Value) -> &Value {
-    doc.get("unconditional").filter(|own| own.is_object()).unwrap_or(doc)
+    doc.get("unconditional")
+        .filter(|own| own.is_object())
+        .unwrap_or(doc)
 }
 
 impl CallForward {
@@ -381,7 +408,10 @@ mod tests {
         let mut named = cid("1");
         named["caller_id"]["external"]["name"] = json!("Acme");
         let all = account(named.clone(), cid("2"), cid("3"));
-        assert_eq!(id(&all, IdKind::External), (Some("Acme".into()), Some("2".into())));
+        assert_eq!(
+            id(&all, IdKind::External),
+            (Some("Acme".into()), Some("2".into()))
+        );
         let none = account(named.clone(), json!({}), cid("3"));
         assert_eq!(id(&none, IdKind::External).1.as_deref(), Some("3"));
         named["prefer_device_caller_id"] = json!(true);
@@ -403,13 +433,20 @@ mod tests {
     fn inside_a_person_is_known_by_name_and_presence() {
         let user = json!({"first_name": "Ann", "last_name": "Lee", "presence_id": "101@acme.test"});
         let all = account(json!({}), user, json!({"name": "desk"}));
-        assert_eq!(id(&all, IdKind::Internal), (Some("Ann Lee".into()), Some("101".into())));
+        assert_eq!(
+            id(&all, IdKind::Internal),
+            (Some("Ann Lee".into()), Some("101".into()))
+        );
     }
 
     #[test]
     fn anybody_who_does_not_want_to_be_disturbed_is_not() {
         let on = json!({"do_not_disturb": {"enabled": true}});
-        for (a, u, d) in [(on.clone(), json!({}), json!({})), (json!({}), on.clone(), json!({})), (json!({}), json!({}), on.clone())] {
+        for (a, u, d) in [
+            (on.clone(), json!({}), json!({})),
+            (json!({}), on.clone(), json!({})),
+            (json!({}), json!({}), on.clone()),
+        ] {
             let all = account(a, u, d);
             assert!(Attributes::of_device(&all, &all.devices["d"]).do_not_disturb());
         }
@@ -422,12 +459,26 @@ mod tests {
         let forward = |on: bool, n: &str| json!({"call_forward": {"enabled": on, "number": n}});
         let number = |u: Value, d: Value| {
             let all = account(json!({}), u, d);
-            Attributes::of_device(&all, &all.devices["d"]).call_forward().map(|f| (f.enabled, f.number))
+            Attributes::of_device(&all, &all.devices["d"])
+                .call_forward()
+                .map(|f| (f.enabled, f.number))
         };
-        assert_eq!(number(forward(true, "1"), forward(true, "2")), Some((true, "2".into())));
-        assert_eq!(number(forward(true, "1"), forward(false, "2")), Some((true, "1".into())));
-        assert_eq!(number(json!({}), forward(false, "2")), Some((false, "2".into())));
-        assert_eq!(number(json!({"call_forward": {"enabled": true}}), json!({})), None);
+        assert_eq!(
+            number(forward(true, "1"), forward(true, "2")),
+            Some((true, "2".into()))
+        );
+        assert_eq!(
+            number(forward(true, "1"), forward(false, "2")),
+            Some((true, "1".into()))
+        );
+        assert_eq!(
+            number(json!({}), forward(false, "2")),
+            Some((false, "2".into()))
+        );
+        assert_eq!(
+            number(json!({"call_forward": {"enabled": true}}), json!({})),
+            None
+        );
     }
 
     #[test]
@@ -437,7 +488,10 @@ mod tests {
             "no_answer": {"enabled": false, "number": "3"}}});
         let all = account(json!({}), user, json!({}));
         let found = Attributes::of_device(&all, &all.devices["d"]).conditional_forwards();
-        let found: Vec<_> = found.iter().map(|(when, f)| (*when, f.number.as_str())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(when, f)| (*when, f.number.as_str()))
+            .collect();
         assert_eq!(found, [(When::Unreachable, "1"), (When::Busy, "2")]);
     }
 
@@ -446,9 +500,18 @@ mod tests {
         let deny = json!({"call_restriction": {"international": {"action": "deny"}}});
         let of = |a: Value, b: Value| {
             let desk = json!({"hotdesk": {"users": {"a": {}, "b": {}}}, "call_restriction": {"international": {"action": "deny"}}});
-            Account::of("acc", [(Kind::User, "a".into(), a), (Kind::User, "b".into(), b), (Kind::Device, "d".into(), desk)])
+            Account::of(
+                "acc",
+                [
+                    (Kind::User, "a".into(), a),
+                    (Kind::User, "b".into(), b),
+                    (Kind::Device, "d".into(), desk),
+                ],
+            )
         };
-        let is_denied = |all: &Account| Attributes::of_device(all, &all.devices["d"]).is_denied("international");
+        let is_denied = |all: &Account| {
+            Attributes::of_device(all, &all.devices["d"]).is_denied("international")
+        };
         assert!(is_denied(&of(deny.clone(), deny.clone())));
         assert!(!is_denied(&of(deny, json!({}))));
     }

@@ -54,13 +54,21 @@ impl Lines {
     ///
     /// # Errors
     /// Which cap is reached.
-    pub fn take_account(&mut self, now: Instant, day: u64, account: &str, policy: &Policy) -> Result<Option<Duration>, Full> {
+    pub fn take_account(
+        &mut self,
+        now: Instant,
+        day: u64,
+        account: &str,
+        policy: &Policy,
+    ) -> Result<Option<Duration>, Full> {
         let own = self.accounts.entry(account.to_owned()).or_default();
         if own.day != day {
             own.day = day;
             own.spent = Duration::ZERO;
         }
-        let minutes = policy.minutes_per_day.map(|m| Duration::from_secs(u64::from(m) * 60));
+        let minutes = policy
+            .minutes_per_day
+            .map(|m| Duration::from_secs(u64::from(m) * 60));
         let left = minutes.map(|all| all.saturating_sub(own.spent));
         if left.is_some_and(|left| left.is_zero()) {
             return Err(Full::Minutes);
@@ -70,8 +78,16 @@ impl Lines {
     }
 
     /// Gives the account's line back. Says whether half of the day's minutes were passed with this call.
-    pub fn give_account(&mut self, day: u64, account: &str, used: Duration, policy: &Policy) -> bool {
-        let Some(own) = self.accounts.get_mut(account) else { return false };
+    pub fn give_account(
+        &mut self,
+        day: u64,
+        account: &str,
+        used: Duration,
+        policy: &Policy,
+    ) -> bool {
+        let Some(own) = self.accounts.get_mut(account) else {
+            return false;
+        };
         own.calls = own.calls.saturating_sub(1);
         if own.day != day {
             own.day = day;
@@ -79,7 +95,9 @@ impl Lines {
         }
         let before = own.spent;
         own.spent = own.spent.saturating_add(used);
-        let half = policy.minutes_per_day.map(|m| Duration::from_secs(u64::from(m) * 30));
+        let half = policy
+            .minutes_per_day
+            .map(|m| Duration::from_secs(u64::from(m) * 30));
         let passed = half.is_some_and(|half| before < half && own.spent >= half);
         // What is remembered of accounts at rest is only what they have spent today.
         if own.calls == 0 && own.spent.is_zero() {
@@ -93,7 +111,10 @@ impl Lines {
     /// # Errors
     /// Which cap is reached.
     pub fn take_trunk(&mut self, now: Instant, trunk: &Trunk) -> Result<(), Full> {
-        self.trunks.entry(trunk.id.clone()).or_default().take(now, trunk.max_calls, trunk.max_cps)
+        self.trunks
+            .entry(trunk.id.clone())
+            .or_default()
+            .take(now, trunk.max_calls, trunk.max_cps)
     }
 
     /// Gives a trunk's line back.
@@ -114,7 +135,12 @@ impl Lines {
 }
 
 impl Use {
-    fn take(&mut self, now: Instant, max_calls: Option<u32>, max_cps: Option<u32>) -> Result<(), Full> {
+    fn take(
+        &mut self,
+        now: Instant,
+        max_calls: Option<u32>,
+        max_cps: Option<u32>,
+    ) -> Result<(), Full> {
         if max_calls.is_some_and(|max| self.calls >= max) {
             return Err(Full::Calls);
         }
@@ -130,7 +156,11 @@ impl Use {
     }
 
     fn forget(&mut self, now: Instant) {
-        while self.begun.front().is_some_and(|at| now.saturating_duration_since(*at) >= SECOND) {
+        while self
+            .begun
+            .front()
+            .is_some_and(|at| now.saturating_duration_since(*at) >= SECOND)
+        {
             self.begun.pop_front();
         }
     }
@@ -162,7 +192,10 @@ mod tests {
         assert!(lines.take_account(now, 1, "a", &policy).is_ok());
         assert!(lines.take_account(now, 1, "a", &policy).is_ok());
         assert_eq!(lines.take_account(now, 1, "a", &policy), Err(Full::Calls));
-        assert!(lines.take_account(now, 1, "b", &policy).is_ok(), "another account has its own");
+        assert!(
+            lines.take_account(now, 1, "b", &policy).is_ok(),
+            "another account has its own"
+        );
         lines.give_account(1, "a", Duration::ZERO, &policy);
         assert_eq!(lines.of_account("a"), 1);
         assert!(lines.take_account(now, 1, "a", &policy).is_ok());
@@ -179,20 +212,43 @@ mod tests {
         assert_eq!(lines.take_trunk(now + SECOND / 2, &trunk), Err(Full::Rate));
         assert!(lines.take_trunk(now + SECOND, &trunk).is_ok());
         lines.give_trunk(now + SECOND * 3, "t");
-        assert!(lines.trunks.is_empty(), "nothing is kept of a trunk at rest");
+        assert!(
+            lines.trunks.is_empty(),
+            "nothing is kept of a trunk at rest"
+        );
     }
 
     #[test]
     fn minutes_are_spent_by_day_and_half_of_them_is_worth_a_word() {
-        let (mut lines, now, policy) = (Lines::default(), start(), policy(json!({"minutes_per_day": 10})));
+        let (mut lines, now, policy) = (
+            Lines::default(),
+            start(),
+            policy(json!({"minutes_per_day": 10})),
+        );
         let minutes = |n: u64| Duration::from_secs(n * 60);
-        assert_eq!(lines.take_account(now, 7, "a", &policy), Ok(Some(minutes(10))));
+        assert_eq!(
+            lines.take_account(now, 7, "a", &policy),
+            Ok(Some(minutes(10)))
+        );
         assert!(!lines.give_account(7, "a", minutes(4), &policy));
-        assert_eq!(lines.take_account(now, 7, "a", &policy), Ok(Some(minutes(6))));
+        assert_eq!(
+            lines.take_account(now, 7, "a", &policy),
+            Ok(Some(minutes(6)))
+        );
         assert!(lines.give_account(7, "a", minutes(2), &policy));
-        assert_eq!(lines.take_account(now, 7, "a", &policy), Ok(Some(minutes(4))));
-        assert!(!lines.give_account(7, "a", minutes(9), &policy), "said once");
+        assert_eq!(
+            lines.take_account(now, 7, "a", &policy),
+            Ok(Some(minutes(4)))
+        );
+        assert!(
+            !lines.give_account(7, "a", minutes(9), &policy),
+            "said once"
+        );
         assert_eq!(lines.take_account(now, 7, "a", &policy), Err(Full::Minutes));
-        assert_eq!(lines.take_account(now, 8, "a", &policy), Ok(Some(minutes(10))), "the next day");
+        assert_eq!(
+            lines.take_account(now, 8, "a", &policy),
+            Ok(Some(minutes(10))),
+            "the next day"
+        );
     }
 }

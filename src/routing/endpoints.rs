@@ -89,7 +89,12 @@ impl NotRung {
 /// # Errors
 /// Why it does not ring.
 pub fn of_device(ringing: &Ringing<'_>, id: &str) -> Result<Endpoints, NotRung> {
-    let Ringing { account, origin, options, .. } = *ringing;
+    let Ringing {
+        account,
+        origin,
+        options,
+        ..
+    } = *ringing;
     let device = account.devices.get(id).ok_or(NotRung::NoEndpoints)?;
     let attributes = Attributes::of_device(account, device);
     if !options.can_call_self {
@@ -108,10 +113,14 @@ pub fn of_device(ringing: &Ringing<'_>, id: &str) -> Result<Endpoints, NotRung> 
         return Err(NotRung::DoNotDisturb);
     }
     let mut found = Endpoints::default();
-    let forward = attributes.call_forward().filter(|forward| applies(forward, options));
+    let forward = attributes
+        .call_forward()
+        .filter(|forward| applies(forward, options));
     let substituted = forward.as_ref().is_some_and(|forward| forward.substitute);
     if let Some(forward) = &forward {
-        found.targets.push(forwarded(ringing, &attributes, Some(device), forward));
+        found
+            .targets
+            .push(forwarded(ringing, &attributes, Some(device), forward));
     }
     if !substituted {
         found.targets.extend(phone(ringing, &attributes, device));
@@ -120,7 +129,12 @@ pub fn of_device(ringing: &Ringing<'_>, id: &str) -> Result<Endpoints, NotRung> 
         let later = attributes.conditional_forwards().into_iter();
         let later = later.filter(|(_, forward)| !(forward.direct_calls_only && options.grouped));
         found.later = later
-            .map(|(when, forward)| (when, forwarded(ringing, &attributes, Some(device), &forward)))
+            .map(|(when, forward)| {
+                (
+                    when,
+                    forwarded(ringing, &attributes, Some(device), &forward),
+                )
+            })
             .collect();
     }
     if found.targets.is_empty() && found.later.is_empty() {
@@ -134,7 +148,12 @@ pub fn of_device(ringing: &Ringing<'_>, id: &str) -> Result<Endpoints, NotRung> 
 /// # Errors
 /// Why none rings: the first reason found.
 pub fn of_user(ringing: &Ringing<'_>, id: &str) -> Result<Endpoints, NotRung> {
-    let Ringing { account, origin, options, .. } = *ringing;
+    let Ringing {
+        account,
+        origin,
+        options,
+        ..
+    } = *ringing;
     let user = account.users.get(id).ok_or(NotRung::NoEndpoints)?;
     if !user.enabled {
         return Err(NotRung::Disabled);
@@ -155,8 +174,12 @@ pub fn of_user(ringing: &Ringing<'_>, id: &str) -> Result<Endpoints, NotRung> {
         if attributes.do_not_disturb() {
             return Err(NotRung::DoNotDisturb);
         }
-        let forward = attributes.call_forward().filter(|forward| applies(forward, options));
-        found.targets.extend(forward.map(|f| forwarded(ringing, &attributes, None, &f)));
+        let forward = attributes
+            .call_forward()
+            .filter(|forward| applies(forward, options));
+        found
+            .targets
+            .extend(forward.map(|f| forwarded(ringing, &attributes, None, &f)));
     }
     if found.targets.is_empty() && found.later.is_empty() {
         return Err(why.unwrap_or(NotRung::NoEndpoints));
@@ -167,7 +190,12 @@ pub fn of_user(ringing: &Ringing<'_>, id: &str) -> Result<Endpoints, NotRung> {
 /// The devices a user owns or is logged in at.
 pub fn devices_of<'a>(account: &'a Account, user: &'a str) -> impl Iterator<Item = &'a Device> {
     let devices = account.devices.values().map(AsRef::as_ref);
-    devices.filter(move |device| account.owners_of(device).iter().any(|owner| owner.id == user))
+    devices.filter(move |device| {
+        account
+            .owners_of(device)
+            .iter()
+            .any(|owner| owner.id == user)
+    })
 }
 
 /// The devices a user is logged in at (hot desking).
@@ -193,7 +221,11 @@ impl Endpoints {
             }
         }
         for (when, target) in more.later {
-            if !self.later.iter().any(|(known, other)| *known == when && other.place == target.place) {
+            if !self
+                .later
+                .iter()
+                .any(|(known, other)| *known == when && other.place == target.place)
+            {
                 self.later.push((when, target));
             }
         }
@@ -211,7 +243,12 @@ fn forwarded(
     device: Option<&Device>,
     forward: &CallForward,
 ) -> Target {
-    let Ringing { account, origin, options, .. } = *ringing;
+    let Ringing {
+        account,
+        origin,
+        options,
+        ..
+    } = *ringing;
     let shown = if forward.keep_caller_id {
         origin.shown(account, IdKind::Internal)
     } else {
@@ -229,7 +266,9 @@ fn forwarded(
         caller_id_number,
         privacy: shown.privacy.filter(|p| p.hides_number()).map(|_| "id"),
         headers: options.headers.clone(),
-        ignore_early_media: forward.ignore_early_media || forward.require_keypress || !forward.substitute,
+        ignore_early_media: forward.ignore_early_media
+            || forward.require_keypress
+            || !forward.substitute,
         confirm: forward.require_keypress,
         ..Target::at(Place::Number(forward.number.clone()))
     }
@@ -237,17 +276,34 @@ fn forwarded(
 
 /// The phone itself; `None` for a device that is a forward and nothing else.
 fn phone(ringing: &Ringing<'_>, attributes: &Attributes<'_>, device: &Device) -> Option<Target> {
-    let Ringing { account, origin, options, .. } = *ringing;
+    let Ringing {
+        account,
+        origin,
+        options,
+        ..
+    } = *ringing;
     let mut shown = origin.shown(account, IdKind::Internal);
     if options.suppress_clid {
         shown.privacy = Some(super::origin::Privacy::Full);
     }
     let (caller_id_name, caller_id_number) = shown.masked();
-    let text = |pointer: &str| device.doc.pointer(pointer).and_then(Value::as_str).filter(|t| !t.is_empty());
+    let text = |pointer: &str| {
+        device
+            .doc
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .filter(|t| !t.is_empty())
+    };
     let flag = |pointer: &str| device.doc.pointer(pointer).and_then(Value::as_bool);
-    let codecs = device.doc.pointer("/media/audio/codecs").and_then(Value::as_array);
+    let codecs = device
+        .doc
+        .pointer("/media/audio/codecs")
+        .and_then(Value::as_array);
     let codecs = codecs.into_iter().flatten().filter_map(Value::as_str);
-    let progress = device.doc.pointer("/media/progress_timeout").and_then(Value::as_u64);
+    let progress = device
+        .doc
+        .pointer("/media/progress_timeout")
+        .and_then(Value::as_u64);
     let encrypted = device
         .doc
         .pointer("/media/encryption/methods")
@@ -274,7 +330,12 @@ fn phone(ringing: &Ringing<'_>, attributes: &Attributes<'_>, device: &Device) ->
             .static_invite
             .clone()
             .or_else(|| text("/sip/static_invite").map(str::to_owned))
-            .or_else(|| number_format(text("/sip/invite_format")?, text("/sip/number").unwrap_or(&origin.dialled))),
+            .or_else(|| {
+                number_format(
+                    text("/sip/invite_format")?,
+                    text("/sip/number").unwrap_or(&origin.dialled),
+                )
+            }),
         ..Target::at(place(account, device, origin)?)
     })
 }
@@ -289,7 +350,10 @@ fn place(account: &Account, device: &Device, origin: &Origin) -> Option<Place> {
     if text("invite_format").as_deref() == Some("route")
         && let Some(route) = text("route")
     {
-        return Some(Place::Uri { uri: uri(&route), proxy });
+        return Some(Place::Uri {
+            uri: uri(&route),
+            proxy,
+        });
     }
     if let Some(net) = device.ip {
         let user = text("number").or_else(|| device.username.clone());
@@ -305,8 +369,17 @@ fn place(account: &Account, device: &Device, origin: &Origin) -> Option<Place> {
     })
 }
 
-fn phone_headers(ringing: &Ringing<'_>, attributes: &Attributes<'_>, device: &Device) -> Vec<(String, String)> {
-    let Ringing { account, origin, options, .. } = *ringing;
+fn phone_headers(
+    ringing: &Ringing<'_>,
+    attributes: &Attributes<'_>,
+    device: &Device,
+) -> Vec<(String, String)> {
+    let Ringing {
+        account,
+        origin,
+        options,
+        ..
+    } = *ringing;
     let alert = origin
         .presentation
         .alert_info
@@ -314,12 +387,25 @@ fn phone_headers(ringing: &Ringing<'_>, attributes: &Attributes<'_>, device: &De
         .or_else(|| options.ringtone.clone())
         .or_else(|| attributes.ringtone(origin.from_outside))
         .filter(|value| !value.chars().any(char::is_control));
-    let mut all: Vec<(String, String)> = alert.map(|value| ("Alert-Info".to_owned(), value)).into_iter().collect();
+    let mut all: Vec<(String, String)> = alert
+        .map(|value| ("Alert-Info".to_owned(), value))
+        .into_iter()
+        .collect();
     let caller = account.devices.get(&origin.authorizing_id);
-    let of_caller = caller.map(|caller| headers(caller.doc.pointer("/sip/custom_sip_headers"), "out"));
+    let of_caller =
+        caller.map(|caller| headers(caller.doc.pointer("/sip/custom_sip_headers"), "out"));
     let own = headers(device.doc.pointer("/sip/custom_sip_headers"), "in");
-    for (name, value) in options.headers.iter().cloned().chain(own).chain(of_caller.into_iter().flatten()) {
-        if !all.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+    for (name, value) in options
+        .headers
+        .iter()
+        .cloned()
+        .chain(own)
+        .chain(of_caller.into_iter().flatten())
+    {
+        if !all
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(&name))
+        {
             all.push((name, value));
         }
     }
@@ -348,7 +434,9 @@ impl Member {
     pub fn read(id: &str, kind_key: &str, doc: &Value) -> Self {
         let number = |key: &str| {
             let value = doc.get(key)?;
-            value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+            value
+                .as_u64()
+                .or_else(|| value.as_str()?.trim().parse().ok())
         };
         let text = |key: &str| doc.get(key).and_then(Value::as_str).map(str::to_owned);
         Self {
@@ -376,7 +464,12 @@ pub enum GroupStrategy {
 /// The members of a group document.
 pub fn members_of(account: &Account, group: &str) -> Option<Vec<Member>> {
     let members = account.groups.get(group)?.get("endpoints")?.as_object()?;
-    Some(members.iter().map(|(id, doc)| Member::read(id, "type", doc)).collect())
+    Some(
+        members
+            .iter()
+            .map(|(id, doc)| Member::read(id, "type", doc))
+            .collect(),
+    )
 }
 
 /// The endpoints of a group's members, in the order they are to be rung.
@@ -401,11 +494,16 @@ pub fn of_members(
     for member in flat {
         let options = Options {
             delay: Duration::from_secs(member.delay.unwrap_or(0)),
-            timeout: Some(Duration::from_secs(member.timeout.filter(|s| *s > 0).unwrap_or(USUAL_TIMEOUT))),
+            timeout: Some(Duration::from_secs(
+                member.timeout.filter(|s| *s > 0).unwrap_or(USUAL_TIMEOUT),
+            )),
             grouped: true,
             ..ringing.options.clone()
         };
-        let each = Ringing { options: &options, ..*ringing };
+        let each = Ringing {
+            options: &options,
+            ..*ringing
+        };
         let more = match member.kind.as_str() {
             "user" => of_user(&each, &member.id),
             _ => of_device(&each, &member.id),
@@ -425,14 +523,22 @@ pub fn of_members(
 }
 
 /// Groups become their members; an entry that is disabled for now is left out.
-fn expand(ringing: &Ringing<'_>, member: &Member, strategy: GroupStrategy, depth: u8, flat: &mut Vec<Member>) {
+fn expand(
+    ringing: &Ringing<'_>,
+    member: &Member,
+    strategy: GroupStrategy,
+    depth: u8,
+    flat: &mut Vec<Member>,
+) {
     if member.disable_until > ringing.now || flat.len() >= MAX_MEMBERS {
         return;
     }
     if member.kind != "group" {
         return flat.push(member.clone());
     }
-    let Some(depth) = depth.checked_sub(1) else { return };
+    let Some(depth) = depth.checked_sub(1) else {
+        return;
+    };
     let mut members = members_of(ringing.account, &member.id).unwrap_or_default();
     if strategy == GroupStrategy::Single {
         members.retain(|inner| inner.weight.is_some());
@@ -493,13 +599,23 @@ pub fn sdp_codec(kazoo: &str) -> Option<&'static str> {
 
 /// A URI as documents write it, with or without its scheme.
 pub fn uri(text: &str) -> String {
-    let has_scheme = ["sip:", "sips:", "tel:"].iter().any(|scheme| text.starts_with(scheme));
-    if has_scheme { text.to_owned() } else { format!("sip:{text}") }
+    let has_scheme = ["sip:", "sips:", "tel:"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    if has_scheme {
+        text.to_owned()
+    } else {
+        format!("sip:{text}")
+    }
 }
 
 /// A host; an IPv6 address in brackets.
 pub fn host(text: &str) -> String {
-    if text.contains(':') && !text.starts_with('[') { format!("[{text}]") } else { text.to_owned() }
+    if text.contains(':') && !text.starts_with('[') {
+        format!("[{text}]")
+    } else {
+        text.to_owned()
+    }
 }
 
 /// The user part of a URI, escaped (RFC 3261 §25.1).

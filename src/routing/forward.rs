@@ -35,33 +35,81 @@ pub enum NoForward {
 ///
 /// # Errors
 /// Why there is none.
-pub fn resolve(ringing: &Ringing<'_>, target: Target, system: Option<&Account>, rng: &mut Rng) -> Result<Vec<Target>, NoForward> {
+pub fn resolve(
+    ringing: &Ringing<'_>,
+    target: Target,
+    system: Option<&Account>,
+    rng: &mut Rng,
+) -> Result<Vec<Target>, NoForward> {
     follow(ringing, target, system, rng, MOST_HOPS)
 }
 
-fn follow(ringing: &Ringing<'_>, target: Target, system: Option<&Account>, rng: &mut Rng, hops: u8) -> Result<Vec<Target>, NoForward> {
-    let Place::Number(number) = &target.place else { return Ok(vec![target]) };
-    let Some(hops) = hops.checked_sub(1) else { return Err(NoForward::Loop) };
+fn follow(
+    ringing: &Ringing<'_>,
+    target: Target,
+    system: Option<&Account>,
+    rng: &mut Rng,
+    hops: u8,
+) -> Result<Vec<Target>, NoForward> {
+    let Place::Number(number) = &target.place else {
+        return Ok(vec![target]);
+    };
+    let Some(hops) = hops.checked_sub(1) else {
+        return Err(NoForward::Loop);
+    };
     let account = ringing.account;
-    let caller = Caller { authorizing_type: "callforward", device_id: &target.id };
+    let caller = Caller {
+        authorizing_type: "callforward",
+        device_id: &target.id,
+    };
     let found = route(account, number, &caller).ok_or(NoForward::NoCallflow)?;
     let flow = found.doc.get("flow");
     let captured = found.capture_group.as_deref();
-    if restriction(account, &target.id, target.owner_id.as_deref(), number, captured, flow).is_some() {
+    if restriction(
+        account,
+        &target.id,
+        target.owner_id.as_deref(),
+        number,
+        captured,
+        flow,
+    )
+    .is_some()
+    {
         return Err(NoForward::Restricted);
     }
     let empty = Map::new();
-    let data = flow.and_then(|node| node.get("data")?.as_object()).unwrap_or(&empty);
+    let data = flow
+        .and_then(|node| node.get("data")?.as_object())
+        .unwrap_or(&empty);
     let text = |key: &str| data.get(key).and_then(Value::as_str).unwrap_or_default();
-    let options = Options { can_call_self: true, delay: target.delay, timeout: target.timeout, ..Options::default() };
-    let inner = Ringing { options: &options, ..*ringing };
-    let module = flow.and_then(|node| node.get("module")?.as_str()).unwrap_or_default();
+    let options = Options {
+        can_call_self: true,
+        delay: target.delay,
+        timeout: target.timeout,
+        ..Options::default()
+    };
+    let inner = Ringing {
+        options: &options,
+        ..*ringing
+    };
+    let module = flow
+        .and_then(|node| node.get("module")?.as_str())
+        .unwrap_or_default();
     let rung = match module {
         "user" => endpoints::of_user(&inner, text("id")),
         "device" => endpoints::of_device(&inner, text("id")),
-        "ring_group" | "group" => endpoints::of_members(&inner, &members(account, data), GroupStrategy::Simultaneous, rng),
+        "ring_group" | "group" => endpoints::of_members(
+            &inner,
+            &members(account, data),
+            GroupStrategy::Simultaneous,
+            rng,
+        ),
         "resources" | "offnet" => {
-            let carriers = if module == "offnet" { system.unwrap_or(account) } else { account };
+            let carriers = if module == "offnet" {
+                system.unwrap_or(account)
+            } else {
+                account
+            };
             return dialled(ringing, &target, number, text("to_did"), carriers, rng);
         }
         _ => return Err(NoForward::RingsNobody),
@@ -94,11 +142,14 @@ fn inherit(next: Target, forward: &Target) -> Target {
 
 fn members(account: &Account, data: &Map<String, Value>) -> Vec<Member> {
     let listed = data.get("endpoints").and_then(Value::as_array);
-    let group = ["group_id", "id"].iter().find_map(|key| data.get(*key)?.as_str());
+    let group = ["group_id", "id"]
+        .iter()
+        .find_map(|key| data.get(*key)?.as_str());
     match (listed, group) {
-        (Some(listed), _) if !listed.is_empty() => {
-            listed.iter().map(|doc| Member::read("", "endpoint_type", doc)).collect()
-        }
+        (Some(listed), _) if !listed.is_empty() => listed
+            .iter()
+            .map(|doc| Member::read("", "endpoint_type", doc))
+            .collect(),
         (_, Some(group)) => endpoints::members_of(account, group).unwrap_or_default(),
         _ => Vec::new(),
     }
@@ -121,7 +172,10 @@ fn dialled(
     };
     let mut headers = forward.headers.clone();
     if ringing.origin.from_outside && !ringing.origin.dialled.is_empty() {
-        let diverted = format!("<sip:{}@{}>;reason=unconditional;counter=1", ringing.origin.dialled, account.realm);
+        let diverted = format!(
+            "<sip:{}@{}>;reason=unconditional;counter=1",
+            ringing.origin.dialled, account.realm
+        );
         headers.push(("Diversion".to_owned(), diverted));
     }
     let dial = Dial {
@@ -172,21 +226,64 @@ mod tests {
             (Kind::User, "bob", json!({})),
             (Kind::User, "eve", forward("105")),
             (Kind::User, "cat", forward("104")),
-            (Kind::Device, "b1", json!({"owner_id": "bob", "sip": {"username": "bobs"}})),
-            (Kind::Trunk, "t", json!({"name": "t", "rules": ["^\\+1\\d+$"], "gateways": [{"server": "g1"}, {"server": "g2"}]})),
-            (Kind::Callflow, "f1", flow(json!(["102"]), "user", json!({"id": "bob"}))),
-            (Kind::Callflow, "f2", flow(json!(["103"]), "menu", json!({}))),
-            (Kind::Callflow, "f3", flow(json!(["104"]), "user", json!({"id": "eve"}))),
-            (Kind::Callflow, "f4", flow(json!(["105"]), "user", json!({"id": "cat"}))),
-            (Kind::Callflow, "f5", flow(json!(["106"]), "ring_group", json!({"endpoints": [{"id": "ann", "endpoint_type": "user"}, {"id": "bob", "endpoint_type": "user"}]}))),
+            (
+                Kind::Device,
+                "b1",
+                json!({"owner_id": "bob", "sip": {"username": "bobs"}}),
+            ),
+            (
+                Kind::Trunk,
+                "t",
+                json!({"name": "t", "rules": ["^\\+1\\d+$"], "gateways": [{"server": "g1"}, {"server": "g2"}]}),
+            ),
+            (
+                Kind::Callflow,
+                "f1",
+                flow(json!(["102"]), "user", json!({"id": "bob"})),
+            ),
+            (
+                Kind::Callflow,
+                "f2",
+                flow(json!(["103"]), "menu", json!({})),
+            ),
+            (
+                Kind::Callflow,
+                "f3",
+                flow(json!(["104"]), "user", json!({"id": "eve"})),
+            ),
+            (
+                Kind::Callflow,
+                "f4",
+                flow(json!(["105"]), "user", json!({"id": "cat"})),
+            ),
+            (
+                Kind::Callflow,
+                "f5",
+                flow(
+                    json!(["106"]),
+                    "ring_group",
+                    json!({"endpoints": [{"id": "ann", "endpoint_type": "user"}, {"id": "bob", "endpoint_type": "user"}]}),
+                ),
+            ),
         ];
-        Account::of("acc", documents.map(|(kind, id, doc)| (kind, id.to_owned(), doc)))
+        Account::of(
+            "acc",
+            documents.map(|(kind, id, doc)| (kind, id.to_owned(), doc)),
+        )
     }
 
     fn forwarded(number: &str) -> Result<Vec<Target>, NoForward> {
         let account = office();
-        let origin = Origin { number: "100".into(), ..Origin::default() };
-        let ringing = Ringing { account: &account, origin: &origin, options: &Options::default(), now: 0 };
+        let origin = Origin {
+            number: "100".into(),
+            ..Origin::default()
+        };
+        let ringing = Ringing {
+            account: &account,
+            origin: &origin,
+            options: &Options::default(),
+            now: 0,
+        };
         let target = Target {
             confirm: true,
             caller_id_number: Some("100".into()),
@@ -197,11 +294,13 @@ mod tests {
 
     fn places(number: &str) -> Result<Vec<String>, NoForward> {
         let targets = forwarded(number)?.into_iter();
-        Ok(targets.map(|target| match target.place {
-            Place::Registered { username, .. } => username,
-            Place::Uri { uri, .. } => uri,
-            Place::Number(number) => number,
-        }).collect())
+        Ok(targets
+            .map(|target| match target.place {
+                Place::Registered { username, .. } => username,
+                Place::Uri { uri, .. } => uri,
+                Place::Number(number) => number,
+            })
+            .collect())
     }
 
     #[test]
@@ -214,21 +313,31 @@ mod tests {
 
     #[test]
     fn a_forward_to_the_world_tries_every_gateway() {
-        assert_eq!(places("4155550199").unwrap(), ["sip:+14155550199@g1", "sip:+14155550199@g2"]);
+        assert_eq!(
+            places("4155550199").unwrap(),
+            ["sip:+14155550199@g1", "sip:+14155550199@g2"]
+        );
         let target = forwarded("4155550199").unwrap().remove(0);
         assert!(target.confirm && target.kind == "resource");
     }
 
     #[test]
     fn a_forward_to_a_group_follows_the_forwards_of_its_members() {
-        assert_eq!(places("106").unwrap(), ["sip:+14155550199@g1", "sip:+14155550199@g2", "bobs"]);
+        assert_eq!(
+            places("106").unwrap(),
+            ["sip:+14155550199@g1", "sip:+14155550199@g2", "bobs"]
+        );
     }
 
     #[test]
     fn what_cannot_be_rung_or_dialled_leads_nowhere() {
         assert_eq!(places("103"), Err(NoForward::RingsNobody), "a menu");
         assert_eq!(places("999999"), Err(NoForward::NoCallflow));
-        assert_eq!(places("+972598123456"), Err(NoForward::NoCallflow), "no trunk takes it");
+        assert_eq!(
+            places("+972598123456"),
+            Err(NoForward::NoCallflow),
+            "no trunk takes it"
+        );
         assert_eq!(places("19005550100"), Err(NoForward::Policy));
     }
 

@@ -26,9 +26,9 @@ mod target;
 pub mod temporal;
 pub mod trunks;
 
-pub use normalise::{CLASSIFIERS, Class, Classifier, EMERGENCY, classify, normalise, to_e164};
-pub use permission::{Restriction, restriction};
 pub use attributes::{Attributes, IdKind, Identity, When};
+pub use normalise::{CLASSIFIERS, Class, Classifier, EMERGENCY, classify, normalise, to_e164};
 pub use origin::{Origin, Presentation, Privacy, Shown};
+pub use permission::{Restriction, restriction};
 pub use route::{Caller, Route, hunt, preflow, route};
 pub use target::{Place, Target};

@@ -171,15 +171,25 @@ mod tests {
 
     #[test]
     fn inside_and_outside_see_their_own_identity() {
-        assert_eq!(shown(&caller(), IdKind::Internal), (Some("Ann".into()), Some("101".into())));
+        assert_eq!(
+            shown(&caller(), IdKind::Internal),
+            (Some("Ann".into()), Some("101".into()))
+        );
         let outside = shown(&caller(), IdKind::External);
         assert_eq!(outside, (Some("phone".into()), Some("+14155550100".into())));
     }
 
     #[test]
     fn a_caller_from_outside_keeps_his() {
-        let origin = Origin { from_outside: true, number: "+493012345".into(), ..caller() };
-        assert_eq!(shown(&origin, IdKind::Internal).1.as_deref(), Some("+493012345"));
+        let origin = Origin {
+            from_outside: true,
+            number: "+493012345".into(),
+            ..caller()
+        };
+        assert_eq!(
+            shown(&origin, IdKind::Internal).1.as_deref(),
+            Some("+493012345")
+        );
     }
 
     #[test]
@@ -187,19 +197,34 @@ mod tests {
         let mut origin = caller();
         origin.presentation.name_prefix = "Sales: ".into();
         origin.presentation.number_prefix = "9".into();
-        assert_eq!(shown(&origin, IdKind::Internal), (Some("Sales: Ann".into()), Some("9101".into())));
+        assert_eq!(
+            shown(&origin, IdKind::Internal),
+            (Some("Sales: Ann".into()), Some("9101".into()))
+        );
         origin.presentation.rewrite.number = Some("555".into());
         assert_eq!(shown(&origin, IdKind::Internal).1.as_deref(), Some("555"));
         origin.presentation.dynamic.name = Some("Bob".into());
-        assert_eq!(shown(&origin, IdKind::Internal).0.as_deref(), Some("Sales: Bob"));
+        assert_eq!(
+            shown(&origin, IdKind::Internal).0.as_deref(),
+            Some("Sales: Bob")
+        );
     }
 
     #[test]
     fn what_is_hidden_is_not_shown() {
         let mut origin = caller();
-        for (mode, name, number) in [("full", "anonymous", "anonymous"), ("name", "anonymous", "101"), ("number", "Ann", "anonymous"), ("none", "Ann", "101")] {
+        for (mode, name, number) in [
+            ("full", "anonymous", "anonymous"),
+            ("name", "anonymous", "101"),
+            ("number", "Ann", "anonymous"),
+            ("none", "Ann", "101"),
+        ] {
             origin.presentation.privacy = Privacy::named(mode);
-            assert_eq!(shown(&origin, IdKind::Internal), (Some(name.into()), Some(number.into())), "{mode}");
+            assert_eq!(
+                shown(&origin, IdKind::Internal),
+                (Some(name.into()), Some(number.into())),
+                "{mode}"
+            );
         }
     }
 }

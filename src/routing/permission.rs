@@ -113,7 +113,8 @@ fn share_a_group(account: &Account, callers: &[&str], callee: &str) -> bool {
         let members = group.get("endpoints").and_then(Value::as_object);
         let has = |ids: &[&str]| {
             members.is_some_and(|members| {
-                ids.iter().any(|id| !id.is_empty() && members.contains_key(*id))
+                ids.iter()
+                    .any(|id| !id.is_empty() && members.contains_key(*id))
             })
         };
         has(callers) && has(&callees)

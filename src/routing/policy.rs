@@ -28,7 +28,9 @@ impl Policy {
         let prefixes = |key: &str| {
             let list = policy.and_then(|p| p.get(key)).and_then(Value::as_array);
             let list = list.into_iter().flatten().filter_map(Value::as_str);
-            list.map(prefix).filter(|prefix| !prefix.is_empty()).collect()
+            list.map(prefix)
+                .filter(|prefix| !prefix.is_empty())
+                .collect()
         };
         let number = |doc: Option<&Value>, key: &str| {
             let value = doc?.get(key)?.as_u64()?;
@@ -36,7 +38,10 @@ impl Policy {
         };
         let limits = account.limits.values().next().map(AsRef::as_ref);
         // Trunks that carry calls either way add to those that carry calls out.
-        let trunks = match (number(limits, "outbound_trunks"), number(limits, "twoway_trunks")) {
+        let trunks = match (
+            number(limits, "outbound_trunks"),
+            number(limits, "twoway_trunks"),
+        ) {
             (None, None) => None,
             (out, either) => Some(
                 out.unwrap_or(0)
@@ -84,7 +89,9 @@ fn is_dear(number: &str) -> bool {
         "tollfree_us" => false,
         "did_us" => DEAR_AREAS.iter().any(|area| number.starts_with(area)),
         // Short codes of the carrier.
-        "unknown" => !(1..=SHORT).contains(&number.len()) || !number.bytes().all(|b| b.is_ascii_digit()),
+        "unknown" => {
+            !(1..=SHORT).contains(&number.len()) || !number.bytes().all(|b| b.is_ascii_digit())
+        }
         _ => true,
     }
 }
@@ -92,7 +99,10 @@ fn is_dear(number: &str) -> bool {
 /// A number as carriers would understand it, whatever stands around its digits: `+00972…`, `9011972…` and the like must
 /// not pass for something harmless.
 fn plain(number: &str) -> String {
-    let digits: String = number.chars().filter(|c| c.is_ascii_digit() || matches!(c, '*' | '#' | '+')).collect();
+    let digits: String = number
+        .chars()
+        .filter(|c| c.is_ascii_digit() || matches!(c, '*' | '#' | '+'))
+        .collect();
     let bare = digits.trim_start_matches('+');
     if bare.starts_with("00") || bare.starts_with("011") {
         return to_e164(bare);
@@ -102,7 +112,10 @@ fn plain(number: &str) -> String {
 
 /// A prefix as written in a policy: `+49`, `0049`, `49`.
 fn prefix(text: &str) -> String {
-    let kept: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+    let kept: String = text
+        .chars()
+        .filter(|c| c.is_ascii_digit() || *c == '+')
+        .collect();
     match kept.strip_prefix("00").or_else(|| kept.strip_prefix("011")) {
         Some(rest) => format!("+{rest}"),
         None => kept,
@@ -126,7 +139,10 @@ mod tests {
     use crate::directory::Kind;
 
     fn policy(doc: Value, limits: Value) -> Policy {
-        let docs = [(Kind::Account, String::new(), doc), (Kind::Limits, "limits".into(), limits)];
+        let docs = [
+            (Kind::Account, String::new(), doc),
+            (Kind::Limits, "limits".into(), limits),
+        ];
         Policy::of(&Account::of("acc", docs))
     }
 
@@ -136,24 +152,54 @@ mod tests {
 
     #[test]
     fn national_and_free_numbers_and_short_codes_need_no_permission() {
-        for number in ["4155550100", "+14155550100", "12223334444", "18005550100", "411", "123456"] {
+        for number in [
+            "4155550100",
+            "+14155550100",
+            "12223334444",
+            "18005550100",
+            "411",
+            "123456",
+        ] {
             assert!(usual().allows(number), "{number}");
         }
     }
 
     #[test]
     fn emergency_numbers_are_never_refused() {
-        let denied = policy(json!({"dial_policy": {"deny_prefixes": ["9", "+", "911"]}}), json!({}));
+        let denied = policy(
+            json!({"dial_policy": {"deny_prefixes": ["9", "+", "911"]}}),
+            json!({}),
+        );
         assert!(denied.allows("911") && denied.allows("999"));
     }
 
     #[test]
     fn what_is_dear_waits_for_permission_however_it_is_written() {
         let dear = [
-            "+972598123456", "00972598123456", "011972598123456", "9011972598123456", "+00972598123456",
-            "+011972598123456", "900972598123456", "0972598123456", "00 972 598-123456", "19005550100", "+19765550100",
-            "18765550100", "+88212345678", "+883510012345", "+979123456789", "+442071234567", "00000972598123456",
-            "*67011972598123456", "#31#0049301234567", "+", "", "alice", "12345678901234567890", "1*9",
+            "+972598123456",
+            "00972598123456",
+            "011972598123456",
+            "9011972598123456",
+            "+00972598123456",
+            "+011972598123456",
+            "900972598123456",
+            "0972598123456",
+            "00 972 598-123456",
+            "19005550100",
+            "+19765550100",
+            "18765550100",
+            "+88212345678",
+            "+883510012345",
+            "+979123456789",
+            "+442071234567",
+            "00000972598123456",
+            "*67011972598123456",
+            "#31#0049301234567",
+            "+",
+            "",
+            "alice",
+            "12345678901234567890",
+            "1*9",
         ];
         for number in dear {
             assert!(!usual().allows(number), "{number:?}");
@@ -165,8 +211,14 @@ mod tests {
         let set = json!({"dial_policy": {"allow_prefixes": ["+49", "0044", "+1900555"], "deny_prefixes": ["+49900", "+44", "+1415"]}});
         let policy = policy(set, json!({}));
         for (number, allowed) in [
-            ("+493012345678", true), ("004930123456", true), ("+499001234567", false), ("+442071234567", false),
-            ("4155550100", false), ("4165550100", true), ("19005550100", true), ("+33123456789", false),
+            ("+493012345678", true),
+            ("004930123456", true),
+            ("+499001234567", false),
+            ("+442071234567", false),
+            ("4155550100", false),
+            ("4165550100", true),
+            ("19005550100", true),
+            ("+33123456789", false),
         ] {
             assert_eq!(policy.allows(number), allowed, "{number}");
         }
@@ -178,7 +230,10 @@ mod tests {
         let caps = |limits: Value| policy(set.clone(), limits).max_calls;
         assert_eq!(caps(json!({})), Some(9));
         assert_eq!(caps(json!({"calls": 4})), Some(4));
-        assert_eq!(caps(json!({"outbound_trunks": 1, "twoway_trunks": 2, "burst_trunks": 3})), Some(6));
+        assert_eq!(
+            caps(json!({"outbound_trunks": 1, "twoway_trunks": 2, "burst_trunks": 3})),
+            Some(6)
+        );
         assert_eq!(caps(json!({"inbound_trunks": 0})), Some(9));
         assert_eq!(usual().max_calls, None);
     }

@@ -46,7 +46,9 @@ impl TemporalRule {
     pub fn read(doc: &Value) -> Option<Self> {
         let number = |key: &str| {
             let value = doc.get(key)?;
-            value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+            value
+                .as_i64()
+                .or_else(|| value.as_str()?.trim().parse().ok())
         };
         let text = |key: &str| doc.get(key).and_then(Value::as_str);
         let list = |key: &str| doc.get(key).and_then(Value::as_array).into_iter().flatten();
@@ -67,23 +69,37 @@ impl TemporalRule {
             Some("last") => Ordinal::Last,
             Some(_) | None => Ordinal::Nth(1),
         };
-        let days = list("days").filter_map(Value::as_i64).filter_map(|day| i8::try_from(day).ok());
+        let days = list("days")
+            .filter_map(Value::as_i64)
+            .filter_map(|day| i8::try_from(day).ok());
         Some(Self {
             cycle,
-            interval: i32::try_from(number("interval").unwrap_or(1)).unwrap_or(1).max(1),
+            interval: i32::try_from(number("interval").unwrap_or(1))
+                .unwrap_or(1)
+                .max(1),
             days: days.collect(),
-            wdays: list("wdays").filter_map(Value::as_str).filter_map(weekday).collect(),
+            wdays: list("wdays")
+                .filter_map(Value::as_str)
+                .filter_map(weekday)
+                .collect(),
             ordinal,
-            month: number("month").and_then(|month| i8::try_from(month).ok()).unwrap_or(1),
+            month: number("month")
+                .and_then(|month| i8::try_from(month).ok())
+                .unwrap_or(1),
             start: number("start_date").unwrap_or(USUAL_START),
-            window: (number("time_window_start").unwrap_or(0), number("time_window_stop").unwrap_or(DAY)),
+            window: (
+                number("time_window_start").unwrap_or(0),
+                number("time_window_stop").unwrap_or(DAY),
+            ),
             enabled: doc.get("enabled").and_then(Value::as_bool),
         })
     }
 
     /// Whether the rule holds at `now`, in the time zone of `now`. One that is switched on holds at any time.
     pub fn holds(&self, now: &Zoned) -> bool {
-        let Some(start) = self.start_date(now.time_zone()) else { return false };
+        let Some(start) = self.start_date(now.time_zone()) else {
+            return false;
+        };
         let today = now.date();
         match self.enabled {
             Some(false) => false,
@@ -91,7 +107,9 @@ impl TemporalRule {
             Some(true) => true,
             None => {
                 let time = now.time();
-                let seconds = i64::from(time.hour()) * 3_600 + i64::from(time.minute()) * 60 + i64::from(time.second());
+                let seconds = i64::from(time.hour()) * 3_600
+                    + i64::from(time.minute()) * 60
+                    + i64::from(time.second());
                 (self.window.0..=self.window.1).contains(&seconds) && self.occurs(today, start)
             }
         }
@@ -119,7 +137,9 @@ impl TemporalRule {
             }
             Cycle::Yearly => {
                 let years = i32::from(today.year()) - i32::from(start.year());
-                today.month() == self.month && years % self.interval == 0 && self.on_day_of_month(today)
+                today.month() == self.month
+                    && years % self.interval == 0
+                    && self.on_day_of_month(today)
             }
         }
     }
@@ -129,7 +149,9 @@ impl TemporalRule {
         if !self.days.is_empty() {
             return self.days.contains(&today.day());
         }
-        let [weekday] = self.wdays.as_slice() else { return false };
+        let [weekday] = self.wdays.as_slice() else {
+            return false;
+        };
         let day = today.day();
         today.weekday() == *weekday
             && match self.ordinal {
@@ -146,7 +168,8 @@ fn days_between(from: Date, to: Date) -> i64 {
 
 fn monday_of(date: Date) -> Date {
     let back = i64::from(date.weekday().to_monday_zero_offset());
-    date.checked_sub(jiff::Span::new().days(back)).unwrap_or(date)
+    date.checked_sub(jiff::Span::new().days(back))
+        .unwrap_or(date)
 }
 
 fn weekday(name: &str) -> Option<Weekday> {
@@ -189,8 +212,14 @@ mod tests {
     fn office_hours_on_workdays() {
         let rule = json!({"cycle": "weekly", "wdays": ["monday", "tuesday", "wensday", "thursday", "friday"],
                           "time_window_start": 32_400, "time_window_stop": 61_200});
-        assert!(holds(rule.clone(), "2026-11-18T09:00:00"), "Wednesday, the first second");
-        assert!(holds(rule.clone(), "2026-11-18T17:00:00"), "the last second");
+        assert!(
+            holds(rule.clone(), "2026-11-18T09:00:00"),
+            "Wednesday, the first second"
+        );
+        assert!(
+            holds(rule.clone(), "2026-11-18T17:00:00"),
+            "the last second"
+        );
         assert!(!holds(rule.clone(), "2026-11-18T17:00:01"));
         assert!(!holds(rule.clone(), "2026-11-18T08:59:59"));
         assert!(!holds(rule, "2026-11-21T12:00:00"), "Saturday");
@@ -198,14 +227,18 @@ mod tests {
 
     #[test]
     fn a_window_never_goes_past_midnight() {
-        let rule = json!({"cycle": "daily", "time_window_start": 79_200, "time_window_stop": 21_600});
+        let rule =
+            json!({"cycle": "daily", "time_window_start": 79_200, "time_window_stop": 21_600});
         assert!(!holds(rule.clone(), "2026-11-18T23:00:00") && !holds(rule, "2026-11-18T03:00:00"));
     }
 
     #[test]
     fn every_second_week_counts_from_the_week_of_the_start() {
         let rule = json!({"cycle": "weekly", "interval": 2, "start_date": on("2026-11-04")});
-        assert!(holds(rule.clone(), "2026-11-08T12:00:00"), "Sunday of the same week");
+        assert!(
+            holds(rule.clone(), "2026-11-08T12:00:00"),
+            "Sunday of the same week"
+        );
         assert!(!holds(rule.clone(), "2026-11-09T12:00:00"));
         assert!(holds(rule, "2026-11-16T12:00:00"));
     }
@@ -229,29 +262,54 @@ mod tests {
     fn months_by_day_or_by_weekday() {
         let days = json!({"cycle": "monthly", "days": [1, 15]});
         assert!(holds(days.clone(), "2026-11-15T12:00:00") && !holds(days, "2026-11-16T12:00:00"));
-        let nth = |ordinal: &str, date: &str| holds(json!({"cycle": "monthly", "ordinal": ordinal, "wdays": ["friday"]}), &format!("{date}T12:00:00"));
+        let nth = |ordinal: &str, date: &str| {
+            holds(
+                json!({"cycle": "monthly", "ordinal": ordinal, "wdays": ["friday"]}),
+                &format!("{date}T12:00:00"),
+            )
+        };
         assert!(nth("first", "2026-11-06") && !nth("first", "2026-11-13"));
         assert!(nth("last", "2026-11-27") && !nth("last", "2026-11-20"));
         assert!(nth("every", "2026-11-20") && !nth("every", "2026-11-21"));
-        assert!(nth("fifth", "2026-10-30") && !nth("fifth", "2026-11-27"), "November has no fifth Friday");
-        let quarterly = json!({"cycle": "monthly", "interval": 3, "days": [1], "start_date": on("2026-01-01")});
-        assert!(holds(quarterly.clone(), "2026-10-01T12:00:00") && !holds(quarterly, "2026-11-01T12:00:00"));
-        assert!(!holds(json!({"cycle": "monthly", "wdays": []}), "2026-11-01T12:00:00"), "no day is named");
+        assert!(
+            nth("fifth", "2026-10-30") && !nth("fifth", "2026-11-27"),
+            "November has no fifth Friday"
+        );
+        let quarterly =
+            json!({"cycle": "monthly", "interval": 3, "days": [1], "start_date": on("2026-01-01")});
+        assert!(
+            holds(quarterly.clone(), "2026-10-01T12:00:00")
+                && !holds(quarterly, "2026-11-01T12:00:00")
+        );
+        assert!(
+            !holds(
+                json!({"cycle": "monthly", "wdays": []}),
+                "2026-11-01T12:00:00"
+            ),
+            "no day is named"
+        );
     }
 
     #[test]
     fn years_by_month() {
         let new_year = json!({"cycle": "yearly", "days": [1]});
-        assert!(holds(new_year.clone(), "2027-01-01T12:00:00") && !holds(new_year, "2027-02-01T12:00:00"));
-        let thanks = json!({"cycle": "yearly", "month": 11, "ordinal": "fourth", "wdays": ["thursday"]});
-        assert!(holds(thanks.clone(), "2026-11-26T12:00:00") && !holds(thanks, "2026-11-19T12:00:00"));
+        assert!(
+            holds(new_year.clone(), "2027-01-01T12:00:00")
+                && !holds(new_year, "2027-02-01T12:00:00")
+        );
+        let thanks =
+            json!({"cycle": "yearly", "month": 11, "ordinal": "fourth", "wdays": ["thursday"]});
+        assert!(
+            holds(thanks.clone(), "2026-11-26T12:00:00") && !holds(thanks, "2026-11-19T12:00:00")
+        );
         let leap = json!({"cycle": "yearly", "interval": 4, "month": 2, "days": [29], "start_date": on("2024-02-01")});
         assert!(holds(leap, "2028-02-29T12:00:00"));
     }
 
     #[test]
     fn a_rule_can_be_switched_on_or_off() {
-        let rule = |enabled: bool| json!({"cycle": "daily", "enabled": enabled, "time_window_stop": 1});
+        let rule =
+            |enabled: bool| json!({"cycle": "daily", "enabled": enabled, "time_window_stop": 1});
         assert!(holds(rule(true), "2026-11-18T12:00:00"));
         assert!(!holds(rule(false), "2026-11-18T00:00:00"));
     }
@@ -259,6 +317,9 @@ mod tests {
     #[test]
     fn midnight_is_the_time_zones() {
         let rule = json!({"cycle": "date", "start_date": on("2026-06-01") + 11 * 3_600});
-        assert!(holds(rule, "2026-06-02T12:00:00"), "23:00 in UTC is the next day in Berlin");
+        assert!(
+            holds(rule, "2026-06-02T12:00:00"),
+            "23:00 in UTC is the next day in Berlin"
+        );
     }
 }

@@ -70,7 +70,10 @@ pub fn hunt(dial: &Dial<'_>, rng: &mut Rng) -> Result<Vec<Attempt>, NotDialled> 
     if chosen.is_empty() {
         // Short dialling: the caller's own leading digits are put in front.
         if let Some(whole) = repaired(dial) {
-            chosen = choose(&Dial { number: whole.clone(), ..dial.clone() });
+            chosen = choose(&Dial {
+                number: whole.clone(),
+                ..dial.clone()
+            });
             if !chosen.is_empty() {
                 number = whole;
             }
@@ -82,7 +85,9 @@ pub fn hunt(dial: &Dial<'_>, rng: &mut Rng) -> Result<Vec<Attempt>, NotDialled> 
     // Stable: among equals the order of the documents holds.
     chosen.sort_by_key(|choice| choice.weight);
     let is_emergency = classify(&to_e164(&dial.number)) == EMERGENCY
-        || chosen.iter().any(|choice| choice.emergency || choice.gateway_emergency());
+        || chosen
+            .iter()
+            .any(|choice| choice.emergency || choice.gateway_emergency());
     let attempts: Vec<Attempt> = chosen
         .iter()
         .flat_map(|choice| choice.attempts(dial, is_emergency, rng))
@@ -99,7 +104,9 @@ pub fn takes(account: &Account, number: &str) -> bool {
     all.filter(|trunk| !trunk.require_flags).any(|trunk| {
         trunk.gateways.iter().any(|gateway| gateway.enabled)
             && (captured(&trunk.rules, number).is_some()
-                || trunk.classifiers.iter().any(|(class, c)| c.enabled && class_takes(class, c.regex.as_ref(), number).is_some()))
+                || trunk.classifiers.iter().any(|(class, c)| {
+                    c.enabled && class_takes(class, c.regex.as_ref(), number).is_some()
+                }))
     })
 }
 
@@ -128,7 +135,9 @@ fn choose<'a>(dial: &Dial<'a>) -> Vec<Choice<'a>> {
     let mut by_class = Vec::new();
     for trunk in &usable {
         for (class, classifier) in &trunk.classifiers {
-            let Some(captured) = class_takes(class, classifier.regex.as_ref(), number) else { continue };
+            let Some(captured) = class_takes(class, classifier.regex.as_ref(), number) else {
+                continue;
+            };
             classified = true;
             if classifier.enabled {
                 by_class.push(Choice {
@@ -146,12 +155,22 @@ fn choose<'a>(dial: &Dial<'a>) -> Vec<Choice<'a>> {
         return by_class;
     }
     let is_emergency = classify(&to_e164(number)) == EMERGENCY;
-    let plain = usable.into_iter().filter(|trunk| trunk.classifiers.is_empty());
+    let plain = usable
+        .into_iter()
+        .filter(|trunk| trunk.classifiers.is_empty());
     plain
         .filter_map(|trunk| {
             let captured = captured(&trunk.rules, number);
-            let number = captured.or_else(|| (is_emergency && trunk.emergency).then(|| number.clone()))?;
-            Some(Choice { trunk, number, prefix: "", suffix: "", weight: trunk.weight, emergency: trunk.emergency })
+            let number =
+                captured.or_else(|| (is_emergency && trunk.emergency).then(|| number.clone()))?;
+            Some(Choice {
+                trunk,
+                number,
+                prefix: "",
+                suffix: "",
+                weight: trunk.weight,
+                emergency: trunk.emergency,
+            })
         })
         .collect()
 }
@@ -164,16 +183,24 @@ fn has_flags(trunk: &Trunk, wanted: &[String]) -> bool {
 }
 
 fn takes_caller(trunk: &Trunk, dial: &Dial<'_>) -> bool {
-    let Some(rules) = &trunk.cid_rules else { return true };
+    let Some(rules) = &trunk.cid_rules else {
+        return true;
+    };
     let number = shown(dial, dial.caller_id).number.unwrap_or_default();
-    rules.iter().any(|rule| rule.is_match(&number).unwrap_or(false))
+    rules
+        .iter()
+        .any(|rule| rule.is_match(&number).unwrap_or(false))
 }
 
 /// What the rules make of a number: tested from the last to the first, the longest group or the whole match counts.
 fn captured(rules: &[Regex], number: &str) -> Option<String> {
     rules.iter().rev().find_map(|rule| {
         let captures = rule.captures(number).ok()??;
-        let groups = captures.iter().skip(1).flatten().map(|group| group.as_str());
+        let groups = captures
+            .iter()
+            .skip(1)
+            .flatten()
+            .map(|group| group.as_str());
         let longest = groups.max_by_key(|group| group.len());
         let text = longest.or_else(|| captures.get(0).map(|whole| whole.as_str()))?;
         (!text.is_empty()).then(|| text.to_owned())
@@ -191,8 +218,13 @@ fn class_takes(class: &str, own: Option<&Regex>, number: &str) -> Option<String>
 fn repaired(dial: &Dial<'_>) -> Option<String> {
     let own = shown(dial, dial.caller_id).number?;
     let missing = own.len().checked_sub(dial.number.len())?;
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'+');
-    if !(2..=5).contains(&missing) || !digits(&dial.number) || !digits(&own) || dial.number.len() < 3 {
+    let digits =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'+');
+    if !(2..=5).contains(&missing)
+        || !digits(&dial.number)
+        || !digits(&own)
+        || dial.number.len() < 3
+    {
         return None;
     }
     Some(format!("{}{}", own.get(..missing)?, dial.number))
@@ -205,11 +237,15 @@ fn shown(dial: &Dial<'_>, kind: IdKind) -> Shown {
 
 impl Choice<'_> {
     fn gateway_emergency(&self) -> bool {
-        self.trunk.gateways.iter().any(|gateway| gateway.enabled && gateway.emergency)
+        self.trunk
+            .gateways
+            .iter()
+            .any(|gateway| gateway.enabled && gateway.emergency)
     }
 
     fn attempts(&self, dial: &Dial<'_>, is_emergency: bool, rng: &mut Rng) -> Vec<Attempt> {
-        let mut gateways: Vec<&Gateway> = self.trunk.gateways.iter().filter(|g| g.enabled).collect();
+        let mut gateways: Vec<&Gateway> =
+            self.trunk.gateways.iter().filter(|g| g.enabled).collect();
         if self.trunk.random {
             let mut order = Vec::with_capacity(gateways.len());
             while !gateways.is_empty() {
@@ -227,43 +263,73 @@ impl Choice<'_> {
 
     fn target(&self, dial: &Dial<'_>, gateway: &Gateway, is_emergency: bool) -> Target {
         let trunk = self.trunk;
-        let kind = if is_emergency { IdKind::Emergency } else { dial.caller_id };
+        let kind = if is_emergency {
+            IdKind::Emergency
+        } else {
+            dial.caller_id
+        };
         let mut shown = shown(dial, kind);
         if shown.privacy.is_none() && !is_emergency {
             let configured = dial.origin.attributes(dial.account).outbound_privacy();
             shown.privacy = configured.and_then(|mode| super::Privacy::named(&mode));
         }
-        let as_gateway = |number: &str| number_format(&gateway.invite_format, number).unwrap_or_else(|| number.to_owned());
+        let as_gateway = |number: &str| {
+            number_format(&gateway.invite_format, number).unwrap_or_else(|| number.to_owned())
+        };
         let format = |field: &str, value: Option<String>| {
             let old = value.clone().unwrap_or_default();
             // A rule that only rewrites needs something to rewrite; one that sets does not.
-            trunk.formatters.apply(field, Way::Outbound, &old, Some(&as_gateway)).or(value)
+            trunk
+                .formatters
+                .apply(field, Way::Outbound, &old, Some(&as_gateway))
+                .or(value)
         };
         let number = format("outbound_caller_id_number", shown.number.clone());
         let name = format("outbound_caller_id_name", shown.name.clone());
-        let called = format("to_did", Some(self.number.clone())).unwrap_or_else(|| self.number.clone());
+        let called =
+            format("to_did", Some(self.number.clone())).unwrap_or_else(|| self.number.clone());
         let hides_name = shown.privacy.is_some_and(|p| p != super::Privacy::Number);
         let hides_number = shown.privacy.is_some_and(super::Privacy::hides_number);
         let mut headers: Vec<(String, String)> = Vec::new();
         for (header, value) in dial.headers.iter().chain(&gateway.headers) {
             let field = header.to_lowercase().replace('-', "_");
             let value = format(&field, Some(value.clone()));
-            let known = headers.iter().any(|(known, _): &(String, String)| known.eq_ignore_ascii_case(header));
+            let known = headers
+                .iter()
+                .any(|(known, _): &(String, String)| known.eq_ignore_ascii_case(header));
             if let Some(value) = value.filter(|_| !known) {
                 headers.push((header.clone(), value));
             }
         }
-        let asserted = dial.origin.attributes(dial.account).identity(IdKind::Asserted);
+        let asserted = dial
+            .origin
+            .attributes(dial.account)
+            .identity(IdKind::Asserted);
         let mut asserted_identity = hides_number;
         if let Some(asserted_number) = asserted.number.filter(|number| is_uri_safe(number)) {
             let realm = dial.origin.attributes(dial.account).asserted_realm();
-            let realm = realm.or_else(|| gateway.realm.clone()).unwrap_or_else(|| gateway.server.clone());
-            let display = asserted.name.map(|name| format!("\"{}\" ", name.replace(['"', '\\'], ""))).unwrap_or_default();
-            headers.push(("P-Asserted-Identity".into(), format!("{display}<sip:{asserted_number}@{realm}>")));
+            let realm = realm
+                .or_else(|| gateway.realm.clone())
+                .unwrap_or_else(|| gateway.server.clone());
+            let display = asserted
+                .name
+                .map(|name| format!("\"{}\" ", name.replace(['"', '\\'], "")))
+                .unwrap_or_default();
+            headers.push((
+                "P-Asserted-Identity".into(),
+                format!("{display}<sip:{asserted_number}@{realm}>"),
+            ));
             asserted_identity = false;
         }
-        let own = gateway.codecs.iter().chain(if gateway.codecs.is_empty() { trunk.codecs.as_slice() } else { &[] });
-        let credentials = gateway.username.clone().filter(|_| !gateway.password.is_empty());
+        let own = gateway.codecs.iter().chain(if gateway.codecs.is_empty() {
+            trunk.codecs.as_slice()
+        } else {
+            &[]
+        });
+        let credentials = gateway
+            .username
+            .clone()
+            .filter(|_| !gateway.password.is_empty());
         Target {
             kind: "resource",
             id: trunk.id.clone(),
@@ -275,11 +341,18 @@ impl Choice<'_> {
             privacy: hides_number.then_some("id"),
             asserted_identity,
             headers,
-            codecs: own.filter_map(|codec| sdp_codec(codec)).map(str::to_owned).collect(),
+            codecs: own
+                .filter_map(|codec| sdp_codec(codec))
+                .map(str::to_owned)
+                .collect(),
             srtp: gateway.srtp,
-            credentials: credentials.map(|user| (user, gateway.password.clone(), gateway.realm.clone())),
+            credentials: credentials
+                .map(|user| (user, gateway.password.clone(), gateway.realm.clone())),
             from_host: from_host(dial, trunk, gateway),
-            ..Target::at(Place::Uri { uri: self.request_uri(gateway, &called), proxy: None })
+            ..Target::at(Place::Uri {
+                uri: self.request_uri(gateway, &called),
+                proxy: None,
+            })
         }
     }
 
@@ -289,36 +362,74 @@ impl Choice<'_> {
             return uri(route);
         }
         let number = match gateway.invite_format.as_str() {
-            "username" => gateway.username.clone().unwrap_or_else(|| number.to_owned()),
+            "username" => gateway
+                .username
+                .clone()
+                .unwrap_or_else(|| number.to_owned()),
             format => number_format(format, number).unwrap_or_else(|| number.to_owned()),
         };
-        let user = escaped(&format!("{}{}{number}{}{}", gateway.prefix, self.prefix, self.suffix, gateway.suffix));
-        let port = gateway.port.map(|port| format!(":{port}")).unwrap_or_default();
-        let transport = gateway.transport.as_deref().filter(|t| *t != "udp").map(|t| format!(";transport={t}"));
-        let parameters: String = gateway.invite_parameters.iter().filter(|p| is_parameter(p)).map(|p| format!(";{p}")).collect();
-        format!("sip:{user}@{}{port}{}{parameters}", host(&gateway.server), transport.unwrap_or_default())
+        let user = escaped(&format!(
+            "{}{}{number}{}{}",
+            gateway.prefix, self.prefix, self.suffix, gateway.suffix
+        ));
+        let port = gateway
+            .port
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default();
+        let transport = gateway
+            .transport
+            .as_deref()
+            .filter(|t| *t != "udp")
+            .map(|t| format!(";transport={t}"));
+        let parameters: String = gateway
+            .invite_parameters
+            .iter()
+            .filter(|p| is_parameter(p))
+            .map(|p| format!(";{p}"))
+            .collect();
+        format!(
+            "sip:{user}@{}{port}{}{parameters}",
+            host(&gateway.server),
+            transport.unwrap_or_default()
+        )
     }
 }
 
 /// Host of From: where From is to be made of the number and a realm, that realm; else the gateway's own.
 fn from_host(dial: &Dial<'_>, trunk: &Trunk, gateway: &Gateway) -> Option<String> {
     let wanted = gateway.format_from_uri.unwrap_or(trunk.format_from_uri) || dial.format_from_uri;
-    let realm = gateway.realm.clone().or_else(|| Some(gateway.server.clone()));
+    let realm = gateway
+        .realm
+        .clone()
+        .or_else(|| Some(gateway.server.clone()));
     if !wanted {
         return gateway.realm.clone();
     }
-    let own = dial.from_uri_realm.clone().or_else(|| gateway.from_uri_realm.clone());
+    let own = dial
+        .from_uri_realm
+        .clone()
+        .or_else(|| gateway.from_uri_realm.clone());
     own.or_else(|| trunk.from_uri_realm.clone())
-        .or_else(|| trunk.from_account_realm.then(|| dial.account.realm.to_string()))
+        .or_else(|| {
+            trunk
+                .from_account_realm
+                .then(|| dial.account.realm.to_string())
+        })
         .or(realm)
 }
 
 fn is_uri_safe(number: &str) -> bool {
-    !number.is_empty() && number.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._*".contains(&b))
+    !number.is_empty()
+        && number
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+-._*".contains(&b))
 }
 
 fn is_parameter(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()=+$%:[]/&".contains(&b))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()=+$%:[]/&".contains(&b))
 }
 
 #[cfg(test)]

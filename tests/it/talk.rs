@@ -248,7 +248,7 @@ fn a_leg_that_is_replaced_leaves_less_than_half_a_second_of_silence() {
                 .iter()
                 .filter(move |packet| packet.payload.iter().all(|b| *b == byte))
         };
-        let last = said(CALLEE).last().unwrap().at;
+        let last = said(CALLEE).next_back().unwrap().at;
         let first = said(0x33).next().expect("the new party is heard").at;
         assert!(
             first - last < Duration::from_millis(500),

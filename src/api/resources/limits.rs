@@ -13,13 +13,21 @@ use crate::directory::{Kind, private};
 
 pub(in crate::api) const RESOURCE: Resource = Resource::new(
     "limits",
-    |args| if args.is_empty() { &[Verb::Get, Verb::Post, Verb::Patch] } else { NONE },
+    |args| {
+        if args.is_empty() {
+            &[Verb::Get, Verb::Post, Verb::Patch]
+        } else {
+            NONE
+        }
+    },
     |call| Box::pin(answer(call)),
 );
 
 /// The kind.
 pub(in crate::api) const LIMITS: Documents =
-    Documents::plain(Kind::Limits, "limits", "limits", |id, doc| list::project(id, doc, &[]));
+    Documents::plain(Kind::Limits, "limits", "limits", |id, doc| {
+        list::project(id, doc, &[])
+    });
 
 /// Id of the one document.
 pub(in crate::api) const ID: &str = "limits";
@@ -31,12 +39,21 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
             let mut data = private::public(ID, &doc);
             data.entry("allow_prepay").or_insert(json!(true));
             let revision = Some(private::revision(&doc).to_owned());
-            Ok(Answer { revision, ..Answer::ok(Value::Object(data)) })
+            Ok(Answer {
+                revision,
+                ..Answer::ok(Value::Object(data))
+            })
         }
         verb => {
             admin(call)?;
-            let mode = if verb == Verb::Patch { Mode::Merge } else { Mode::Replace };
-            let saved = documents::save(&call.api, &LIMITS, documents::write(call, Some(ID), mode)?).await?;
+            let mode = if verb == Verb::Patch {
+                Mode::Merge
+            } else {
+                Mode::Replace
+            };
+            let saved =
+                documents::save(&call.api, &LIMITS, documents::write(call, Some(ID), mode)?)
+                    .await?;
             Ok(documents::shown(&LIMITS, call, ID, &saved.doc, 200))
         }
     }
@@ -51,6 +68,9 @@ mod tests {
     #[test]
     fn a_limit_is_not_made_up() {
         let fields = private::public(ID, &json!({"pvt_x": 1, "calls": 3}));
-        assert_eq!(fields, Map::from_iter([("id".to_owned(), json!(ID)), ("calls".to_owned(), json!(3))]));
+        assert_eq!(
+            fields,
+            Map::from_iter([("id".to_owned(), json!(ID)), ("calls".to_owned(), json!(3))])
+        );
     }
 }

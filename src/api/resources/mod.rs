@@ -92,6 +92,7 @@ resources! {
     audit::RESOURCE,
     callflows::RESOURCE,
     cdrs::RESOURCE,
+    channels::RESOURCE,
     devices::RESOURCE,
     groups::RESOURCE,
     limits::RESOURCE,

@@ -12,14 +12,21 @@ use crate::directory::numbers::NumberIndex;
 use crate::directory::{Account, Kind, private};
 use crate::routing;
 
-pub(in crate::api) const RESOURCE: Resource =
-    Resource { greedy: true, ..Resource::new("phone_numbers", verbs, |call| Box::pin(answer(call))) };
+pub(in crate::api) const RESOURCE: Resource = Resource {
+    greedy: true,
+    ..Resource::new("phone_numbers", verbs, |call| Box::pin(answer(call)))
+};
 
 /// The kind; its ids are the numbers.
 pub(in crate::api) const NUMBERS: Documents = Documents {
     check,
     show,
-    ..Documents::plain(Kind::PhoneNumber, "phone number", "phone_numbers", |id, doc| row(id, doc, None))
+    ..Documents::plain(
+        Kind::PhoneNumber,
+        "phone number",
+        "phone_numbers",
+        |id, doc| row(id, doc, None),
+    )
 };
 
 fn verbs(args: &[&str]) -> &'static [Verb] {
@@ -60,7 +67,12 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
 
 fn all(call: &Call) -> Result<Answer, ApiError> {
     let account = call.account()?;
-    let rows = account.phone_numbers.iter().map(|(number, doc)| (number.clone(), Value::Object(row(number, doc, Some(account)))));
+    let rows = account.phone_numbers.iter().map(|(number, doc)| {
+        (
+            number.clone(),
+            Value::Object(row(number, doc, Some(account))),
+        )
+    });
     if call.query_text("as_list").is_some() {
         let listed = rows.map(|(number, mut row)| {
             row["id"] = json!(number);
@@ -69,19 +81,45 @@ fn all(call: &Call) -> Result<Answer, ApiError> {
         return Ok(Answer::ok(listed.collect()));
     }
     let numbers: Map<String, Value> = rows.collect();
-    Ok(Answer::ok(json!({"numbers": numbers, "cascade_quantity": 0})))
+    Ok(Answer::ok(
+        json!({"numbers": numbers, "cascade_quantity": 0}),
+    ))
 }
 
 /// One number: shown, added, replaced, merged or given back.
-async fn one(call: &Call, number: &str, fields: Map<String, Value>, state: Option<&str>) -> Result<Answer, ApiError> {
+async fn one(
+    call: &Call,
+    number: &str,
+    fields: Map<String, Value>,
+    state: Option<&str>,
+) -> Result<Answer, ApiError> {
     let account = call.account()?;
     let id = routing::to_e164(number);
-    let missing = || ApiError::NoDocument { what: "phone number", id: id.clone() };
+    let missing = || ApiError::NoDocument {
+        what: "phone number",
+        id: id.clone(),
+    };
     let known = account.phone_numbers.get(&id);
     let mode = match (call.verb, known) {
-        (Verb::Get, known) => return Ok(documents::shown(&NUMBERS, call, &id, known.ok_or_else(missing)?, 200)),
+        (Verb::Get, known) => {
+            return Ok(documents::shown(
+                &NUMBERS,
+                call,
+                &id,
+                known.ok_or_else(missing)?,
+                200,
+            ));
+        }
         (Verb::Delete, _) => {
-            let gone = documents::delete(&call.api, &NUMBERS, account, &id, &documents::who(call), None).await?;
+            let gone = documents::delete(
+                &call.api,
+                &NUMBERS,
+                account,
+                &id,
+                &documents::who(call),
+                None,
+            )
+            .await?;
             return Ok(documents::shown(&NUMBERS, call, &id, &gone, 200));
         }
         (Verb::Put, _) => Mode::Merge,
@@ -92,7 +130,9 @@ async fn one(call: &Call, number: &str, fields: Map<String, Value>, state: Optio
     let mut write: Write<'_> = documents::write(call, Some(&id), mode)?;
     write.fields = fields;
     if let Some(state) = state {
-        write.private.insert(private::NUMBER_STATE.into(), json!(state));
+        write
+            .private
+            .insert(private::NUMBER_STATE.into(), json!(state));
     }
     let saved = documents::save(&call.api, &NUMBERS, write).await?;
     let status = if call.verb == Verb::Put { 201 } else { 200 };
@@ -119,8 +159,15 @@ async fn collection(call: &Call, rest: &[&str]) -> Result<Answer, ApiError> {
 
 fn identify(call: &Call, number: &str) -> Result<Answer, ApiError> {
     let id = routing::to_e164(number);
-    let missing = || ApiError::NoDocument { what: "phone number", id: id.clone() };
-    let owner = call.api.directory().account_of_number(&id).ok_or_else(missing)?;
+    let missing = || ApiError::NoDocument {
+        what: "phone number",
+        id: id.clone(),
+    };
+    let owner = call
+        .api
+        .directory()
+        .account_of_number(&id)
+        .ok_or_else(missing)?;
     let principal = call.principal.as_ref().ok_or(ApiError::Credentials)?;
     if !principal.reaches(&owner) {
         return Err(missing());
@@ -132,8 +179,15 @@ fn check_numbers(call: &Call) -> Result<Answer, ApiError> {
     let numbers = call.data.get("numbers").and_then(Value::as_array);
     let numbers = numbers.ok_or_else(|| ApiError::field("numbers", "required", "is required"))?;
     let states = numbers.iter().filter_map(Value::as_str).map(|number| {
-        let taken = call.api.directory().account_of_number(&routing::to_e164(number)).is_some();
-        (number.to_owned(), json!(if taken { "in_service" } else { "unknown" }))
+        let taken = call
+            .api
+            .directory()
+            .account_of_number(&routing::to_e164(number))
+            .is_some();
+        (
+            number.to_owned(),
+            json!(if taken { "in_service" } else { "unknown" }),
+        )
     });
     Ok(Answer::ok(Value::Object(states.collect())))
 }
@@ -160,12 +214,22 @@ fn classified(number: &str) -> Value {
 }
 
 fn state_of(doc: &Value) -> &str {
-    doc.get(private::NUMBER_STATE).and_then(Value::as_str).unwrap_or("in_service")
+    doc.get(private::NUMBER_STATE)
+        .and_then(Value::as_str)
+        .unwrap_or("in_service")
 }
 
 fn features(doc: &Value) -> Vec<&'static str> {
-    let all = [("cnam", "cnam"), ("e911", "e911"), ("prepend", "prepend"), ("ringback", "ringback")];
-    all.into_iter().filter(|(key, _)| doc.get(*key).is_some()).map(|(_, name)| name).collect()
+    let all = [
+        ("cnam", "cnam"),
+        ("e911", "e911"),
+        ("prepend", "prepend"),
+        ("ringback", "ringback"),
+    ];
+    all.into_iter()
+        .filter(|(key, _)| doc.get(*key).is_some())
+        .map(|(_, name)| name)
+        .collect()
 }
 
 fn used_by(number: &str, index: &NumberIndex) -> Option<&'static str> {
@@ -178,7 +242,10 @@ fn row(number: &str, doc: &Value, account: Option<&Account>) -> Map<String, Valu
     row.insert("features".into(), json!(features(doc)));
     row.insert("features_available".into(), json!([]));
     row.insert("created".into(), json!(private::created(doc)));
-    row.insert("updated".into(), doc.get(private::MODIFIED).cloned().unwrap_or_default());
+    row.insert(
+        "updated".into(),
+        doc.get(private::MODIFIED).cloned().unwrap_or_default(),
+    );
     if let Some(account) = account {
         row.insert("assigned_to".into(), json!(&*account.id));
         if let Some(used) = used_by(number, &account.numbers) {
@@ -189,7 +256,11 @@ fn row(number: &str, doc: &Value, account: Option<&Account>) -> Map<String, Valu
 }
 
 fn show(account: &Account, data: &mut Map<String, Value>, doc: &Value) {
-    let number = data.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let number = data
+        .get("id")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     data.insert(
         "_read_only".into(),
         json!({
@@ -209,15 +280,35 @@ fn check(draft: &mut Draft<'_>) {
     let number = draft.id.to_owned();
     let digits = number.strip_prefix('+').unwrap_or_default();
     if !(7..=15).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return draft.find("number", "pattern", "is not a number in E.164 form, such as +14155550100", number);
+        return draft.find(
+            "number",
+            "pattern",
+            "is not a number in E.164 form, such as +14155550100",
+            number,
+        );
     }
     let own = draft.account.map_or("", |account| &account.id);
-    let other = draft.directory.accounts().into_iter().find(|a| &*a.id != own && a.phone_numbers.contains_key(&number));
+    let other = draft
+        .directory
+        .accounts()
+        .into_iter()
+        .find(|a| &*a.id != own && a.phone_numbers.contains_key(&number));
     if other.is_some() {
-        draft.find("number", "unique", "the number belongs to another account", number);
+        draft.find(
+            "number",
+            "unique",
+            "the number belongs to another account",
+            number,
+        );
     }
-    let state = draft.fields.remove("create_with_state").filter(|_| draft.old.is_none());
+    let state = draft
+        .fields
+        .remove("create_with_state")
+        .filter(|_| draft.old.is_none());
     if draft.old.is_none() && !draft.private.contains_key(private::NUMBER_STATE) {
-        draft.private.insert(private::NUMBER_STATE.into(), state.unwrap_or_else(|| json!("in_service")));
+        draft.private.insert(
+            private::NUMBER_STATE.into(),
+            state.unwrap_or_else(|| json!("in_service")),
+        );
     }
 }

@@ -8,10 +8,13 @@ use crate::api::list;
 use crate::directory::Kind;
 
 pub(in crate::api) const RESOURCE: Resource =
-    Resource::new("temporal_rules", document_verbs, |call| Box::pin(documents::answer(&RULES, call)));
+    Resource::new("temporal_rules", document_verbs, |call| {
+        Box::pin(documents::answer(&RULES, call))
+    });
 
 /// The kind.
-pub(in crate::api) const RULES: Documents = Documents::plain(Kind::TemporalRule, "temporal rule", "temporal_rules", row);
+pub(in crate::api) const RULES: Documents =
+    Documents::plain(Kind::TemporalRule, "temporal rule", "temporal_rules", row);
 
 fn row(id: &str, doc: &Value) -> Map<String, Value> {
     let mut row = list::project(id, doc, &["name", "flags"]);

@@ -8,11 +8,17 @@ use crate::api::list;
 use crate::directory::Kind;
 
 pub(in crate::api) const RESOURCE: Resource =
-    Resource::new("temporal_rules_sets", document_verbs, |call| Box::pin(documents::answer(&SETS, call)));
+    Resource::new("temporal_rules_sets", document_verbs, |call| {
+        Box::pin(documents::answer(&SETS, call))
+    });
 
 /// The kind.
-pub(in crate::api) const SETS: Documents =
-    Documents::plain(Kind::TemporalRuleSet, "set of temporal rules", "temporal_rules_sets", row);
+pub(in crate::api) const SETS: Documents = Documents::plain(
+    Kind::TemporalRuleSet,
+    "set of temporal rules",
+    "temporal_rules_sets",
+    row,
+);
 
 fn row(id: &str, doc: &Value) -> Map<String, Value> {
     let mut row = list::project(id, doc, &["name", "flags"]);

@@ -34,11 +34,11 @@ impl CallHandle {
     /// Which cap is reached.
     pub fn take_line(&self, policy: Policy) -> Result<AccountLine, Full> {
         let (core, account) = (self.0.core.clone(), self.facts().account.id.to_string());
-        let limit = core
-            .0
-            .lines
-            .borrow_mut()
-            .take_account(clock::now(), today(), &account, &policy)?;
+        let limit =
+            core.0
+                .lines
+                .borrow_mut()
+                .take_account(clock::now(), today(), &account, &policy)?;
         Ok(AccountLine {
             core,
             account,
@@ -81,11 +81,21 @@ impl AccountLine {
 
 impl Drop for AccountLine {
     fn drop(&mut self) {
-        let used = self.since.map(|at| clock::now().saturating_duration_since(at));
+        let used = self
+            .since
+            .map(|at| clock::now().saturating_duration_since(at));
         let mut lines = self.core.0.lines.borrow_mut();
-        if lines.give_account(today(), &self.account, used.unwrap_or_default(), &self.policy) {
+        if lines.give_account(
+            today(),
+            &self.account,
+            used.unwrap_or_default(),
+            &self.policy,
+        ) {
             metrics::counter!("swivel_dial_policy_alerts_total").increment(1);
-            tracing::warn!(account = self.account, "half of the day's minutes at carriers are used");
+            tracing::warn!(
+                account = self.account,
+                "half of the day's minutes at carriers are used"
+            );
         }
     }
 }

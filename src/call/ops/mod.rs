@@ -8,6 +8,7 @@ pub mod collect;
 pub mod digits;
 pub mod hangup;
 pub mod line;
+pub mod pickup;
 pub mod play;
 pub mod record;
 mod ring;

@@ -83,7 +83,7 @@ impl Talk {
                 (&self.b, &self.a)
             };
             let (from, other) = (from.clone(), other.clone());
-            let refer = match attended(&from, &other, *refer) {
+            let refer = match attended(&from, &other, refer) {
                 Attended::Done => return TalkEnd::Moved,
                 Attended::Refused => continue,
                 Attended::No(refer) => refer,
@@ -136,12 +136,12 @@ enum Attended {
     /// It cannot be; the transferor has been told.
     Refused,
     /// Nothing: send the other party there.
-    No(Refer),
+    No(Box<Refer>),
 }
 
 /// Carries out an attended transfer, when this is one. While the other call of the transferor still rings, its party
 /// is called again by the one who is transferred: a blind transfer to the same number.
-fn attended(from: &CallHandle, other: &CallHandle, mut refer: Refer) -> Attended {
+fn attended(from: &CallHandle, other: &CallHandle, mut refer: Box<Refer>) -> Attended {
     let Some(replaces) = refer.replaces.take() else {
         return Attended::No(refer);
     };

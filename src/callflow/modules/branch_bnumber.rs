@@ -39,14 +39,19 @@ impl Module for BranchBnumber {
         };
         let number = routing::normalise(&ctx.account(), &captured);
         if !self.hunt {
-            let named = [number, captured].into_iter().find(|key| ctx.has_child(key));
+            let named = [number, captured]
+                .into_iter()
+                .find(|key| ctx.has_child(key));
             return Ok(named.map_or(Next::Default, Next::Child));
         }
         // The same rules as a menu's.
-        let rules = json!({"hunt": true, "hunt_allow": self.hunt_allow, "hunt_deny": self.hunt_deny});
+        let rules =
+            json!({"hunt": true, "hunt_allow": self.hunt_allow, "hunt_deny": self.hunt_deny});
         if !MenuDocument::read(Some(&rules), None).may_hunt(&number) {
             return Ok(Next::Default);
         }
-        Ok(ctx.callflow_of(&number, true).map_or(Next::Default, Next::Branch))
+        Ok(ctx
+            .callflow_of(&number, true)
+            .map_or(Next::Default, Next::Branch))
     }
 }

@@ -42,7 +42,10 @@ enum Action {
 
 impl Default for CallForward {
     fn default() -> Self {
-        Self { action: None, menu_retries: Whole(3) }
+        Self {
+            action: None,
+            menu_retries: Whole(3),
+        }
     }
 }
 
@@ -56,7 +59,9 @@ impl Module for CallForward {
             return Ok(Next::Stop(None));
         };
         match self.action {
-            Some(Action::Menu) => menu(ctx, &settings, self.menu_retries.count(1, MOST_ROUNDS)).await?,
+            Some(Action::Menu) => {
+                menu(ctx, &settings, self.menu_retries.count(1, MOST_ROUNDS)).await?
+            }
             Some(action) => act(ctx, &settings, action).await?,
             None => {}
         }
@@ -93,7 +98,11 @@ async fn act(ctx: &FlowCtx, settings: &Settings, action: Action) -> Result<(), F
 async fn menu(ctx: &FlowCtx, settings: &Settings, rounds: u32) -> Result<(), FlowError> {
     let on = settings.is_on("/call_forward/enabled", false);
     for _ in 0..rounds {
-        let prompt = if on { "cf-enabled_menu" } else { "cf-disabled_menu" };
+        let prompt = if on {
+            "cf-enabled_menu"
+        } else {
+            "cf-disabled_menu"
+        };
         match ctx.ask(prompt, 1, FIRST_KEY).await?.as_str() {
             "1" => return act(ctx, settings, Action::Toggle).await,
             "2" => return act(ctx, settings, Action::Update).await,
@@ -125,7 +134,12 @@ async fn number(ctx: &FlowCtx) -> Result<Option<String>, FlowError> {
     Ok(None)
 }
 
-async fn save(ctx: &FlowCtx, settings: &Settings, on: Option<bool>, number: Option<&str>) -> Result<(), FlowError> {
+async fn save(
+    ctx: &FlowCtx,
+    settings: &Settings,
+    on: Option<bool>,
+    number: Option<&str>,
+) -> Result<(), FlowError> {
     ctx.change(settings.kind, &settings.id, |doc| {
         if let Some(on) = on {
             set(doc, "call_forward", "enabled", json!(on));

@@ -50,7 +50,9 @@ impl Module for CallWaiting {
         ctx.call.answer().await?;
         let settings = match self.scope {
             Scope::Device => ctx.own_device(),
-            Scope::User => ctx.own_settings().filter(|settings| settings.kind == Kind::User),
+            Scope::User => ctx
+                .own_settings()
+                .filter(|settings| settings.kind == Kind::User),
         };
         let Some(settings) = settings else {
             ctx.say_prompt("cw-not_available").await?;
@@ -61,8 +63,12 @@ impl Module for CallWaiting {
             Action::Deactivate => false,
             Action::Toggle => !settings.is_on("/call_waiting/enabled", true),
         };
-        ctx.change(settings.kind, &settings.id, |doc| set(doc, "call_waiting", "enabled", json!(on))).await?;
-        ctx.say_prompt(if on { "cw-activated" } else { "cw-deactivated" }).await?;
+        ctx.change(settings.kind, &settings.id, |doc| {
+            set(doc, "call_waiting", "enabled", json!(on))
+        })
+        .await?;
+        ctx.say_prompt(if on { "cw-activated" } else { "cw-deactivated" })
+            .await?;
         Ok(Next::Default)
     }
 }

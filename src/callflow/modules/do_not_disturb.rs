@@ -38,7 +38,9 @@ impl Module for DoNotDisturb {
 
     async fn run(self, ctx: &mut FlowCtx) -> Result<Next, FlowError> {
         ctx.call.answer().await?;
-        let Some(action) = self.action else { return Ok(Next::Default) };
+        let Some(action) = self.action else {
+            return Ok(Next::Default);
+        };
         let settings = match self.id.filter(|id| !id.is_empty()) {
             Some(id) => ctx.user_settings(&id).or_else(|| ctx.device_settings(&id)),
             None => ctx.own_settings(),
@@ -52,8 +54,16 @@ impl Module for DoNotDisturb {
             Action::Deactivate => false,
             Action::Toggle => !settings.is_on("/do_not_disturb/enabled", false),
         };
-        ctx.change(settings.kind, &settings.id, |doc| set(doc, "do_not_disturb", "enabled", json!(on))).await?;
-        ctx.say_prompt(if on { "dnd-activated" } else { "dnd-deactivated" }).await?;
+        ctx.change(settings.kind, &settings.id, |doc| {
+            set(doc, "do_not_disturb", "enabled", json!(on))
+        })
+        .await?;
+        ctx.say_prompt(if on {
+            "dnd-activated"
+        } else {
+            "dnd-deactivated"
+        })
+        .await?;
         Ok(Next::Default)
     }
 }

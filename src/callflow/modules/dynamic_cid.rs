@@ -112,17 +112,28 @@ impl DynamicCid {
             None => ctx.prompt("dynamic-cid-enter_cid", None).await?,
         };
         let options = CollectOptions {
-            max_digits: usize::try_from(self.max_digits.unwrap_or(Whole(10)).count(1, 64)).unwrap_or(10),
-            interdigit: self.interdigit_timeout.filter(|ms| ms.0 > 0).map_or(INTERDIGIT, Whole::millis),
+            max_digits: usize::try_from(self.max_digits.unwrap_or(Whole(10)).count(1, 64))
+                .unwrap_or(10),
+            interdigit: self
+                .interdigit_timeout
+                .filter(|ms| ms.0 > 0)
+                .map_or(INTERDIGIT, Whole::millis),
             terminators: Keys::parse("#"),
             ..CollectOptions::default()
         };
-        let digits = ctx.call.collect(vec![Audio::Silence(Some(SETTLE)), asking], options).await?.digits;
+        let digits = ctx
+            .call
+            .collect(vec![Audio::Silence(Some(SETTLE)), asking], options)
+            .await?
+            .digits;
         let allowed = compile(self.whitelist_regex.as_deref().unwrap_or(r"\d+"));
         let fits = allowed.is_ok_and(|regex| regex.is_match(&digits).unwrap_or(false));
-        let shortest = usize::try_from(self.min_digits.unwrap_or(Whole(10)).count(0, 64)).unwrap_or(10);
+        let shortest =
+            usize::try_from(self.min_digits.unwrap_or(Whole(10)).count(0, 64)).unwrap_or(10);
         if fits && digits.len() >= shortest {
-            ctx.call.play(vec![ctx.media(ACCEPTED).await?], Default::default()).await?;
+            ctx.call
+                .play(vec![ctx.media(ACCEPTED).await?], Default::default())
+                .await?;
             ctx.call.vars().presentation.dynamic.number = Some(digits);
         } else {
             ctx.say_prompt("dynamic-cid-invalid_using_default").await?;
@@ -153,7 +164,10 @@ impl DynamicCid {
     async fn listed(self, ctx: &FlowCtx) -> Result<Next, FlowError> {
         let (captured, groups) = {
             let vars = ctx.call.vars();
-            (vars.capture_group.clone().unwrap_or_default(), vars.capture_groups.clone())
+            (
+                vars.capture_group.clone().unwrap_or_default(),
+                vars.capture_groups.clone(),
+            )
         };
         let account = ctx.account_now();
         let list = self.id.as_deref().unwrap_or_default();
@@ -165,7 +179,9 @@ impl DynamicCid {
         let named = self.idx_name.as_ref().and_then(|name| groups.get(name));
         let entry = account.list_entries(list).find_map(|entry| {
             let key = text(entry, "capture_group_key")?;
-            let length = text(entry, "capture_group_length").and_then(|n| n.parse().ok()).unwrap_or(USUAL_KEY);
+            let length = text(entry, "capture_group_length")
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(USUAL_KEY);
             let (own, rest) = match named {
                 Some(named) => (named.as_str(), captured.as_str()),
                 None => captured.split_at_checked(length)?,
@@ -173,20 +189,36 @@ impl DynamicCid {
             (own == key).then(|| (entry.clone(), rest.to_owned()))
         });
         let Some((entry, number)) = entry else {
-            ctx.say_prompt("fault-can_not_be_completed_as_dialed").await?;
+            ctx.say_prompt("fault-can_not_be_completed_as_dialed")
+                .await?;
             return Ok(Next::Stop(None));
         };
-        let name = ["displayname", "name", "cid_name"].iter().find_map(|key| text(&entry, key));
-        ctx.call.vars().presentation.dynamic = Identity { name, number: text(&entry, "number") };
+        let name = ["displayname", "name", "cid_name"]
+            .iter()
+            .find_map(|key| text(&entry, key));
+        ctx.call.vars().presentation.dynamic = Identity {
+            name,
+            number: text(&entry, "number"),
+        };
         let facts = ctx.call.facts();
         let denied = self.enforce_call_restriction
-            && routing::restriction(&account, &facts.authorizing_id, facts.owner_id.as_deref(), &number, None, None).is_some();
+            && routing::restriction(
+                &account,
+                &facts.authorizing_id,
+                facts.owner_id.as_deref(),
+                &number,
+                None,
+                None,
+            )
+            .is_some();
         if denied {
             ctx.say_prompt("cf-unauthorized_call").await?;
             return Ok(Next::HardStop);
         }
         ctx.call.vars().request_user = Some(number.clone());
-        let found = ctx.callflow_of(&number, true).filter(|_| self.permit_custom_callflow || ctx.call.vars().no_match);
+        let found = ctx
+            .callflow_of(&number, true)
+            .filter(|_| self.permit_custom_callflow || ctx.call.vars().no_match);
         match found {
             Some(tree) => Ok(Next::Branch(tree)),
             None => {

@@ -87,14 +87,26 @@ impl Module for Group {
         let document = account.groups.get(&id).cloned().unwrap_or_default();
         let members = match endpoints::members_of(&account, &id) {
             Some(members) => members,
-            None => self.endpoints.iter().filter_map(|id| listed(&account, id)).collect(),
+            None => self
+                .endpoints
+                .iter()
+                .filter_map(|id| listed(&account, id))
+                .collect(),
         };
         let text = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
-        let single = text("strategy").map_or(self.strategy == Strategy::Single, |own| own == "single");
+        let single =
+            text("strategy").map_or(self.strategy == Strategy::Single, |own| own == "single");
         let group = ring_group::Group {
             members,
-            strategy: if single { ring_group::Strategy::Single } else { ring_group::Strategy::Simultaneous },
-            timeout: document.get("timeout").and_then(Value::as_i64).map_or(self.timeout, Whole),
+            strategy: if single {
+                ring_group::Strategy::Single
+            } else {
+                ring_group::Strategy::Simultaneous
+            },
+            timeout: document
+                .get("timeout")
+                .and_then(Value::as_i64)
+                .map_or(self.timeout, Whole),
             repeats: self.repeats.count(1, 100),
             ringback: text("ringback").or(self.ringback),
             ringtones: self.ringtones,
@@ -118,5 +130,9 @@ fn listed(account: &Account, id: &str) -> Option<Member> {
     } else {
         return None;
     };
-    Some(Member { id: id.to_owned(), kind: kind.to_owned(), ..Member::default() })
+    Some(Member {
+        id: id.to_owned(),
+        kind: kind.to_owned(),
+        ..Member::default()
+    })
 }

@@ -50,8 +50,13 @@ impl Module for Hotdesk {
     const NAME: &'static str = "hotdesk";
 
     async fn run(self, ctx: &mut FlowCtx) -> Result<Next, FlowError> {
-        let Some(action) = self.action else { return Ok(Next::Default) };
-        let interdigit = self.interdigit_timeout.filter(|ms| ms.0 > 0).map_or(INTERDIGIT, Whole::millis);
+        let Some(action) = self.action else {
+            return Ok(Next::Default);
+        };
+        let interdigit = self
+            .interdigit_timeout
+            .filter(|ms| ms.0 > 0)
+            .map_or(INTERDIGIT, Whole::millis);
         let named = self.id.filter(|id| !id.is_empty());
         if action == Action::Bridge {
             return bridge(ctx, &named.unwrap_or_default()).await;
@@ -70,38 +75,71 @@ impl Module for Hotdesk {
             Action::Logout => false,
             Action::Toggle | Action::Bridge => at.is_empty(),
         };
-        if log_in { login(ctx, &user, at, interdigit).await } else { logout(ctx, &user, at).await }
+        if log_in {
+            login(ctx, &user, at, interdigit).await
+        } else {
+            logout(ctx, &user, at).await
+        }
     }
 }
 
 /// Rings the desks a user is at.
 async fn bridge(ctx: &FlowCtx, id: &str) -> Result<Next, FlowError> {
-    let Some(user) = ctx.user_settings(id).filter(|user| user.is_on("/hotdesk/enabled", false)) else {
+    let Some(user) = ctx
+        .user_settings(id)
+        .filter(|user| user.is_on("/hotdesk/enabled", false))
+    else {
         return Ok(Next::Default);
     };
-    let member = |id: String| Member { id, kind: "device".to_owned(), ..Member::default() };
+    let member = |id: String| Member {
+        id,
+        kind: "device".to_owned(),
+        ..Member::default()
+    };
     let members: Vec<Member> = desks(ctx, &user.id).into_iter().map(member).collect();
     let mut rng = ctx.call.rng();
     let found = ctx.endpoints(&Options::default(), |ringing| {
         endpoints::of_members(ringing, &members, GroupStrategy::Simultaneous, &mut rng)
     });
-    ctx.ring_and_go(&Ring { ignore_early_media: true, ..Ring::default() }, found).await
+    ctx.ring_and_go(
+        &Ring {
+            ignore_early_media: true,
+            ..Ring::default()
+        },
+        found,
+    )
+    .await
 }
 
 /// Who is meant: to log out the only one at this desk, else who enters his number.
-async fn who(ctx: &FlowCtx, action: Action, interdigit: Duration) -> Result<Option<Settings>, FlowError> {
+async fn who(
+    ctx: &FlowCtx,
+    action: Action,
+    interdigit: Duration,
+) -> Result<Option<Settings>, FlowError> {
     if action == Action::Logout {
         let desk = ctx.own_device();
-        let here = desk.as_ref().and_then(|desk| desk.doc.pointer("/hotdesk/users")?.as_object());
-        if let Some([(only, _)]) = here.map(|users| users.iter().collect::<Vec<_>>()).as_deref() {
+        let here = desk
+            .as_ref()
+            .and_then(|desk| desk.doc.pointer("/hotdesk/users")?.as_object());
+        if let Some([(only, _)]) = here
+            .map(|users| users.iter().collect::<Vec<_>>())
+            .as_deref()
+        {
             return Ok(ctx.user_settings(only));
         }
     }
     for _ in 0..TRIES {
         let digits = digits(ctx, "hotdesk-enter_id", ID_DIGITS, interdigit).await?;
         let account = ctx.account_now();
-        let own = |doc: &Value| doc.pointer("/hotdesk/id").and_then(Value::as_str) == Some(digits.as_str());
-        let found = account.users.values().find(|user| own(&user.doc)).filter(|_| !digits.is_empty());
+        let own = |doc: &Value| {
+            doc.pointer("/hotdesk/id").and_then(Value::as_str) == Some(digits.as_str())
+        };
+        let found = account
+            .users
+            .values()
+            .find(|user| own(&user.doc))
+            .filter(|_| !digits.is_empty());
         if let Some(user) = found {
             return Ok(ctx.user_settings(&user.id));
         }
@@ -110,20 +148,39 @@ async fn who(ctx: &FlowCtx, action: Action, interdigit: Duration) -> Result<Opti
     Ok(None)
 }
 
-async fn digits(ctx: &FlowCtx, prompt: &str, max_digits: usize, interdigit: Duration) -> Result<String, FlowError> {
+async fn digits(
+    ctx: &FlowCtx,
+    prompt: &str,
+    max_digits: usize,
+    interdigit: Duration,
+) -> Result<String, FlowError> {
     let prompt = ctx.prompt(prompt, None).await?;
-    let options = CollectOptions { max_digits, interdigit, terminators: Keys::parse("#"), ..CollectOptions::default() };
+    let options = CollectOptions {
+        max_digits,
+        interdigit,
+        terminators: Keys::parse("#"),
+        ..CollectOptions::default()
+    };
     Ok(ctx.call.collect(vec![prompt], options).await?.digits)
 }
 
 /// Ids of the devices a user is logged in at.
 fn desks(ctx: &FlowCtx, user: &str) -> Vec<String> {
     let account = ctx.account_now();
-    endpoints::desks_of(&account, user).map(|device| device.id.clone()).collect()
+    endpoints::desks_of(&account, user)
+        .map(|device| device.id.clone())
+        .collect()
 }
 
-async fn login(ctx: &FlowCtx, user: &Settings, at: Vec<String>, interdigit: Duration) -> Result<Next, FlowError> {
-    let Some(desk) = ctx.own_device() else { return abort(ctx).await };
+async fn login(
+    ctx: &FlowCtx,
+    user: &Settings,
+    at: Vec<String>,
+    interdigit: Duration,
+) -> Result<Next, FlowError> {
+    let Some(desk) = ctx.own_device() else {
+        return abort(ctx).await;
+    };
     if user.is_on("/hotdesk/require_pin", false) && !knows_pin(ctx, user, interdigit).await? {
         return abort(ctx).await;
     }
@@ -143,10 +200,24 @@ async fn login(ctx: &FlowCtx, user: &Settings, at: Vec<String>, interdigit: Dura
     Ok(Next::Default)
 }
 
-async fn knows_pin(ctx: &FlowCtx, user: &Settings, interdigit: Duration) -> Result<bool, FlowError> {
-    let Some(pin) = user.text("/hotdesk/pin") else { return Ok(false) };
+async fn knows_pin(
+    ctx: &FlowCtx,
+    user: &Settings,
+    interdigit: Duration,
+) -> Result<bool, FlowError> {
+    let Some(pin) = user.text("/hotdesk/pin") else {
+        return Ok(false);
+    };
     for _ in 0..TRIES {
-        if digits(ctx, "hotdesk-enter_pin", PIN_DIGITS.max(pin.len()), interdigit).await? == pin {
+        if digits(
+            ctx,
+            "hotdesk-enter_pin",
+            PIN_DIGITS.max(pin.len()),
+            interdigit,
+        )
+        .await?
+            == pin
+        {
             return Ok(true);
         }
         ctx.say_prompt("hotdesk-invalid_entry").await?;
@@ -174,7 +245,10 @@ async fn leave(ctx: &FlowCtx, device: &str, user: &str) -> Result<(), FlowError>
 
 fn users_of(doc: &Map<String, Value>) -> Map<String, Value> {
     let users = doc.get("hotdesk").and_then(|desk| desk.get("users"));
-    users.and_then(Value::as_object).cloned().unwrap_or_default()
+    users
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default()
 }
 
 async fn abort(ctx: &FlowCtx) -> Result<Next, FlowError> {

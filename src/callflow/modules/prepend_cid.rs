@@ -61,7 +61,9 @@ impl Module for PrependCid {
             }
             (Action::Prepend, ApplyTo::Current) => {
                 shown.name_prefix.insert_str(0, &self.caller_id_name_prefix);
-                shown.number_prefix.insert_str(0, &self.caller_id_number_prefix);
+                shown
+                    .number_prefix
+                    .insert_str(0, &self.caller_id_number_prefix);
                 // A flow may come by here again and again.
                 cut(&mut shown.name_prefix);
                 cut(&mut shown.number_prefix);

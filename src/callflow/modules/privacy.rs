@@ -53,12 +53,17 @@ impl Module for Privacy {
         };
         let captured = {
             let mut vars = ctx.call.vars();
-            let before = vars.presentation.privacy.filter(|_| matches!(self.endpoint_strategy, Strategy::Merge));
+            let before = vars
+                .presentation
+                .privacy
+                .filter(|_| matches!(self.endpoint_strategy, Strategy::Merge));
             let both = before.is_some_and(|before| before != hidden);
             vars.presentation.privacy = Some(if both { routing::Privacy::Full } else { hidden });
             vars.capture_group.clone()
         };
-        let Some(number) = captured else { return Ok(Next::Default) };
+        let Some(number) = captured else {
+            return Ok(Next::Default);
+        };
         ctx.call.vars().request_user = Some(number.clone());
         Ok(match ctx.callflow_of(&number, true) {
             Some(tree) => Next::Branch(tree),

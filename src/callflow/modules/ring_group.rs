@@ -79,6 +79,7 @@ struct Endpoint {
     #[schemars(range(min = 1, max = 100))]
     weight: Option<Whole>,
     /// Logged out until then, in Gregorian seconds
+    #[serde(default)]
     #[schemars(schema_with = "anything")]
     disable_until: Option<Value>,
 }
@@ -188,7 +189,12 @@ pub(super) async fn ring(ctx: &FlowCtx, group: Group) -> Result<Next, FlowError>
     let from_outside = ctx.call.facts().inception.is_some();
     let tones = group.ringtones.unwrap_or_default();
     let options = Options {
-        ringtone: if from_outside { tones.external } else { tones.internal }.filter(|tone| !tone.is_empty()),
+        ringtone: if from_outside {
+            tones.external
+        } else {
+            tones.internal
+        }
+        .filter(|tone| !tone.is_empty()),
         grouped: true,
         ..Options::default()
     };
@@ -208,7 +214,9 @@ pub(super) async fn ring(ctx: &FlowCtx, group: Group) -> Result<Next, FlowError>
     for _ in 0..group.repeats {
         let mut rng = ctx.call.rng();
         // Made anew each time: somebody may have logged in or out meanwhile.
-        let found = ctx.endpoints(&options, |ringing| endpoints::of_members(ringing, &group.members, strategy, &mut rng));
+        let found = ctx.endpoints(&options, |ringing| {
+            endpoints::of_members(ringing, &group.members, strategy, &mut rng)
+        });
         let found = match found {
             Ok(found) => found,
             Err(why) => {

@@ -40,14 +40,29 @@ impl Module for RingGroupToggle {
             Action::Login => 0,
             Action::Logout => FOR_EVER,
         };
-        let own = ctx.own_settings().map(|settings| settings.id).unwrap_or_default();
-        let mut flow = ctx.callflow(&self.callflow_id).ok().and_then(|doc| doc.get("flow").cloned()).unwrap_or_default();
+        let own = ctx
+            .own_settings()
+            .map(|settings| settings.id)
+            .unwrap_or_default();
+        let mut flow = ctx
+            .callflow(&self.callflow_id)
+            .ok()
+            .and_then(|doc| doc.get("flow").cloned())
+            .unwrap_or_default();
         if own.is_empty() || !toggle(&mut flow, &own, until) {
             ctx.say_prompt("agent-invalid_choice").await?;
             return Ok(Next::Default);
         }
-        ctx.change(Kind::Callflow, &self.callflow_id, |doc| drop(doc.insert("flow".to_owned(), flow))).await?;
-        ctx.say_prompt(if self.action == Action::Login { "agent-logged_in" } else { "agent-logged_out" }).await?;
+        ctx.change(Kind::Callflow, &self.callflow_id, |doc| {
+            drop(doc.insert("flow".to_owned(), flow))
+        })
+        .await?;
+        ctx.say_prompt(if self.action == Action::Login {
+            "agent-logged_in"
+        } else {
+            "agent-logged_out"
+        })
+        .await?;
         Ok(Next::Default)
     }
 }
@@ -58,13 +73,23 @@ fn toggle(flow: &mut Value, member: &str, until: u64) -> bool {
     let mut waiting: Vec<&mut Value> = vec![flow];
     while let Some(node) = waiting.pop() {
         let is_group = node.get("module").and_then(Value::as_str) == Some("ring_group");
-        let Some(node) = node.as_object_mut() else { continue };
+        let Some(node) = node.as_object_mut() else {
+            continue;
+        };
         for (key, value) in node.iter_mut() {
             match key.as_str() {
-                "children" => waiting.extend(value.as_object_mut().into_iter().flat_map(|children| children.values_mut())),
+                "children" => waiting.extend(
+                    value
+                        .as_object_mut()
+                        .into_iter()
+                        .flat_map(|children| children.values_mut()),
+                ),
                 "data" if is_group => {
                     let endpoints = value.get_mut("endpoints").and_then(Value::as_array_mut);
-                    let own = endpoints.into_iter().flatten().filter(|e| e.get("id").and_then(Value::as_str) == Some(member));
+                    let own = endpoints
+                        .into_iter()
+                        .flatten()
+                        .filter(|e| e.get("id").and_then(Value::as_str) == Some(member));
                     for endpoint in own.filter_map(Value::as_object_mut) {
                         endpoint.insert("disable_until".to_owned(), json!(until));
                         found = true;
@@ -87,10 +112,18 @@ mod tests {
     #[test]
     fn a_member_is_found_wherever_its_group_stands() {
         let group = |member: &str| json!({"module": "ring_group", "data": {"endpoints": [{"id": member, "endpoint_type": "user"}]}});
-        let mut flow = json!({"module": "menu", "data": {}, "children": {"1": group("u"), "2": group("x")}});
+        let mut flow =
+            json!({"module": "menu", "data": {}, "children": {"1": group("u"), "2": group("x")}});
         assert!(toggle(&mut flow, "u", 7));
-        assert_eq!(flow["children"]["1"]["data"]["endpoints"][0]["disable_until"], 7);
-        assert!(flow["children"]["2"]["data"]["endpoints"][0].get("disable_until").is_none());
+        assert_eq!(
+            flow["children"]["1"]["data"]["endpoints"][0]["disable_until"],
+            7
+        );
+        assert!(
+            flow["children"]["2"]["data"]["endpoints"][0]
+                .get("disable_until")
+                .is_none()
+        );
         assert!(!toggle(&mut flow, "nobody", 7));
     }
 }

@@ -23,7 +23,8 @@ impl Module for SetAlertInfo {
     const NAME: &'static str = "set_alert_info";
 
     async fn run(self, ctx: &mut FlowCtx) -> Result<Next, FlowError> {
-        ctx.call.vars().presentation.alert_info = Some(self.alert_info).filter(|value| !value.is_empty());
+        ctx.call.vars().presentation.alert_info =
+            Some(self.alert_info).filter(|value| !value.is_empty());
         Ok(Next::Default)
     }
 }

@@ -67,7 +67,12 @@ impl Module for TemporalRoute {
                 Ok(found.map_or(Next::Default, |(child, _)| Next::Child(child)))
             }
             Some(action) => {
-                let action = if action == Action::Menu { menu(ctx).await? } else { Some(action) };
+                ctx.call.answer().await?;
+                let action = if action == Action::Menu {
+                    menu(ctx).await?
+                } else {
+                    Some(action)
+                };
                 if let Some(action) = action {
                     switch(ctx, &self.rules, action).await?;
                 }
@@ -79,10 +84,15 @@ impl Module for TemporalRoute {
 
 impl TemporalRoute {
     fn zone(&self, account: &Account) -> TimeZone {
-        let own = self.timezone.as_deref().filter(|name| !name.is_empty() && *name != "inherit");
+        let own = self
+            .timezone
+            .as_deref()
+            .filter(|name| !name.is_empty() && *name != "inherit");
         let of_account = account.doc.get("timezone").and_then(Value::as_str);
         let mut names = [own, of_account].into_iter().flatten();
-        names.find_map(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)
+        names
+            .find_map(|name| TimeZone::get(name).ok())
+            .unwrap_or(TimeZone::UTC)
     }
 
     /// Rules with the child each leads to, in the order they are tried.
@@ -90,10 +100,18 @@ impl TemporalRoute {
         let mut all = Vec::new();
         let children = children.iter().filter(|key| *key != DEFAULT);
         for id in self.rules.iter().chain(children) {
-            all.extend(rules_of(account, id).into_iter().map(|rule| (id.clone(), rule)));
+            all.extend(
+                rules_of(account, id)
+                    .into_iter()
+                    .map(|rule| (id.clone(), rule)),
+            );
         }
         let set = self.rule_set.as_deref().unwrap_or_default();
-        all.extend(rules_of(account, set).into_iter().map(|rule| ("rule_set".to_owned(), rule)));
+        all.extend(
+            rules_of(account, set)
+                .into_iter()
+                .map(|rule| ("rule_set".to_owned(), rule)),
+        );
         all
     }
 }
@@ -104,7 +122,11 @@ fn rules_of(account: &Account, id: &str) -> Vec<TemporalRule> {
     match account.temporal_rule_sets.get(id) {
         Some(set) => {
             let ids = set.get("temporal_rules").and_then(Value::as_array);
-            ids.into_iter().flatten().filter_map(Value::as_str).filter_map(rule).collect()
+            ids.into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .filter_map(rule)
+                .collect()
         }
         None => rule(id).into_iter().collect(),
     }
@@ -112,7 +134,6 @@ fn rules_of(account: &Account, id: &str) -> Vec<TemporalRule> {
 
 /// 1 switches on, 2 off, 3 back to the schedule.
 async fn menu(ctx: &FlowCtx) -> Result<Option<Action>, FlowError> {
-    ctx.call.answer().await?;
     for _ in 0..ROUNDS {
         match ctx.ask("temporal-menu", 1, FIRST_KEY).await?.as_str() {
             "1" => return Ok(Some(Action::Enable)),
@@ -129,12 +150,19 @@ async fn switch(ctx: &FlowCtx, rules: &[String], action: Action) -> Result<(), F
     let account = ctx.account_now();
     let mut ids: Vec<&str> = Vec::new();
     for id in rules {
-        match account.temporal_rule_sets.get(id).and_then(|set| set.get("temporal_rules")?.as_array()) {
+        match account
+            .temporal_rule_sets
+            .get(id)
+            .and_then(|set| set.get("temporal_rules")?.as_array())
+        {
             Some(members) => ids.extend(members.iter().filter_map(Value::as_str)),
             None => ids.push(id),
         }
     }
-    for id in ids.into_iter().filter(|id| account.temporal_rules.contains_key(*id)) {
+    for id in ids
+        .into_iter()
+        .filter(|id| account.temporal_rules.contains_key(*id))
+    {
         ctx.change(Kind::TemporalRule, id, |doc| match action {
             Action::Enable => drop(doc.insert("enabled".to_owned(), json!(true))),
             Action::Disable => drop(doc.insert("enabled".to_owned(), json!(false))),

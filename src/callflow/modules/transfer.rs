@@ -65,7 +65,9 @@ impl Module for Transfer {
             return Ok(Next::Stop(None));
         }
         let target = self.target.filter(|target| !target.is_empty());
-        let target = target.or_else(|| self.captures.into_iter().next()).unwrap_or_default();
+        let target = target
+            .or_else(|| self.captures.into_iter().next())
+            .unwrap_or_default();
         let found = ctx.callflow_of(&target, true);
         Ok(match found {
             Some(tree) => {

@@ -28,13 +28,23 @@ fn flowroute() -> Value {
 async fn the_carrier_of_kazoos_how_to_is_stored_as_it_is_written() {
     let office = Office::new().await;
     let id = office.create("resources", flowroute()).await;
-    let stored = office.ask("GET", &format!("~/resources/{id}")).send().await.data(200);
-    assert_eq!(stored["gateways"][0]["progress_timeout"], 30, "text becomes the number meant");
+    let stored = office
+        .ask("GET", &format!("~/resources/{id}"))
+        .send()
+        .await
+        .data(200);
+    assert_eq!(
+        stored["gateways"][0]["progress_timeout"], 30,
+        "text becomes the number meant"
+    );
     assert_eq!(stored["gateways"][0]["port"], 5060);
     assert_eq!(stored["weight_cost"], 50);
     assert_eq!(stored["formatters"], flowroute()["formatters"]);
     let rows = office.ask("GET", "~/resources").send().await.data(200);
-    assert_eq!(rows[0], json!({"id": id, "name": "flowroute", "enabled": true, "weight_cost": 50}));
+    assert_eq!(
+        rows[0],
+        json!({"id": id, "name": "flowroute", "enabled": true, "weight_cost": 50})
+    );
 }
 
 #[tokio::test]
@@ -44,8 +54,16 @@ async fn a_carrier_that_cannot_work_is_refused_with_field_and_rule() {
     bad["rules"] = json!(["("]);
     bad["formatters"]["from"][0]["regex"] = json!("[");
     bad["gateways"][0]["inbound_ips"] = json!(["192.0.2.1", "somewhere", "0.0.0.0/0"]);
-    bad["gateways"].as_array_mut().unwrap().push(json!({"server": "h", "register": true}));
-    let found = office.ask("PUT", "~/resources").data(bad).send().await.rules();
+    bad["gateways"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"server": "h", "register": true}));
+    let found = office
+        .ask("PUT", "~/resources")
+        .data(bad)
+        .send()
+        .await
+        .rules();
     let want = [
         ("formatters.from.0.regex", "pattern"),
         ("gateways.0.inbound_ips.1", "format"),
@@ -53,18 +71,37 @@ async fn a_carrier_that_cannot_work_is_refused_with_field_and_rule() {
         ("gateways.1.register", "required"),
         ("rules.0", "pattern"),
     ];
-    assert_eq!(found, want.map(|(path, rule)| (path.to_owned(), rule.to_owned())));
-    let missing = office.ask("PUT", "~/resources").data(json!({"name": "x", "gateways": [{}]})).send().await.rules();
-    assert_eq!(missing, [("gateways.0.server".to_owned(), "required".to_owned())]);
+    assert_eq!(
+        found,
+        want.map(|(path, rule)| (path.to_owned(), rule.to_owned()))
+    );
+    let missing = office
+        .ask("PUT", "~/resources")
+        .data(json!({"name": "x", "gateways": [{}]}))
+        .send()
+        .await
+        .rules();
+    assert_eq!(
+        missing,
+        [("gateways.0.server".to_owned(), "required".to_owned())]
+    );
 }
 
 #[tokio::test]
 async fn several_carriers_are_stored_at_once_and_each_is_judged() {
     let office = Office::new().await;
     let both = json!([flowroute(), {"name": "bad"}]);
-    let done = office.ask("PUT", "~/resources/collection").data(both).send().await.data(200);
+    let done = office
+        .ask("PUT", "~/resources/collection")
+        .data(both)
+        .send()
+        .await
+        .data(200);
     assert_eq!(done["success"].as_object().unwrap().len(), 1);
-    assert_eq!(done["errors"]["1"]["gateways"]["required"]["value"], "gateways");
+    assert_eq!(
+        done["errors"]["1"]["gateways"]["required"]["value"],
+        "gateways"
+    );
 }
 
 #[tokio::test]
@@ -74,8 +111,14 @@ async fn what_costs_money_is_for_administrators() {
     office.create("users", user).await;
     let token = office.login("default", "ann", "sesame-sesame").await;
     let account = &office.account;
-    for (verb, path) in [("PUT", "resources"), ("POST", "limits"), ("PUT", "phone_numbers/14155550100")] {
-        let asked = office.bare(verb, &format!("/v2/accounts/{account}/{path}")).header("x-auth-token", &token);
+    for (verb, path) in [
+        ("PUT", "resources"),
+        ("POST", "limits"),
+        ("PUT", "phone_numbers/14155550100"),
+    ] {
+        let asked = office
+            .bare(verb, &format!("/v2/accounts/{account}/{path}"))
+            .header("x-auth-token", &token);
         assert_eq!(asked.data(flowroute()).send().await.status, 403, "{path}");
     }
 }
@@ -83,19 +126,63 @@ async fn what_costs_money_is_for_administrators() {
 #[tokio::test]
 async fn groups_and_rules_of_time_are_documents_like_others() {
     let office = Office::new().await;
-    let group = office.create("groups", json!({"name": "sales", "endpoints": {"abc": {"type": "user"}}})).await;
+    let group = office
+        .create(
+            "groups",
+            json!({"name": "sales", "endpoints": {"abc": {"type": "user"}}}),
+        )
+        .await;
     let rows = office.ask("GET", "~/groups").send().await.data(200);
-    assert_eq!(rows, json!([{"id": group, "name": "sales", "endpoints": 1}]));
+    assert_eq!(
+        rows,
+        json!([{"id": group, "name": "sales", "endpoints": 1}])
+    );
     let bad = json!({"name": "x", "endpoints": {"abc": {"type": "tree"}}});
-    assert_eq!(office.ask("PUT", "~/groups").data(bad).send().await.rules()[0].0, "endpoints.abc.type");
-    let rule = office.create("temporal_rules", json!({"name": "open", "cycle": "weekly", "wdays": ["wensday"]})).await;
-    let stored = office.ask("GET", &format!("~/temporal_rules/{rule}")).send().await.data(200);
-    assert_eq!((&stored["interval"], &stored["start_date"]), (&json!(1), &json!(62_586_115_200_u64)));
-    let set = office.create("temporal_rules_sets", json!({"name": "all", "temporal_rules": [rule]})).await;
-    let rows = office.ask("GET", "~/temporal_rules_sets").send().await.data(200);
-    assert_eq!(rows, json!([{"id": set, "name": "all", "type": "temporal_rule_set"}]));
+    assert_eq!(
+        office.ask("PUT", "~/groups").data(bad).send().await.rules()[0].0,
+        "endpoints.abc.type"
+    );
+    let rule = office
+        .create(
+            "temporal_rules",
+            json!({"name": "open", "cycle": "weekly", "wdays": ["wensday"]}),
+        )
+        .await;
+    let stored = office
+        .ask("GET", &format!("~/temporal_rules/{rule}"))
+        .send()
+        .await
+        .data(200);
+    assert_eq!(
+        (&stored["interval"], &stored["start_date"]),
+        (&json!(1), &json!(62_586_115_200_u64))
+    );
+    let set = office
+        .create(
+            "temporal_rules_sets",
+            json!({"name": "all", "temporal_rules": [rule]}),
+        )
+        .await;
+    let rows = office
+        .ask("GET", "~/temporal_rules_sets")
+        .send()
+        .await
+        .data(200);
+    assert_eq!(
+        rows,
+        json!([{"id": set, "name": "all", "type": "temporal_rule_set"}])
+    );
     let wrong = json!({"name": "x", "cycle": "hourly", "days": [32]});
-    assert_eq!(office.ask("PUT", "~/temporal_rules").data(wrong).send().await.rules().len(), 2);
+    assert_eq!(
+        office
+            .ask("PUT", "~/temporal_rules")
+            .data(wrong)
+            .send()
+            .await
+            .rules()
+            .len(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -103,11 +190,33 @@ async fn limits_are_one_document_that_is_always_there() {
     let office = Office::new().await;
     let limits = office.ask("GET", "~/limits").send().await.data(200);
     assert_eq!(limits, json!({"id": "limits", "allow_prepay": true}));
-    office.ask("POST", "~/limits").data(json!({"calls": 3})).send().await.data(200);
-    office.ask("PATCH", "~/limits").data(json!({"twoway_trunks": 2})).send().await.data(200);
+    office
+        .ask("POST", "~/limits")
+        .data(json!({"calls": 3}))
+        .send()
+        .await
+        .data(200);
+    office
+        .ask("PATCH", "~/limits")
+        .data(json!({"twoway_trunks": 2}))
+        .send()
+        .await
+        .data(200);
     let limits = office.ask("GET", "~/limits").send().await.data(200);
-    assert_eq!((&limits["calls"], &limits["twoway_trunks"]), (&json!(3), &json!(2)));
-    assert_eq!(office.ask("POST", "~/limits").data(json!({"calls": -1})).send().await.rules()[0].1, "minimum");
+    assert_eq!(
+        (&limits["calls"], &limits["twoway_trunks"]),
+        (&json!(3), &json!(2))
+    );
+    assert_eq!(
+        office
+            .ask("POST", "~/limits")
+            .data(json!({"calls": -1}))
+            .send()
+            .await
+            .rules()[0]
+            .1,
+        "minimum"
+    );
 }
 
 #[tokio::test]
@@ -115,35 +224,96 @@ async fn a_number_is_added_found_listed_and_given_back() {
     let office = Office::new().await;
     let path = "~/phone_numbers/4155550100";
     assert_eq!(office.ask("GET", path).send().await.status, 404);
-    let added = office.ask("PUT", path).data(json!({"cnam": {"display_name": "Acme"}})).send().await.data(201);
+    let added = office
+        .ask("PUT", path)
+        .data(json!({"cnam": {"display_name": "Acme"}}))
+        .send()
+        .await
+        .data(201);
     assert_eq!(added["id"], "+14155550100");
     assert_eq!(added["_read_only"]["state"], "in_service");
     assert_eq!(added["_read_only"]["features"], json!(["cnam"]));
-    office.create("callflows", super::callflow("4155550100")).await;
+    office
+        .create("callflows", super::callflow("4155550100"))
+        .await;
     let all = office.ask("GET", "~/phone_numbers").send().await.data(200);
     let row = &all["numbers"]["+14155550100"];
-    assert_eq!((&row["state"], &row["used_by"], &row["assigned_to"]), (&json!("in_service"), &json!("callflow"), &json!(office.account)));
-    let found = office.ask("GET", "~/phone_numbers/14155550100/identify").send().await.data(200);
-    assert_eq!(found, json!({"number": "+14155550100", "account_id": office.account}));
-    let kept = office.ask("PATCH", path).data(json!({"carrier_name": "x"})).send().await.data(200);
+    assert_eq!(
+        (&row["state"], &row["used_by"], &row["assigned_to"]),
+        (
+            &json!("in_service"),
+            &json!("callflow"),
+            &json!(office.account)
+        )
+    );
+    let found = office
+        .ask("GET", "~/phone_numbers/14155550100/identify")
+        .send()
+        .await
+        .data(200);
+    assert_eq!(
+        found,
+        json!({"number": "+14155550100", "account_id": office.account})
+    );
+    let kept = office
+        .ask("PATCH", path)
+        .data(json!({"carrier_name": "x"}))
+        .send()
+        .await
+        .data(200);
     assert_eq!(kept["cnam"]["display_name"], "Acme");
-    let reserved = office.ask("PUT", "~/phone_numbers/4155550101/reserve").send().await.data(201);
+    let reserved = office
+        .ask("PUT", "~/phone_numbers/4155550101/reserve")
+        .send()
+        .await
+        .data(201);
     assert_eq!(reserved["_read_only"]["state"], "reserved");
     office.ask("DELETE", path).send().await.data(200);
     assert_eq!(office.ask("GET", path).send().await.status, 404);
-    assert_eq!(office.ask("PUT", "~/phone_numbers/12").data(json!({})).send().await.rules(), [("number".to_owned(), "pattern".to_owned())]);
+    assert_eq!(
+        office
+            .ask("PUT", "~/phone_numbers/12")
+            .data(json!({}))
+            .send()
+            .await
+            .rules(),
+        [("number".to_owned(), "pattern".to_owned())]
+    );
 }
 
 #[tokio::test]
 async fn a_number_belongs_to_one_account() {
     let office = Office::new().await;
-    let below = office.ask("PUT", "/v2/accounts").data(json!({"name": "below"})).send().await.data(201);
-    let other = format!("/v2/accounts/{}/phone_numbers/14155550100", below["id"].as_str().unwrap());
-    office.ask("PUT", &other).data(json!({})).send().await.data(201);
-    let taken = office.ask("PUT", "~/phone_numbers/14155550100").data(json!({})).send().await.rules();
+    let below = office
+        .ask("PUT", "/v2/accounts")
+        .data(json!({"name": "below"}))
+        .send()
+        .await
+        .data(201);
+    let other = format!(
+        "/v2/accounts/{}/phone_numbers/14155550100",
+        below["id"].as_str().unwrap()
+    );
+    office
+        .ask("PUT", &other)
+        .data(json!({}))
+        .send()
+        .await
+        .data(201);
+    let taken = office
+        .ask("PUT", "~/phone_numbers/14155550100")
+        .data(json!({}))
+        .send()
+        .await
+        .rules();
     assert_eq!(taken, [("number".to_owned(), "unique".to_owned())]);
     let several = json!({"numbers": ["14155550100", "14155550111"]});
-    let done = office.ask("PUT", "~/phone_numbers/collection").data(several).send().await.data(200);
+    let done = office
+        .ask("PUT", "~/phone_numbers/collection")
+        .data(several)
+        .send()
+        .await
+        .data(200);
     assert!(done["success"]["+14155550111"].is_object());
     assert!(done["error"]["14155550100"]["number"]["unique"].is_object());
 }
@@ -151,9 +321,20 @@ async fn a_number_belongs_to_one_account() {
 #[tokio::test]
 async fn numbers_are_classified() {
     let office = Office::new().await;
-    let all = office.ask("GET", "~/phone_numbers/classifiers").send().await.data(200);
+    let all = office
+        .ask("GET", "~/phone_numbers/classifiers")
+        .send()
+        .await
+        .data(200);
     assert_eq!(all["emergency"]["emergency"], true);
     assert_eq!(all["did_us"]["friendly_name"], "US DID");
-    let one = office.ask("GET", "~/phone_numbers/classifiers/00493012345678").send().await.data(200);
-    assert_eq!((&one["e164"], &one["name"]), (&json!("+493012345678"), &json!("international")));
+    let one = office
+        .ask("GET", "~/phone_numbers/classifiers/00493012345678")
+        .send()
+        .await
+        .data(200);
+    assert_eq!(
+        (&one["e164"], &one["name"]),
+        (&json!("+493012345678"), &json!("international"))
+    );
 }

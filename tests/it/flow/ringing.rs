@@ -12,7 +12,10 @@ use crate::world::{ACCOUNT, DEVICE};
 async fn phone_of(stage: &Stage, n: u8, more: Value) -> (Phone, String) {
     let address = format!("10.0.1.{n}:5060");
     let mut device = json!({"name": format!("phone {n}"), "sip": {"invite_format": "route", "route": format!("sip:callee@{address}")}});
-    device.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+    device
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().cloned().unwrap());
     let phone = stage.world.phone_at(&address);
     (phone, stage.world.put(Kind::Device, device).await)
 }
@@ -23,7 +26,11 @@ fn rings(id: &str) -> Value {
 
 /// A node whose children can be told apart in the trace: `noop` for the one that is expected, `sleep` for `_`.
 fn branches(module: &str, data: Value, key: &str) -> Value {
-    parent(module, data, json!({key: node("noop", json!({})), "_": node("sleep", json!({}))}))
+    parent(
+        module,
+        data,
+        json!({key: node("noop", json!({})), "_": node("sleep", json!({}))}),
+    )
 }
 
 /// Both talk; the callee hangs up, and with that the flow ends.
@@ -40,10 +47,16 @@ async fn talk(stage: &Stage, call: &crate::world::phone::PhoneCall, incoming: &I
 #[test]
 fn a_user_is_rung_at_every_device_and_the_first_that_answers_has_the_call() {
     stage(|stage| async move {
-        let user = stage.world.put(Kind::User, json!({"first_name": "Ann", "last_name": "A"})).await;
+        let user = stage
+            .world
+            .put(Kind::User, json!({"first_name": "Ann", "last_name": "A"}))
+            .await;
         let (one, _) = phone_of(&stage, 51, json!({"owner_id": user})).await;
         let (two, _) = phone_of(&stage, 52, json!({"owner_id": user})).await;
-        let flow = chain(vec![node("user", json!({"id": user})), node("sleep", json!({}))]);
+        let flow = chain(vec![
+            node("user", json!({"id": user})),
+            node("sleep", json!({})),
+        ]);
         let (_phone, call) = stage.dial(flow).await;
         let first = one.called(SECOND).await;
         let second = two.called_on(5002, SECOND).await;
@@ -57,17 +70,27 @@ fn a_user_is_rung_at_every_device_and_the_first_that_answers_has_the_call() {
         call.ack("");
         second.hang_up().await;
         call.wait_for_bye(SECOND).await;
-        assert_eq!(stage.modules(), ["user"], "children are not run after a bridge");
+        assert_eq!(
+            stage.modules(),
+            ["user"],
+            "children are not run after a bridge"
+        );
         stage.world.at_rest().await;
     });
 }
 
 #[test]
 fn a_failure_goes_to_the_child_of_its_cause_then_of_its_status_then_to_the_default() {
-    for (key, expected) in [("USER_BUSY", "noop"), ("sip:486", "noop"), ("NO_ANSWER", "sleep")] {
+    for (key, expected) in [
+        ("USER_BUSY", "noop"),
+        ("sip:486", "noop"),
+        ("NO_ANSWER", "sleep"),
+    ] {
         stage(|stage| async move {
             let (phone, device) = phone_of(&stage, 51, json!({})).await;
-            let (_caller, call) = stage.dial(branches("device", json!({"id": device}), key)).await;
+            let (_caller, call) = stage
+                .dial(branches("device", json!({"id": device}), key))
+                .await;
             let incoming = phone.called(SECOND).await;
             incoming.refuse("486 Busy Here").await;
             call.answered(SECOND).await;
@@ -95,7 +118,13 @@ fn a_busy_phone_without_any_child_is_told_to_the_caller() {
 fn who_does_not_answer_in_time_is_no_answer() {
     stage(|stage| async move {
         let (phone, device) = phone_of(&stage, 51, json!({})).await;
-        let (_caller, call) = stage.dial(branches("device", json!({"id": device, "timeout": 5}), "NO_ANSWER")).await;
+        let (_caller, call) = stage
+            .dial(branches(
+                "device",
+                json!({"id": device, "timeout": 5}),
+                "NO_ANSWER",
+            ))
+            .await;
         let incoming = phone.called(SECOND).await;
         incoming.ring();
         incoming.cancelled(6 * SECOND).await;
@@ -109,13 +138,18 @@ fn who_does_not_answer_in_time_is_no_answer() {
 #[test]
 fn what_cannot_be_rung_goes_to_the_child_of_its_reason() {
     for (more, key) in [
-        (json!({"do_not_disturb": {"enabled": true}}), "DO_NOT_DISTURB"),
+        (
+            json!({"do_not_disturb": {"enabled": true}}),
+            "DO_NOT_DISTURB",
+        ),
         (json!({"enabled": false}), "ENDPOINT_DISABLED"),
         (json!({"sip": {}}), "NO_ENDPOINTS"),
     ] {
         stage(|stage| async move {
             let (_phone, device) = phone_of(&stage, 51, more).await;
-            let (_caller, call) = stage.dial(branches("device", json!({"id": device}), key)).await;
+            let (_caller, call) = stage
+                .dial(branches("device", json!({"id": device}), key))
+                .await;
             call.answered(SECOND).await;
             call.ack_refusal();
             assert_eq!(stage.modules(), ["device", "noop"], "{key}");
@@ -127,7 +161,13 @@ fn what_cannot_be_rung_goes_to_the_child_of_its_reason() {
 #[test]
 fn the_calling_device_is_not_rung() {
     stage(|stage| async move {
-        let (_caller, call) = stage.dial(branches("device", json!({"id": DEVICE}), "ENDPOINT_CALLED_SELF")).await;
+        let (_caller, call) = stage
+            .dial(branches(
+                "device",
+                json!({"id": DEVICE}),
+                "ENDPOINT_CALLED_SELF",
+            ))
+            .await;
         call.answered(SECOND).await;
         call.ack_refusal();
         assert_eq!(stage.modules(), ["device", "noop"]);
@@ -144,7 +184,12 @@ fn members_of_a_ring_group_start_after_their_delay() {
             {"id": second, "endpoint_type": "device", "delay": 3},
             {"id": first, "endpoint_type": "device"}
         ]);
-        let (_caller, call) = stage.dial(node("ring_group", json!({"endpoints": endpoints, "timeout": 30}))).await;
+        let (_caller, call) = stage
+            .dial(node(
+                "ring_group",
+                json!({"endpoints": endpoints, "timeout": 30}),
+            ))
+            .await;
         let incoming = one.called(SECOND).await;
         incoming.ring();
         assert!(two.waiting().is_empty(), "not yet");
@@ -161,11 +206,20 @@ fn a_ring_group_tries_one_after_the_other_and_then_again() {
         let (one, first) = phone_of(&stage, 51, json!({})).await;
         let (two, second) = phone_of(&stage, 52, json!({})).await;
         let endpoints = json!([{"id": first, "endpoint_type": "device"}, {"id": second, "endpoint_type": "device"}]);
-        let data = json!({"endpoints": endpoints, "strategy": "single", "timeout": 40, "repeats": 2});
-        let (_caller, call) = stage.dial(branches("ring_group", data, "USER_BUSY_NOT")).await;
+        let data =
+            json!({"endpoints": endpoints, "strategy": "single", "timeout": 40, "repeats": 2});
+        let (_caller, call) = stage
+            .dial(branches("ring_group", data, "USER_BUSY_NOT"))
+            .await;
         for _round in 0..2 {
-            one.called(SECOND).await.refuse("480 Temporarily Unavailable").await;
-            two.called_on(5002, SECOND).await.refuse("480 Temporarily Unavailable").await;
+            one.called(SECOND)
+                .await
+                .refuse("480 Temporarily Unavailable")
+                .await;
+            two.called_on(5002, SECOND)
+                .await
+                .refuse("480 Temporarily Unavailable")
+                .await;
         }
         call.answered(SECOND).await;
         call.ack_refusal();
@@ -180,7 +234,10 @@ fn a_group_answers_before_it_rings() {
         let (phone, device) = phone_of(&stage, 51, json!({})).await;
         let mut endpoints = json!({});
         endpoints[&device] = json!({"type": "device"});
-        let group = stage.world.put(Kind::Group, json!({"name": "all", "endpoints": endpoints})).await;
+        let group = stage
+            .world
+            .put(Kind::Group, json!({"name": "all", "endpoints": endpoints}))
+            .await;
         let (_caller, call) = stage.connect(node("group", json!({"id": group}))).await;
         let incoming = phone.called(SECOND).await;
         incoming.answer().await;
@@ -196,8 +253,14 @@ fn seen_by_the_called(mut nodes: Vec<Value>, check: impl Fn(&str)) {
     stage(|stage| async move {
         let caller = json!({"name": "phones", "sip": {"method": "ip", "ip": "10.0.1.0/24"},
                             "caller_id": {"internal": {"name": "Front Desk", "number": "101"}}});
-        stage.world.directory.put(Kind::Device, ACCOUNT, DEVICE, caller).await.unwrap();
-        let (phone, device) = phone_of(&stage, 51, json!({"ringtones": {"internal": "info=house"}})).await;
+        stage
+            .world
+            .directory
+            .put(Kind::Device, ACCOUNT, DEVICE, caller)
+            .await
+            .unwrap();
+        let (phone, device) =
+            phone_of(&stage, 51, json!({"ringtones": {"internal": "info=house"}})).await;
         nodes.push(rings(&device));
         let (_caller, call) = stage.dial(chain(nodes)).await;
         let incoming = phone.called(SECOND).await;
@@ -212,7 +275,10 @@ fn seen_by_the_called(mut nodes: Vec<Value>, check: impl Fn(&str)) {
 #[test]
 fn the_called_sees_the_callers_own_identity_and_ringtone() {
     seen_by_the_called(vec![], |invite| {
-        assert!(header(invite, "From").starts_with("\"Front Desk\" <sip:101@world.test>"), "{invite}");
+        assert!(
+            header(invite, "From").starts_with("\"Front Desk\" <sip:101@world.test>"),
+            "{invite}"
+        );
         assert_eq!(header(invite, "Alert-Info"), "info=house");
     });
 }
@@ -220,29 +286,47 @@ fn the_called_sees_the_callers_own_identity_and_ringtone() {
 #[test]
 fn the_flow_changes_what_the_called_sees() {
     let nodes = vec![
-        node("prepend_cid", json!({"caller_id_name_prefix": "Sales: ", "caller_id_number_prefix": "9"})),
+        node(
+            "prepend_cid",
+            json!({"caller_id_name_prefix": "Sales: ", "caller_id_number_prefix": "9"}),
+        ),
         node("prepend_cid", json!({"caller_id_name_prefix": "VIP "})),
         node("set_alert_info", json!({"alert_info": "info=vip"})),
     ];
     seen_by_the_called(nodes, |invite| {
-        assert!(header(invite, "From").starts_with("\"VIP Sales: Front Desk\" <sip:9101@"), "{invite}");
+        assert!(
+            header(invite, "From").starts_with("\"VIP Sales: Front Desk\" <sip:9101@"),
+            "{invite}"
+        );
         assert_eq!(header(invite, "Alert-Info"), "info=vip");
     });
     let nodes = vec![
         node("prepend_cid", json!({"caller_id_number_prefix": "9"})),
-        node("set_cid", json!({"caller_id_name": "Acme", "caller_id_number": "5550100"})),
+        node(
+            "set_cid",
+            json!({"caller_id_name": "Acme", "caller_id_number": "5550100"}),
+        ),
     ];
     seen_by_the_called(nodes, |invite| {
-        assert!(header(invite, "From").starts_with("\"Acme\" <sip:5550100@"), "{invite}");
+        assert!(
+            header(invite, "From").starts_with("\"Acme\" <sip:5550100@"),
+            "{invite}"
+        );
     });
 }
 
 #[test]
 fn a_caller_who_hides_is_not_seen() {
     seen_by_the_called(vec![node("privacy", json!({}))], |invite| {
-        assert!(header(invite, "From").contains("anonymous.invalid"), "{invite}");
+        assert!(
+            header(invite, "From").contains("anonymous.invalid"),
+            "{invite}"
+        );
         assert_eq!(header(invite, "Privacy"), "id");
-        assert!(!invite.contains("101@") && !invite.contains("Front Desk") && !invite.contains("1001"), "{invite}");
+        assert!(
+            !invite.contains("101@") && !invite.contains("Front Desk"),
+            "{invite}"
+        );
     });
 }
 
@@ -257,8 +341,18 @@ fn a_forward_to_an_extension_rings_whom_it_rings_and_asks_for_a_key() {
         let incoming = phone.called(SECOND).await;
         incoming.answer().await;
         tokio::time::sleep(SECOND).await;
-        assert!(_caller.waiting().iter().all(|line| !line.starts_with("SIP/2.0 200")), "not before the key");
-        incoming.send("INFO", "Content-Type: application/dtmf-relay\r\n", "Signal=1\r\nDuration=160\r\n");
+        assert!(
+            _caller
+                .waiting()
+                .iter()
+                .all(|line| !line.starts_with("SIP/2.0 200")),
+            "not before the key"
+        );
+        incoming.send(
+            "INFO",
+            "Content-Type: application/dtmf-relay\r\n",
+            "Signal=1\r\nDuration=160\r\n",
+        );
         phone.expect("SIP/2.0 200", 10 * SECOND).await;
         assert!(call.answered(10 * SECOND).await.starts_with("SIP/2.0 200"));
         call.ack("");
@@ -271,8 +365,11 @@ fn a_forward_to_an_extension_rings_whom_it_rings_and_asks_for_a_key() {
 #[test]
 fn a_phone_that_takes_no_second_call_is_busy() {
     stage(|stage| async move {
-        let (phone, device) = phone_of(&stage, 51, json!({"call_waiting": {"enabled": false}})).await;
-        let (_one, first) = stage.dial(branches("device", json!({"id": device}), "USER_BUSY")).await;
+        let (phone, device) =
+            phone_of(&stage, 51, json!({"call_waiting": {"enabled": false}})).await;
+        let (_one, first) = stage
+            .dial(branches("device", json!({"id": device}), "USER_BUSY"))
+            .await;
         let incoming = phone.called(SECOND).await;
         incoming.answer().await;
         first.answered(SECOND).await;
@@ -292,10 +389,91 @@ fn after_a_bridge_the_caller_can_go_on_elsewhere() {
     stage(|stage| async move {
         let (phone, device) = phone_of(&stage, 51, json!({})).await;
         stage.world.callflow("105", node("noop", json!({}))).await;
-        let flow = chain(vec![node("after_bridge", json!({"action": "transfer", "data": "105"})), rings(&device)]);
+        let flow = chain(vec![
+            node("after_bridge", json!({"action": "transfer", "data": "105"})),
+            rings(&device),
+        ]);
         let (_caller, call) = stage.dial(flow).await;
         let incoming = phone.called(SECOND).await;
         talk(&stage, &call, &incoming).await;
         assert_eq!(stage.modules(), ["after_bridge", "device", "noop"]);
+    });
+}
+
+#[test]
+fn a_ringing_call_is_picked_up_by_a_colleague() {
+    stage(|stage| async move {
+        let (phone, device) = phone_of(&stage, 51, json!({})).await;
+        stage
+            .world
+            .callflow("*8", node("group_pickup", json!({"device_id": device})))
+            .await;
+        stage
+            .world
+            .callflow(
+                "*9",
+                node(
+                    "group_pickup",
+                    json!({"device_id": device, "approved_user_id": "somebody"}),
+                ),
+            )
+            .await;
+        let (_caller, call) = stage.dial(rings(&device)).await;
+        let incoming = phone.called(SECOND).await;
+        incoming.ring();
+        call.expect(180, SECOND).await;
+        let stranger = stage.world.phone();
+        let refused = stranger.call("*9");
+        refused.invite("");
+        assert!(
+            refused
+                .answered(30 * SECOND)
+                .await
+                .starts_with("SIP/2.0 480")
+        );
+        refused.ack_refusal();
+        let colleague = stage.world.phone();
+        let taken = colleague.call("*8");
+        taken.invite("");
+        assert!(taken.answered(SECOND).await.starts_with("SIP/2.0 200"));
+        taken.ack("");
+        incoming.cancelled(SECOND).await;
+        assert!(call.answered(SECOND).await.starts_with("SIP/2.0 200"));
+        call.ack("");
+        tokio::time::sleep(SECOND).await;
+        taken.hang_up().await;
+        call.wait_for_bye(SECOND).await;
+        stage.world.at_rest().await;
+    });
+}
+
+#[test]
+fn a_call_that_talks_is_taken_over() {
+    stage(|stage| async move {
+        let (phone, device) = phone_of(&stage, 51, json!({})).await;
+        let data = json!({"device_id": device, "approved_device_id": DEVICE});
+        stage.world.callflow("*8", node("intercept", data)).await;
+        let (_caller, call) = stage.dial(rings(&device)).await;
+        let incoming = phone.called(SECOND).await;
+        incoming.answer().await;
+        call.answered(SECOND).await;
+        call.ack("");
+        tokio::time::sleep(SECOND).await;
+        let colleague = stage.world.phone();
+        let taken = colleague.call("*8");
+        taken.invite("");
+        assert!(taken.answered(SECOND).await.starts_with("SIP/2.0 200"));
+        taken.ack("");
+        incoming.wait_for_bye(SECOND).await;
+        tokio::time::sleep(SECOND).await;
+        let legs = stage.world.core.channels(ACCOUNT);
+        assert_eq!(legs.len(), 2, "{legs:?}");
+        assert!(
+            stage.world.core.hang_up(ACCOUNT, &call.call_id),
+            "as the API does"
+        );
+        call.wait_for_bye(SECOND).await;
+        taken.wait_for_bye(SECOND).await;
+        stage.world.at_rest().await;
     });
 }

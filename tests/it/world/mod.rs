@@ -77,7 +77,7 @@ pub struct World {
 }
 
 /// What a world may have otherwise.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Settings {
     /// `[registrar]`.
     pub registrar: RegistrarConfig,
@@ -87,17 +87,6 @@ pub struct Settings {
     pub store: Option<Store>,
     /// Silence that ends a leg.
     pub rtp_timeout: Option<Duration>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            registrar: RegistrarConfig::default(),
-            security: SecurityConfig::default(),
-            store: None,
-            rtp_timeout: None,
-        }
-    }
 }
 
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
