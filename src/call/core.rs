@@ -172,9 +172,9 @@ impl Core {
         match event {
             SipEvent::Request(request) => registrar.request(endpoint, now, request),
             SipEvent::Response(response) => {
-                if !registrar.response(endpoint, now, response) {
-                    tracing::debug!(status = response.status, "a response nobody waits for");
-                }
+                // Whether it came concerns nobody but the registrar, so far.
+                let known = registrar.response(endpoint, now, response);
+                tracing::trace!(status = response.status, known, "a request of ours is over");
             }
             SipEvent::BadCredentials(bad) => registrar.bad_credentials(endpoint, now, bad),
             _ => {}

@@ -2,12 +2,14 @@
 //!
 //! - `envelope`: what every answer looks like. `auth`: tokens, rights, rates, isolation.
 //! - `documents`: each kind of document. `media`: files. `records`: call records, the debug log, the audit log.
+//! - `registrations`: who is registered, and message lamps.
 
 mod auth;
 mod documents;
 mod envelope;
 mod media;
 mod records;
+mod registrations;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
