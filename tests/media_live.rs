@@ -28,6 +28,7 @@ fn plan(to: SocketAddr) -> Command {
         payload_type: 8,
         accepts: smallvec![(8, Codec::Pcma), (0, Codec::Pcmu)],
         dtmf_payload_type: Some(101),
+        dtmf_clock_rate_hz: 8000,
         ptime_ms: 20,
         remote_rtp: to,
         remote_rtcp: SocketAddr::new(to.ip(), to.port() + 1),

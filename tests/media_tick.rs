@@ -135,6 +135,7 @@ fn plan_in(codec: Codec, events: bool) -> Command {
         payload_type: codec.payload_type(),
         accepts: smallvec![(codec.payload_type(), codec), (0, Codec::Pcmu)],
         dtmf_payload_type: events.then_some(101),
+        dtmf_clock_rate_hz: 8000,
         ptime_ms: 20,
         remote_rtp: PEER,
         remote_rtcp: SocketAddr::new(PEER.ip(), 4001),
@@ -225,14 +226,14 @@ fn a_tick_allocates_nothing() {
         })
         .collect();
     // Calls between two peers: relayed, transcoded, recorded on both sides.
-    let joined: Vec<[Port; 2]> = (0..12u64)
+    let joined: Vec<[Port; 2]> = (0..15u64)
         .map(|n| {
             let a = media.take(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
             let b = media
                 .take_beside(&a, IpAddr::V4(Ipv4Addr::LOCALHOST))
                 .unwrap();
             a.command(plan(true));
-            let codec = if n % 2 == 0 { Codec::Pcmu } else { Codec::Pcma };
+            let codec = Codec::ALL[n as usize % Codec::ALL.len()];
             b.command(plan_in(codec, true));
             media.join(&a, &b);
             if n % 4 >= 2 {

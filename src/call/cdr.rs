@@ -57,8 +57,12 @@ impl CallHandle {
         let vars = self.vars();
         let state = self.state();
         let at = |user: &str, host: &str| format!("{user}@{host}");
+        let (from_tag, to_tag) = match self.is_outbound() {
+            true => (state.own_tag.clone(), state.to_tag.clone()),
+            false => (facts.from_tag.clone(), state.own_tag.clone()),
+        };
         let other = state.other.clone().unwrap_or_default();
-        let bridge_id = Some(other.bridge_id.as_str()).filter(|id| !id.is_empty());
+        let bridge_id = Some(other.bridge_id.clone()).filter(|id| !id.is_empty());
         let channel_vars = vars
             .channel_vars
             .iter()
@@ -112,7 +116,7 @@ impl CallHandle {
             request: at(&facts.request_user, &facts.request_realm),
             from_uri: facts.from_uri.clone(),
             to_uri: facts.to_uri.clone(),
-            from_tag: facts.from_tag.clone(),
+            from_tag,
             user_agent: state
                 .user_agent
                 .clone()
@@ -132,7 +136,7 @@ impl CallHandle {
                 .iter()
                 .map(|(name, value)| (name.to_lowercase().replace('-', "_"), value.clone()))
                 .collect(),
-            to_tag: state.to_tag.clone(),
+            to_tag,
             other_leg_call_id: other.call_id,
             other_leg_direction: other.direction.to_owned(),
             other_leg_caller_id_name: other.caller_id_name,

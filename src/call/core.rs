@@ -32,20 +32,6 @@ use crate::sip::wire::Malformed;
 /// Starts the script of an accepted call. Given at wiring, since scripts live in higher rooms.
 pub type Script = Rc<dyn Fn(CallHandle) -> LocalBoxFuture<'static, ()>>;
 
-/// Where a phone is registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contact {
-    /// Its Contact, for the request line.
-    pub uri: String,
-    /// The path its registration came over; `None` when the URI's own address is to be used.
-    pub flow: Option<Flow>,
-    /// Values of Route, nearest first (RFC 3327).
-    pub path: Vec<String>,
-}
-
-/// Finds where `username` of `realm` is registered.
-pub type Locate = Rc<dyn Fn(&str, &str, Instant) -> Vec<Contact>>;
-
 /// Finds the addresses of a URI whose host is a name, best first (RFC 3263).
 pub type Resolve = Rc<dyn Fn(Uri) -> LocalBoxFuture<'static, Vec<Target>>>;
 
@@ -90,7 +76,6 @@ pub(super) struct Inner {
     next_script: Cell<u64>,
     /// How many legs ride on another call.
     pub(super) attached: Cell<usize>,
-    pub(super) locate: RefCell<Option<Locate>>,
     pub(super) resolve: RefCell<Option<Resolve>>,
     /// Dialogs that ended a moment ago: an INVITE that would replace one of them comes too late.
     pub(super) over: RefCell<Recent>,
@@ -124,7 +109,6 @@ impl Core {
             lines: RefCell::default(),
             next_script: Cell::new(0),
             attached: Cell::new(0),
-            locate: RefCell::default(),
             resolve: RefCell::default(),
             over: RefCell::default(),
             changed: Notify::new(),
@@ -189,11 +173,6 @@ impl Core {
     /// How many legs are up.
     pub fn legs(&self) -> usize {
         self.0.calls.borrow().len()
-    }
-
-    /// Where registered phones are found from now on.
-    pub fn set_locate(&self, locate: Locate) {
-        self.0.locate.replace(Some(locate));
     }
 
     /// How names of hosts are resolved from now on.

@@ -1,4 +1,5 @@
-//! Who may call, asked of the directory (decisions 6): devices known by their source address, or by digest.
+//! Who may call, asked of the directory (decisions 6): devices and trunks known by their source address, or devices by
+//! digest.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,10 +14,17 @@ pub struct DirectoryDoorman(pub Directory);
 
 impl Doorman for DirectoryDoorman {
     fn by_source(&self, source: IpAddr) -> Option<Principal> {
-        let (account, device) = self.0.device_by_source(source)?;
+        if let Some((account, device)) = self.0.device_by_source(source) {
+            return Some(Principal {
+                account: account.id.clone(),
+                device: device.into(),
+            });
+        }
+        // Several tenants may have a trunk at the same carrier: whose the call is, its number says.
+        let (account, trunk) = self.0.trunks_by_source(source).into_iter().next()?;
         Some(Principal {
             account: account.id.clone(),
-            device: device.into(),
+            device: trunk.id.as_str().into(),
         })
     }
 

@@ -65,7 +65,15 @@ impl CallHandle {
                 to_tag,
                 ..
             } => self.progressed(status, body, &to_tag),
-            SipEvent::Answered { body, to_tag, .. } => self.callee_answered(body, &to_tag),
+            SipEvent::Answered {
+                body,
+                to_tag,
+                agent,
+                ..
+            } => {
+                self.state_mut().user_agent = agent.map(String::from);
+                self.callee_answered(body, &to_tag);
+            }
             SipEvent::Refer { refer, .. } => self.referred(refer),
             // What the core has taken for itself.
             SipEvent::Invite(_)

@@ -18,6 +18,7 @@ use super::state::State;
 use super::transfer::Pending;
 use crate::base::cause::Cause;
 use crate::directory::Account;
+use crate::directory::formatters::Way;
 use crate::host::{clock, task};
 use crate::journal::Fact;
 use crate::routing;
@@ -37,7 +38,18 @@ impl Core {
             metrics::counter!("swivel_calls_refused_total", "why" => "no_account").increment(1);
             return self.refuse(&invite, 403, None);
         };
-        let facts = Rc::new(self.facts(&invite, account.clone()));
+        let mut facts = self.facts(&invite, account.clone());
+        let mut account = account;
+        if account.trunks.contains_key(&*invite.principal.device) {
+            match self.from_carrier(facts) {
+                Ok(of_carrier) => {
+                    account = of_carrier.account.clone();
+                    facts = of_carrier;
+                }
+                Err(refused) => return self.unknown_number(&invite, &refused),
+            }
+        }
+        let facts = Rc::new(facts);
         let offer = match self.look_at_offer(&invite) {
             Ok(offer) => offer,
             Err(warning) => {
@@ -73,6 +85,48 @@ impl Core {
         let script = self.next_script();
         call.0.owner.set(script);
         self.run_script(call, script, None);
+    }
+
+    /// The facts of a call that came from a trunk: it belongs to the account that has the number, and is known by what
+    /// the carrier says of the caller.
+    fn from_carrier(&self, facts: CallFacts) -> Result<CallFacts, Box<CallFacts>> {
+        let services = self.services();
+        let source = facts.source.ip().to_canonical();
+        let Some(found) = routing::did::inbound(&services.directory, source, &facts.request_user)
+        else {
+            return Err(Box::new(facts));
+        };
+        let formatted = |field: &str, value: &str| {
+            let formatters = &found.trunk.formatters;
+            let new = formatters.apply(field, Way::Inbound, value, None);
+            new.or(Some(value.to_owned())).unwrap_or_default()
+        };
+        let number = formatted("request", &found.number);
+        Ok(CallFacts {
+            caller_id_name: formatted("caller_id_name", &facts.caller_id_name),
+            caller_id_number: formatted("caller_id_number", &facts.caller_id_number),
+            from_user: formatted("from", &facts.from_user),
+            to_user: formatted("to", &facts.to_user),
+            inception: Some(format!("{number}@{}", facts.request_realm)),
+            request_user: number,
+            authorizing_id: found.trunk.id.clone(),
+            authorizing_type: "resource",
+            owner_id: None,
+            account: found.account,
+            ..facts
+        })
+    }
+
+    /// A carrier has sent a call to a number nobody has.
+    fn unknown_number(&self, invite: &IncomingInvite, facts: &CallFacts) {
+        metrics::counter!("swivel_calls_refused_total", "why" => "unknown_number").increment(1);
+        self.services().journal.emit(Fact::Refused {
+            call_id: facts.call_id.clone(),
+            at: facts.created,
+            status: 404,
+            why: "no account has the number a carrier has called",
+        });
+        self.refuse(invite, 404, None);
     }
 
     fn refuse(&self, invite: &IncomingInvite, status: u16, header: Option<(Name, String)>) {
@@ -133,6 +187,7 @@ impl Core {
             local: invite.flow.local.ip(),
             facts,
         }));
+        call.name_at_endpoint(invite.leg);
         self.0.calls.borrow_mut().insert(invite.leg, call.clone());
         call.note(|call_id, at| Fact::Started {
             call_id,

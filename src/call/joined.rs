@@ -1,7 +1,6 @@
 //! Two legs that hear each other. The one place that joins their ports.
 
 use super::handle::CallHandle;
-use crate::media::{Media, Port};
 
 /// Two legs whose ports are joined. Dropping it parts them.
 #[derive(Debug)]
@@ -15,7 +14,7 @@ impl Joined {
     pub(super) fn new(a: &CallHandle, b: &CallHandle) -> Self {
         let (one, other) = (a.state(), b.state());
         if let (Some(one), Some(other)) = (&one.media.port, &other.media.port) {
-            join(&a.core().0.media, one, other);
+            a.core().0.media.join(one, other);
         }
         Self {
             a: a.clone(),
@@ -29,11 +28,7 @@ impl Drop for Joined {
         let (one, other) = (self.a.state(), self.b.state());
         if let (Some(one), Some(other)) = (&one.media.port, &other.media.port) {
             // Ports that have been joined to others meanwhile stay as they are.
-            part(&self.a.core().0.media, one, other);
+            self.a.core().0.media.part(one, other);
         }
     }
 }
-
-fn join(_media: &Media, _one: &Port, _other: &Port) {}
-
-fn part(_media: &Media, _one: &Port, _other: &Port) {}

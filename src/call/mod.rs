@@ -5,6 +5,7 @@
 //! - `inbound`: an INVITE becomes a call with facts, a callflow and a script.
 //! - `handle`: what a script holds; `ops/`: what it can do, one file an operation.
 //! - `state`: what script and events share; `events`: what happens to a call, up to its end.
+//! - `outbound`: legs we place; `joined`: whose ports hear each other; `transfer`, `replaces`: who takes whose place.
 //! - `facts`: what is known of a call, and the variables its script changes.
 //! - `cdr`: the record of a leg.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
@@ -31,7 +32,7 @@ pub mod thread;
 mod transfer;
 
 pub use crate::base::keys::Keys;
-pub use core::{Contact, Core, CoreConfig, Locate, Resolve, Script};
+pub use core::{Core, CoreConfig, Resolve, Script};
 pub use error::{By, CallError, Ended};
 pub use facts::{AfterBridge, CallFacts, CallVars};
 pub use handle::CallHandle;

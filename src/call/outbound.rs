@@ -41,46 +41,25 @@ impl Core {
     pub(super) async fn destinations(self, place: Place) -> Vec<Destination> {
         match place {
             Place::Registered { username, realm } => {
-                let locate = self.0.locate.borrow().clone();
-                let contacts = locate.map(|find| find(&username, &realm, clock::now()));
-                let mut found = Vec::new();
-                for contact in contacts.into_iter().flatten() {
-                    found.extend(
-                        self.destination(contact.uri, None, contact.flow, contact.path)
-                            .await,
-                    );
-                }
-                found
+                let bindings = self.0.registrar.bindings(&username, &realm, clock::now());
+                let reached = bindings.into_iter().map(|binding| Destination {
+                    uri: binding.contact,
+                    to: vec![ua::Target {
+                        transport: binding.flow.transport,
+                        addr: binding.flow.remote,
+                    }],
+                    flow: Some(binding.flow),
+                    routes: binding.path,
+                });
+                reached.collect()
             }
-            Place::Uri { uri, proxy } => self
-                .destination(uri, proxy, None, Vec::new())
-                .await
-                .into_iter()
-                .collect(),
+            Place::Uri { uri, proxy } => self.destination(uri, proxy).await.into_iter().collect(),
             // A number of the account is for the callflows; it has no address.
             Place::Number(_) => Vec::new(),
         }
     }
 
-    async fn destination(
-        &self,
-        uri: String,
-        proxy: Option<String>,
-        flow: Option<Flow>,
-        routes: Vec<String>,
-    ) -> Option<Destination> {
-        if let Some(flow) = flow {
-            let to = vec![ua::Target {
-                transport: flow.transport,
-                addr: flow.remote,
-            }];
-            return Some(Destination {
-                uri,
-                to,
-                flow: Some(flow),
-                routes,
-            });
-        }
+    async fn destination(&self, uri: String, proxy: Option<String>) -> Option<Destination> {
         let mut hop = Uri::parse(&uri).ok()?;
         if let Some(proxy) = proxy {
             let named = hop
@@ -106,9 +85,17 @@ impl Core {
         (!to.is_empty()).then_some(Destination {
             uri,
             to,
-            flow,
-            routes,
+            flow: None,
+            routes: Vec::new(),
         })
+    }
+
+    /// Whether a device is in a call, or rung by one.
+    pub(super) fn is_in_call(&self, device: &str) -> bool {
+        let calls = self.0.calls.borrow();
+        let mut all = calls.values();
+        !device.is_empty()
+            && all.any(|call| call.own_facts().authorizing_id == device && call.ended().is_none())
     }
 
     /// Places a leg for `call`. What becomes of it is told by its own state.
@@ -121,6 +108,10 @@ impl Core {
         target: &Target,
         destination: Destination,
     ) -> Result<CallHandle, CallError> {
+        let mut destination = destination;
+        if let Some(user) = &target.request_user {
+            destination.uri = with_user(&destination.uri, user);
+        }
         let first = destination.to.first().copied();
         let first = first.ok_or(CallError::Dialog("a destination without an address"))?;
         let local = destination
@@ -157,6 +148,7 @@ impl Core {
             local,
             facts,
         }));
+        leg.take_port_beside(call)?;
         let session = negotiate::offer(&leg.local()?, Direction::SendRecv);
         let body = Body::sdp(Bytes::from(session.to_string()));
         {
@@ -165,7 +157,6 @@ impl Core {
             state.media.pending_offer = Some(session);
         }
         let request = invite(call, &leg, target, destination, first, body);
-        leg.journal_ringing();
         leg.note(|call_id, at| Fact::Started {
             call_id,
             at,
@@ -175,7 +166,7 @@ impl Core {
             callflow: String::new(),
         });
         let id = self.0.endpoint.borrow_mut().invite(clock::now(), request);
-        leg.0.leg.set(id);
+        leg.name_at_endpoint(id);
         self.0.calls.borrow_mut().insert(id, leg.clone());
         leg.attach(true);
         self.dispatch();
@@ -202,8 +193,9 @@ impl Core {
             .map(|uri| uri.host.to_string())
             .unwrap_or_default();
         let (name, number) = presented(call, target);
-        let from_realm = match (&target.place, target.kind) {
-            (Place::Uri { .. }, "resource") => host.clone(),
+        let from_realm = match (&target.from_host, &target.place, target.kind) {
+            (Some(own), ..) => own.clone(),
+            (None, Place::Uri { .. }, "resource") => host.clone(),
             _ => caller.account.realm.to_string(),
         };
         CallFacts {
@@ -245,6 +237,26 @@ impl CallHandle {
         &self.0.core
     }
 
+    /// The endpoint has given the leg its name and tag.
+    pub(super) fn name_at_endpoint(&self, id: LegId) {
+        self.0.leg.set(id);
+        let tag = self.core().0.endpoint.borrow().tag_of(id);
+        self.state_mut().own_tag = tag.unwrap_or_default();
+    }
+
+    /// Takes the port of a leg on the media thread of another, which it is going to be joined with.
+    fn take_port_beside(&self, call: &Self) -> Result<(), CallError> {
+        let core = self.core();
+        let address = core.media_address(self);
+        let port = match &call.state().media.port {
+            Some(port) => core.0.media.take_beside(port, address)?,
+            None => return Ok(()),
+        };
+        core.know_port(port.id(), self);
+        self.state_mut().media.port = Some(port);
+        Ok(())
+    }
+
     /// Whether the leg rides on another call.
     pub(super) fn attach(&self, attached: bool) {
         if self.0.attached.replace(attached) != attached {
@@ -281,6 +293,9 @@ impl CallHandle {
             to_tag.clone_into(&mut state.to_tag);
             state.early_tag.as_deref() != Some(to_tag)
         };
+        if status >= 180 {
+            self.journal_ringing();
+        }
         // A second description in the same dialog is a repetition (RFC 6337 §3.1.1); another dialog's takes over.
         if let Some(body) = body.filter(|_| fresh)
             && self.hear_answer(&body, to_tag)
@@ -344,6 +359,15 @@ impl CallHandle {
     pub(super) fn has_early_media(&self) -> bool {
         matches!(self.state().phase, Phase::Ringing { early: true })
     }
+}
+
+/// The URI with that user in place of its own.
+fn with_user(uri: &str, user: &str) -> String {
+    let Ok(mut parsed) = Uri::parse(uri) else {
+        return uri.to_owned();
+    };
+    parsed.user = Some(escaped(user).into());
+    parsed.to_string()
 }
 
 fn transport_of(uri: &Uri) -> Transport {

@@ -82,7 +82,9 @@ pub(super) struct State {
     pub(super) picked_by: Option<CallHandle>,
     /// Why the last bridge of this call reached nobody.
     pub(super) failed: Option<u16>,
-    /// The peer's tag on a leg we placed, ours on one that called us; empty before there is a dialog.
+    /// Our tag.
+    pub(super) own_tag: String,
+    /// The peer's tag of a leg we placed; empty before there is a dialog.
     pub(super) to_tag: String,
     /// User-Agent or Server of a peer we called.
     pub(super) user_agent: Option<String>,
@@ -120,6 +122,7 @@ impl State {
             refer: None,
             picked_by: None,
             failed: None,
+            own_tag: String::new(),
             to_tag: String::new(),
             user_agent: None,
             wakers: Vec::new(),

@@ -15,6 +15,7 @@ use crate::base::cause::Cause;
 use crate::host::task;
 use crate::journal::Fact;
 use crate::routing;
+use crate::sip::msg::Replaces;
 use crate::sip::ua::{DialogState, Refer};
 
 /// A blind transfer whose flow has reached nobody yet. Until it has, the transferor may get its call back.
@@ -230,9 +231,12 @@ impl CallHandle {
         }
     }
 
-    /// Puts this leg together with whom another dialog of its peer `from` talks with.
-    pub(super) fn attended_transfer(&self, from: &CallHandle, refer: &Refer) -> Result<(), u16> {
-        let replaces = refer.replaces.as_ref().ok_or(400_u16)?;
+    /// What an attended transfer means here: the other dialog of the transferor, and what it is doing.
+    pub(super) fn consulted(
+        &self,
+        from: &CallHandle,
+        replaces: &Replaces,
+    ) -> Result<(CallHandle, DialogState), u16> {
         let found = self
             .core()
             .dialog(&replaces.call_id, &replaces.to_tag, &replaces.from_tag);
@@ -243,6 +247,16 @@ impl CallHandle {
         if replaces.early_only && state == DialogState::Confirmed {
             return Err(486);
         }
+        Ok((second, state))
+    }
+
+    /// Puts this leg together with whom `second`, another dialog of its peer `from`, talks with.
+    pub(super) fn attended_transfer(
+        &self,
+        from: &CallHandle,
+        second: &CallHandle,
+        refer: &Refer,
+    ) -> Result<(), u16> {
         let target = second.peer().ok_or(488_u16)?;
         if target.is(self) || second.is(from) {
             return Err(482);

@@ -141,17 +141,15 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
         }
     };
     let mut options = BridgeOptions {
-        targets: Vec::new(),
         strategy: Strategy::Single,
-        timeout: None,
         ringback: match &wanted.ringback {
             Some(reference) => ctx.clip(reference).await,
             None => None,
         },
         ignore_early_media: wanted.ignore_early_media,
-        fail_on_single_reject: false,
         hold_music: ctx.hold_music().await,
         limit: line.limit,
+        ..BridgeOptions::default()
     };
     let deadline = clock::now() + wanted.timeout.map_or(USUAL_TIMEOUT, seconds);
     let mut last = (Cause::NORMAL_CIRCUIT_CONGESTION, 503);

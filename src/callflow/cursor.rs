@@ -169,6 +169,12 @@ impl Cursor {
         self.here.child(key).is_some()
     }
 
+    /// The keys of the current node's children, in their order.
+    pub(crate) fn child_keys(&self) -> Vec<String> {
+        let children = self.here.node().and_then(|node| node.get("children")?.as_object());
+        children.map_or_else(Vec::new, |children| children.keys().cloned().collect())
+    }
+
     /// The child keys that lead to the current node, joined by dots; empty at the root of its tree.
     pub(crate) fn path(&self) -> String {
         self.here.keys.join(".")

@@ -5,7 +5,7 @@
 //! - `ctx`: what a module works with. `error`: why a module failed, and where the flow goes then.
 //! - `modules/`: one KAZOO module a file; its struct is its schema.
 //! - `schema`, `validate`, `document`: draft-04 schemas from those structs, and the check of trees and documents.
-//! - `carriers`: calls that leave through trunks.
+//! - `features`: what feature codes have in common. `carriers`: calls that leave through trunks.
 //! - `ring`: what the modules that ring people have in common.
 //! - `data`, `say`: shapes and words several modules share.
 
@@ -16,6 +16,7 @@ mod data;
 mod document;
 mod error;
 mod exec;
+mod features;
 mod greeting;
 mod menu_document;
 mod modules;

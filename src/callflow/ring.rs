@@ -19,7 +19,8 @@ use crate::directory::Account;
 use crate::directory::trunk::headers;
 use crate::host::clock;
 use crate::routing::endpoints::{Endpoints, NotRung, Options, Ringing};
-use crate::routing::{self, Caller, Origin, Target, When};
+use crate::routing::policy::Policy;
+use crate::routing::{self, Caller, Origin, Place, Target, When, forward};
 
 /// How a module rings.
 #[derive(Debug, Clone, Default)]
@@ -121,31 +122,108 @@ impl FlowCtx {
     /// Rings, and connects the caller to whoever answers.
     pub(super) async fn ring(&self, ring: &Ring, found: Endpoints) -> Result<Outcome, FlowError> {
         let Endpoints { targets, later } = found;
+        let mut how = ring.clone();
+        let targets = self.followed(targets, &mut how.single);
         let options = BridgeOptions {
-            timeout: ring.timeout.map(seconds).or_else(|| longest(&targets, ring.single)),
-            ringback: match &ring.ringback {
+            timeout: how.timeout.map(seconds).or_else(|| longest(&targets, how.single)),
+            ringback: match &how.ringback {
                 Some(reference) => self.clip(reference).await,
                 None => None,
             },
-            strategy: if ring.single { Strategy::Single } else { Strategy::Simultaneous },
-            ignore_early_media: ring.ignore_early_media,
-            fail_on_single_reject: ring.fail_on_single_reject,
+            ignore_early_media: how.ignore_early_media,
+            fail_on_single_reject: how.fail_on_single_reject,
             hold_music: self.hold_music().await,
-            limit: None,
-            targets,
+            ..BridgeOptions::default()
         };
-        let mut outcome = match options.targets.is_empty() {
-            false => self.bridge(options.clone()).await?,
+        let mut outcome = match targets.is_empty() {
+            false => self.within_caps(targets, how.single, options.clone()).await?,
             true => Outcome::Failed { cause: Cause::SUBSCRIBER_ABSENT, status: 480 },
         };
         // Forwards that wait for the phone to fail come before the node's own failure children.
         if let Outcome::Failed { cause, .. } = outcome {
             let when = when(cause);
             let targets: Vec<Target> = later.into_iter().filter(|(own, _)| Some(*own) == when).map(|(_, t)| t).collect();
+            let mut single = false;
+            let targets = self.followed(targets, &mut single);
             if !targets.is_empty() {
                 self.note(format!("forwarded after {}", cause.name));
-                outcome = self.bridge(BridgeOptions { targets, ..options }).await?;
+                let timeout = longest(&targets, single);
+                outcome = self.within_caps(targets, single, BridgeOptions { timeout, ..options }).await?;
             }
+        }
+        Ok(outcome)
+    }
+
+    /// Forwards to numbers become the endpoints the numbers lead to. A forward that stands alone tries all of them one
+    /// after the other; beside others only its first place rings.
+    fn followed(&self, targets: Vec<Target>, single: &mut bool) -> Vec<Target> {
+        let is_forward = |target: &Target| matches!(target.place, Place::Number(_));
+        if !targets.iter().any(is_forward) {
+            return targets;
+        }
+        let alone = targets.len() == 1;
+        let account = self.account_now();
+        let system = self.call.services().directory.accounts().into_iter().find(|other| other.is_first());
+        let origin = self.origin();
+        let options = Options::default();
+        let ringing = Ringing { account: &account, origin: &origin, options: &options, now: clock::unix_now().gregorian() };
+        let mut all: Vec<Target> = Vec::new();
+        for target in targets {
+            let (forwarded, number) = (is_forward(&target), target.place.clone());
+            match forward::resolve(&ringing, target, system.as_deref(), &mut self.call.rng()) {
+                Ok(found) => {
+                    let carriers = forwarded && found.iter().all(|target| target.kind == "resource");
+                    let several = found.len() > 1 && carriers;
+                    *single |= alone && several;
+                    all.extend(found.into_iter().take(if several && !alone && !*single { 1 } else { usize::MAX }));
+                }
+                Err(why) => self.note(format!("the forward to {number:?} leads nowhere: {why:?}")),
+            }
+        }
+        all
+    }
+
+    /// A bridge some of whose endpoints may be at carriers: those count as calls of the account and the trunks.
+    async fn within_caps(&self, targets: Vec<Target>, single: bool, options: BridgeOptions) -> Result<Outcome, FlowError> {
+        let account = self.account_now();
+        let at_carriers = targets.iter().filter(|target| target.kind == "resource").count();
+        let mut line = None;
+        if at_carriers > 0 {
+            match self.call.take_line(Policy::of(&account)) {
+                Ok(taken) => line = Some(taken),
+                Err(full) => self.note(format!("the account has used up its {}", full.what())),
+            }
+        }
+        let (mut trunk_lines, mut rung) = (Vec::new(), Vec::new());
+        for target in targets {
+            if target.kind == "resource" {
+                let trunk = account.trunks.get(&target.id);
+                let taken = trunk.map(|trunk| self.call.take_trunk_line(trunk)).transpose();
+                match taken {
+                    Ok(taken) if line.is_some() => trunk_lines.extend(taken),
+                    Ok(_) | Err(_) => continue,
+                }
+            }
+            rung.push(target);
+        }
+        if rung.is_empty() {
+            return Ok(Outcome::Failed { cause: Cause::NORMAL_CIRCUIT_CONGESTION, status: 503 });
+        }
+        let only_carriers = rung.len() == trunk_lines.len();
+        let limit = line.as_ref().filter(|_| only_carriers).and_then(|line| line.limit);
+        if let Some(line) = line.as_mut().filter(|_| only_carriers) {
+            line.start();
+        }
+        let outcome = self
+            .bridge(BridgeOptions {
+                targets: rung,
+                strategy: if single { Strategy::Single } else { Strategy::Simultaneous },
+                limit,
+                ..options
+            })
+            .await?;
+        if let (Some(line), Outcome::Failed { .. }) = (&mut line, outcome) {
+            line.reset();
         }
         Ok(outcome)
     }
@@ -261,7 +339,6 @@ const LONGEST: u32 = 3_600;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::Place;
 
     #[test]
     fn no_time_is_twenty_seconds() {

@@ -18,7 +18,7 @@ use super::io::wait::Waiter;
 use super::keeper::{Job, Keeper};
 use super::link::{Link, Message};
 use super::pool::{Pair, PoolCounts, PortPool};
-use super::port::{Audio, PortState};
+use super::port::{Audio, PortState, Ready};
 use super::record::Recorder;
 use super::wheel::SLOT;
 use super::worker::{Retired, Worker};
@@ -298,23 +298,36 @@ impl Shared {
         port: PortId,
     ) -> (Audio, Option<Job>) {
         let inline = matches!(self.clock, Clock::Inline(..));
-        if let Some(frames) = clip
-            .encoded_ready(codec)
-            .or_else(|| inline.then(|| clip.encoded(codec)))
-        {
-            return (Audio::frames(frames, codec, looped), None);
+        let ready = if inline {
+            Some(make(&clip, codec))
+        } else if codec.is_seamless() {
+            clip.encoded_ready(codec).map(Ready::Frames)
+        } else {
+            clip.pcm_ready(codec.sample_rate_hz()).map(Ready::Samples)
+        };
+        if ready.is_some() {
+            return (Audio::clip(codec, ready, 0, looped), None);
         }
         let ticket = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (links, side) = (Arc::clone(&self.links), Arc::clone(side));
         let job: Job = Box::new(move || {
-            let frames = clip.encoded(codec);
+            let made = make(&clip, codec);
             // Under the lock: the port cannot move away in between.
             let side = lock(&side);
             if let Some(link) = links.get(side.worker) {
-                link.push(Message::Prepared(port, ticket, frames));
+                link.push(Message::Prepared(port, ticket, made));
             }
         });
-        (Audio::awaited(ticket, codec, looped), Some(job))
+        (Audio::clip(codec, None, ticket, looped), Some(job))
+    }
+}
+
+/// What a port that speaks `codec` plays of a clip.
+fn make(clip: &Clip, codec: Codec) -> Ready {
+    if codec.is_seamless() {
+        Ready::Frames(clip.encoded(codec))
+    } else {
+        Ready::Samples(clip.pcm(codec.sample_rate_hz()))
     }
 }
 

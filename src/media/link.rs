@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use super::command::Plan;
 use super::io::wait::Bell;
 use super::pool::Pair;
-use super::port::{Audio, PortState};
+use super::port::{Audio, PortState, Ready};
 use super::record::Tap;
 use crate::base::id::{OpId, PortId};
 
@@ -23,7 +23,7 @@ pub(super) enum Message {
     /// Play behind what is queued.
     Play(PortId, OpId, Audio),
     /// The frames an earlier `Play` waits for.
-    Prepared(PortId, u64, Arc<[u8]>),
+    Prepared(PortId, u64, Ready),
     /// End an operation.
     Cancel(PortId, OpId),
     /// Send keys.

@@ -32,6 +32,7 @@ fn agreed() -> Agreed {
         payload_type: 0,
         accepts: smallvec![(0, Codec::Pcmu), (8, Codec::Pcma)],
         dtmf_payload_type: Some(101),
+        dtmf_clock_rate_hz: 8000,
         ptime_ms: 20,
         remote_rtp: at(PEER),
         remote_rtcp: at("198.51.100.7:4001"),

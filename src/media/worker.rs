@@ -354,7 +354,8 @@ impl Table {
             && let Some(with) = self.partner(key)
             && let Some(Some(other)) = self.ports.get_mut(with as usize)
         {
-            other.take_far(&self.scratch.far);
+            let Scratch { far, wide, .. } = &mut self.scratch;
+            other.take_far(far, wide);
         }
     }
 

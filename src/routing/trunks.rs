@@ -64,20 +64,20 @@ pub enum NotDialled {
 /// # Errors
 /// Why there is none.
 pub fn hunt(dial: &Dial<'_>, rng: &mut Rng) -> Result<Vec<Attempt>, NotDialled> {
-    if !Policy::of(dial.account).allows(&dial.number) {
-        return Err(NotDialled::Policy);
-    }
+    let policy = Policy::of(dial.account);
     let mut chosen = choose(dial);
+    let mut number = dial.number.clone();
     if chosen.is_empty() {
         // Short dialling: the caller's own leading digits are put in front.
-        let Some(number) = repaired(dial) else {
-            return Err(NotDialled::NoTrunk);
-        };
-        let whole = Dial { number, ..dial.clone() };
-        if !Policy::of(dial.account).allows(&whole.number) {
-            return Err(NotDialled::Policy);
+        if let Some(whole) = repaired(dial) {
+            chosen = choose(&Dial { number: whole.clone(), ..dial.clone() });
+            if !chosen.is_empty() {
+                number = whole;
+            }
         }
-        chosen = choose(&whole);
+    }
+    if !policy.allows(&number) {
+        return Err(NotDialled::Policy);
     }
     // Stable: among equals the order of the documents holds.
     chosen.sort_by_key(|choice| choice.weight);
@@ -269,8 +269,9 @@ impl Choice<'_> {
             id: trunk.id.clone(),
             name: trunk.name.clone(),
             progress_timeout: Some(gateway.progress_timeout),
-            caller_id_name: if hides_name { None } else { name },
-            caller_id_number: number,
+            // What is hidden or left out must not be filled in from what the caller sent.
+            caller_id_name: Some(name.filter(|_| !hides_name).unwrap_or_default()),
+            caller_id_number: Some(number.unwrap_or_else(|| "anonymous".to_owned())),
             privacy: hides_number.then_some("id"),
             asserted_identity,
             headers,

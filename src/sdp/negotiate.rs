@@ -89,7 +89,7 @@ pub struct Local {
     pub version: u64,
     /// Take and offer telephone-event.
     pub dtmf: bool,
-    /// Payload type of telephone-event in our offers.
+    /// Payload type of telephone-event at 8 kHz in our offers.
     pub dtmf_payload_type: u8,
     /// Packet length we ask for, in ms.
     pub ptime_ms: u8,
@@ -100,13 +100,13 @@ pub struct Local {
 }
 
 impl Local {
-    /// The usual: every codec, telephone-event 101, 20 ms, RTCP on the next port, both ways.
+    /// The usual: the codecs of telephones and browsers, telephone-event 101, 20 ms, RTCP on the next port, both ways.
     pub fn new(address: IpAddr, rtp_port: u16, session_id: u64) -> Self {
         Self {
             address,
             rtp_port,
             rtcp_port: rtp_port.saturating_add(1),
-            codecs: Codec::ALL.to_vec(),
+            codecs: Codec::USUAL.to_vec(),
             session_id,
             version: session_id,
             dtmf: true,
@@ -129,6 +129,8 @@ pub struct Agreed {
     pub accepts: SmallVec<[(u8, Codec); 4]>,
     /// Payload type of telephone-event, both ways.
     pub dtmf_payload_type: Option<u8>,
+    /// RTP clock its durations are counted in.
+    pub dtmf_clock_rate_hz: u32,
     /// Length of the packets we send, in ms: 10–60.
     pub ptime_ms: u8,
     /// Where RTP goes. The address is unspecified in an old-style hold: send nothing.
@@ -228,23 +230,17 @@ pub fn offer(local: &Local, direction: Direction) -> Session {
     let mut attributes = Vec::new();
     for &codec in &local.codecs {
         formats.push(codec.payload_type().to_string());
-        attributes.push(rtpmap(
-            codec.payload_type(),
-            codec.name(),
-            codec.clock_rate_hz(),
-        ));
+        describe_codec(&mut attributes, codec.payload_type(), codec);
     }
     if local.dtmf {
-        let clock = local
-            .codecs
-            .first()
-            .map_or(8000, |codec| codec.clock_rate_hz());
-        formats.push(local.dtmf_payload_type.to_string());
-        attributes.push(rtpmap(local.dtmf_payload_type, TELEPHONE_EVENT, clock));
-        attributes.push(Attribute::new(
-            "fmtp",
-            format!("{} {EVENTS_WITH_FLASH}", local.dtmf_payload_type),
-        ));
+        for (payload_type, clock_rate_hz) in event_types(local) {
+            formats.push(payload_type.to_string());
+            attributes.push(rtpmap(payload_type, TELEPHONE_EVENT, clock_rate_hz));
+            attributes.push(Attribute::new(
+                "fmtp",
+                format!("{payload_type} {EVENTS_WITH_FLASH}"),
+            ));
+        }
     }
     attributes.push(Attribute::new("ptime", local.ptime_ms.to_string()));
     if local.rtcp_port != local.rtp_port.wrapping_add(1) {
@@ -362,14 +358,14 @@ impl Found {
         let mut attributes = Vec::new();
         for &(payload_type, codec) in &self.formats {
             formats.push(payload_type.to_string());
-            attributes.push(rtpmap(payload_type, codec.name(), codec.clock_rate_hz()));
+            describe_codec(&mut attributes, payload_type, codec);
         }
         if let Some(payload_type) = self.agreed.dtmf_payload_type {
             formats.push(payload_type.to_string());
             attributes.push(rtpmap(
                 payload_type,
                 TELEPHONE_EVENT,
-                self.agreed.codec.clock_rate_hz(),
+                self.agreed.dtmf_clock_rate_hz,
             ));
             let events = if self.flash {
                 EVENTS_WITH_FLASH
@@ -426,6 +422,7 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
     } else {
         None
     };
+    let dtmf_clock_rate_hz = event.map_or(codec.clock_rate_hz(), |found| found.clock_rate_hz);
     let rtcp_mux = local.rtcp_mux && media.attribute("rtcp-mux").is_some();
     let mut theirs = direction_of(session, media);
     if remote_rtp.ip().is_unspecified() {
@@ -436,8 +433,9 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
         codec,
         payload_type,
         accepts: formats.iter().copied().collect(),
-        dtmf_payload_type: event.map(|(payload_type, _)| payload_type),
-        ptime_ms: ptime(session, media),
+        dtmf_payload_type: event.map(|found| found.payload_type),
+        dtmf_clock_rate_hz,
+        ptime_ms: codec.ptime_ms(ptime(session, media)),
         remote_rtp,
         remote_rtcp: if rtcp_mux {
             remote_rtp
@@ -451,7 +449,7 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
     Ok(Found {
         agreed,
         formats,
-        flash: event.is_some_and(|(_, flash)| flash),
+        flash: event.is_some_and(|found| found.flash),
     })
 }
 
@@ -488,8 +486,8 @@ fn common(media: &Media, local: &Local) -> Vec<(u8, Codec)> {
         .filter(|pt| *pt < 128)
     {
         let codec = match media.rtpmap(payload_type) {
-            Some(map) if map.channels == 1 => Codec::named(map.name, map.clock_rate_hz),
-            Some(_) => None,
+            Some(map) => Codec::named(map.name, map.clock_rate_hz)
+                .filter(|codec| codec.channels() == map.channels),
             None => Codec::of_static(payload_type),
         };
         if let Some(codec) = codec.filter(|codec| local.codecs.contains(codec))
@@ -501,24 +499,50 @@ fn common(media: &Media, local: &Local) -> Vec<(u8, Codec)> {
     found
 }
 
-/// The payload type of telephone-event at that clock, and whether it covers hook flash.
-fn telephone_event(media: &Media, clock_rate_hz: u32) -> Option<(u8, bool)> {
-    media
-        .formats
-        .iter()
-        .filter_map(|format| format.parse::<u8>().ok())
-        .filter(|pt| *pt < 128)
-        .find_map(|payload_type| {
+/// Telephone-events of a section.
+#[derive(Debug, Clone, Copy)]
+struct Events {
+    payload_type: u8,
+    clock_rate_hz: u32,
+    /// Hook flash is among them.
+    flash: bool,
+}
+
+/// Telephone-events at the clock of the audio (RFC 4733 §2.1). Of those at another, 8 kHz are taken all the same: many
+/// devices offer nothing else beside a codec of 48 kHz.
+fn telephone_event(media: &Media, clock_rate_hz: u32) -> Option<Events> {
+    let offered = || {
+        let numbers = media.formats.iter().filter_map(|f| f.parse::<u8>().ok());
+        numbers.filter(|pt| *pt < 128).filter_map(|payload_type| {
             let map = media.rtpmap(payload_type)?;
-            let fits = map.name.eq_ignore_ascii_case(TELEPHONE_EVENT)
-                && map.clock_rate_hz == clock_rate_hz;
-            fits.then(|| {
-                (
-                    payload_type,
-                    media.fmtp(payload_type).is_some_and(covers_flash),
-                )
+            let fits = map.name.eq_ignore_ascii_case(TELEPHONE_EVENT);
+            fits.then(|| Events {
+                payload_type,
+                clock_rate_hz: map.clock_rate_hz,
+                flash: media.fmtp(payload_type).is_some_and(covers_flash),
             })
         })
+    };
+    offered()
+        .find(|found| found.clock_rate_hz == clock_rate_hz)
+        .or_else(|| offered().find(|found| found.clock_rate_hz == 8000))
+}
+
+/// Telephone-events we offer: at the clock of each codec, and at 8 kHz in any case (sip.md §11).
+fn event_types(local: &Local) -> Vec<(u8, u32)> {
+    let mut types = Vec::new();
+    let clocks = local.codecs.iter().map(|codec| codec.clock_rate_hz());
+    for clock_rate_hz in clocks.chain([8000]) {
+        if types.iter().all(|(_, known)| *known != clock_rate_hz) {
+            let payload_type = match clock_rate_hz {
+                8000 => local.dtmf_payload_type,
+                16_000 => EVENTS_AT_16_KHZ,
+                _ => EVENTS_AT_48_KHZ,
+            };
+            types.push((payload_type, clock_rate_hz));
+        }
+    }
+    types
 }
 
 /// Whether an event list as `0-15,66` contains 16.
@@ -604,6 +628,22 @@ fn describe(local: &Local, media: Vec<Media>) -> Session {
     }
 }
 
+/// The `a=rtpmap` of a codec, and its `a=fmtp` when there is something to say.
+fn describe_codec(attributes: &mut Vec<Attribute>, payload_type: u8, codec: Codec) {
+    let name = codec.name();
+    let map = match codec.channels() {
+        1 => rtpmap(payload_type, name, codec.clock_rate_hz()),
+        channels => Attribute::new(
+            "rtpmap",
+            format!("{payload_type} {name}/{}/{channels}", codec.clock_rate_hz()),
+        ),
+    };
+    attributes.push(map);
+    if let Some(fmtp) = codec.fmtp() {
+        attributes.push(Attribute::new("fmtp", format!("{payload_type} {fmtp}")));
+    }
+}
+
 fn rtpmap(payload_type: u8, name: &str, clock_rate_hz: u32) -> Attribute {
     Attribute::new("rtpmap", format!("{payload_type} {name}/{clock_rate_hz}"))
 }
@@ -613,6 +653,9 @@ fn is_token(text: &str) -> bool {
 }
 
 const TELEPHONE_EVENT: &str = "telephone-event";
+/// Payload types of telephone-event at the clocks of wide-band codecs in our offers.
+const EVENTS_AT_16_KHZ: u8 = 111;
+const EVENTS_AT_48_KHZ: u8 = 110;
 /// Digits, `*`, `#`, A–D (RFC 4733 §3.2).
 const EVENTS: &str = "0-15";
 /// The same and hook flash.

@@ -12,37 +12,20 @@ use swivel::routing::{Place, Target};
 
 use super::world::callee::Incoming;
 use super::world::phone::{Phone, PhoneCall, header};
-use super::world::{World, script, world_of};
+use super::world::rtp::{Voice, audio_of};
+use super::world::{Settings, World, script, world_of, world_with};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// The endpoint at that address.
 pub(super) fn target(phone: &str) -> Target {
     Target {
-        place: Place::Uri {
+        id: "device-of-callee".into(),
+        name: "Callee".into(),
+        ..Target::at(Place::Uri {
             uri: format!("sip:callee@{phone}:5060"),
             proxy: None,
-        },
-        kind: "device",
-        id: "device-of-callee".into(),
-        owner_id: None,
-        name: "Callee".into(),
-        delay: Duration::ZERO,
-        timeout: None,
-        progress_timeout: None,
-        caller_id_name: None,
-        caller_id_number: None,
-        privacy: None,
-        asserted_identity: false,
-        headers: Vec::new(),
-        codecs: Vec::new(),
-        srtp: None,
-        credentials: None,
-        ignore_early_media: false,
-        confirm: false,
-        call_waiting: true,
-        request_user: None,
-        from_host: None,
+        })
     }
 }
 
@@ -498,6 +481,182 @@ fn hold_by_either_side_is_answered_and_ends() {
             // The other side is not asked for anything.
             assert!(caller.waiting().is_empty(), "{:?}", caller.waiting());
         }
+        call.hang_up().await;
+        incoming.wait_for_bye(SECOND).await;
+        world.at_rest().await;
+    });
+    assert_eq!(results.borrow().len(), 1);
+}
+
+#[test]
+fn who_calls_is_shown_asserted_or_hidden_as_the_target_says() {
+    let results = Results::default();
+    let run = bridges(&results, |_| {
+        let mut options = ringing(&["10.0.1.2", "10.0.1.3"]);
+        options.targets[0].caller_id_name = Some("Sales \"A\"".into());
+        options.targets[0].caller_id_number = Some("+49 30".into());
+        options.targets[0].asserted_identity = true;
+        options.targets[0].headers = vec![
+            ("Alert-Info".into(), "<urn:alert:x>".into()),
+            ("Via".into(), "evil".into()),
+        ];
+        options.targets[1].privacy = Some("id");
+        options
+    });
+    world_of(1, run, |world| async move {
+        flow(&world, "2000").await;
+        let (caller, first, second) = (world.phone(), world.phone(), world.phone());
+        let call = caller.call("2000");
+        call.invite("Diversion: <sip:100@world.test>;reason=no-answer\r\n");
+        let shown = first.called(SECOND).await;
+        let identity = r#""Sales \"A\"" <sip:+49%2030@world.test>"#;
+        assert!(
+            header(&shown.invite, "From").starts_with(identity),
+            "{}",
+            shown.invite
+        );
+        assert_eq!(header(&shown.invite, "P-Asserted-Identity"), identity);
+        assert_eq!(header(&shown.invite, "Alert-Info"), "<urn:alert:x>");
+        assert!(!shown.invite.contains("evil"));
+        assert!(header(&shown.invite, "Diversion").starts_with("<sip:100@world.test>"));
+        let hidden = second.called(SECOND).await;
+        let from = header(&hidden.invite, "From");
+        assert!(
+            from.starts_with("\"Anonymous\" <sip:anonymous@anonymous.invalid>"),
+            "{from}"
+        );
+        assert_eq!(header(&hidden.invite, "Privacy"), "id");
+        assert_eq!(header(&hidden.invite, "P-Asserted-Identity"), "");
+        assert!(!hidden.invite.contains("sip:1001@"), "{}", hidden.invite);
+        shown.refuse("404 Not Found").await;
+        hidden.refuse("486 Busy Here").await;
+        call.expect(404, SECOND).await;
+        call.ack_refusal();
+        world.at_rest().await;
+    });
+}
+
+#[test]
+fn a_redirecting_callee_is_not_followed() {
+    let results = Results::default();
+    let run = bridges(&results, |_| ringing(&["10.0.1.2"]));
+    world_of(1, run, |world| async move {
+        flow(&world, "2000").await;
+        let (caller, callee) = (world.phone(), world.phone());
+        let call = caller.call("2000");
+        call.invite("");
+        let incoming = callee.called(SECOND).await;
+        incoming.refuse("302 Moved Temporarily").await;
+        call.expect(410, SECOND).await;
+        call.ack_refusal();
+        world.at_rest().await;
+    });
+    assert_eq!(
+        *results.borrow(),
+        ["failed REDIRECTION_TO_NEW_DESTINATION 410"]
+    );
+}
+
+#[test]
+fn a_bridge_dropped_at_any_moment_leaves_nothing_behind() {
+    for after in 0..40 {
+        let run = script(move |call: CallHandle| async move {
+            let options = BridgeOptions {
+                targets: ringing(&["10.0.1.2", "10.0.1.3"]).targets,
+                ..BridgeOptions::default()
+            };
+            let limit = Duration::from_millis(after * 5);
+            drop(tokio::time::timeout(limit, call.bridge(options)).await);
+            call.hangup(Cause::NORMAL_CLEARING);
+        });
+        world_of(after, run, |world| async move {
+            flow(&world, "2000").await;
+            let (caller, first, second) = (world.phone(), world.phone(), world.phone());
+            for (phone, answers) in [(first, false), (second, true)] {
+                tokio::task::spawn_local(async move {
+                    let mut incoming: Option<Incoming> = None;
+                    while let Some(text) = phone.receive(300 * SECOND).await {
+                        if text.starts_with("INVITE ") {
+                            let call = Incoming::of(&phone, text);
+                            call.ring();
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                            if answers {
+                                call.reply("200 OK", &call.sdp("sendrecv"));
+                            }
+                            incoming = Some(call);
+                        } else if let Some(call) = &incoming
+                            && (text.starts_with("BYE ") || text.starts_with("CANCEL "))
+                        {
+                            call.answer_request(&text, "200 OK");
+                            if text.starts_with("CANCEL ") && !answers {
+                                call.reply("487 Request Terminated", "");
+                            }
+                        }
+                    }
+                });
+            }
+            let call = caller.call("2000");
+            call.invite("");
+            let answer = call.answered(5 * SECOND).await;
+            if answer.starts_with("SIP/2.0 200") {
+                call.ack("");
+                call.wait_for_bye(5 * SECOND).await;
+            } else {
+                call.ack_refusal();
+            }
+            world.at_rest().await;
+        });
+    }
+}
+
+#[test]
+fn a_leg_that_falls_silent_ends_the_call_on_both_sides() {
+    let results = Results::default();
+    let run = bridges(&results, |_| ringing(&["10.0.1.2"]));
+    let settings = Settings {
+        rtp_timeout: Some(30 * SECOND),
+        ..Settings::default()
+    };
+    world_with(1, settings, run, |world| async move {
+        flow(&world, "2000").await;
+        let (caller, callee) = (world.phone(), world.phone());
+        let call = caller.call("2000");
+        call.invite("");
+        let incoming = callee.called(SECOND).await;
+        incoming.answer().await;
+        let ok = call.expect(200, SECOND).await;
+        call.ack("");
+        // The caller talks, the callee says nothing at all.
+        let from = std::net::SocketAddr::new(caller.address().ip(), 4000);
+        let voice = Voice::speak(&world, from, audio_of(&ok), 0x11);
+        let bye = incoming.wait_for_bye(35 * SECOND).await;
+        assert!(header(&bye, "Reason").contains("RTP timeout"), "{bye}");
+        call.wait_for_bye(SECOND).await;
+        drop(voice);
+        world.at_rest().await;
+        assert!(endings(&world).contains(&("MEDIA_TIMEOUT", "send_bye")));
+    });
+    assert_eq!(*results.borrow(), ["done MEDIA_TIMEOUT"]);
+}
+
+#[test]
+fn both_legs_are_refreshed_by_themselves_while_the_call_goes_on() {
+    let results = Results::default();
+    let run = bridges(&results, |_| ringing(&["10.0.1.2"]));
+    world_of(1, run, |world| async move {
+        flow(&world, "2000").await;
+        let (caller, callee) = (world.phone(), world.phone());
+        let (call, incoming) = talking(&caller, &callee).await;
+        for _ in 0..3 {
+            // Neither telephone knows session timers: we refresh both by re-INVITE.
+            let to_caller = caller.expect("INVITE ", 1000 * SECOND).await;
+            caller.answer(&to_caller, "200 OK", &incoming.sdp("sendrecv"));
+            caller.expect("ACK ", SECOND).await;
+            let to_callee = callee.expect("INVITE ", 1000 * SECOND).await;
+            incoming.answer_with(&to_callee, "200 OK", &incoming.sdp("sendrecv"));
+            callee.expect("ACK ", SECOND).await;
+        }
+        assert_eq!(world.core.legs(), 2);
         call.hang_up().await;
         incoming.wait_for_bye(SECOND).await;
         world.at_rest().await;

@@ -10,13 +10,16 @@ mod trunks;
 use std::time::Duration;
 
 use serde_json::json;
+use swivel::call::{BridgeOptions, CallHandle};
 use swivel::directory::Kind;
 use swivel::host::clock;
 use swivel::journal::Fact;
 use swivel::net::Signalling as _;
 use swivel::registrar::{Binding, RegistrarConfig, Remote};
 use swivel::sip::flow::{Flow, Transport};
+use swivel::routing::Place;
 
+use super::bridge::target;
 use super::world::link::Link;
 use super::world::phone::header;
 use super::world::{ACCOUNT, Settings, World, script, world_of, world_with};
@@ -422,5 +425,55 @@ fn a_phone_that_keeps_its_flow_alive_is_told_how_often_and_a_path_is_kept() {
         let answer = desk.register_with(aor, &without).await;
         assert!(answer.starts_with("SIP/2.0 420"), "{answer}");
         assert_eq!(header(&answer, "Unsupported"), "path");
+    });
+}
+
+#[test]
+fn a_call_rings_every_phone_of_a_user_on_the_path_it_registered_over() {
+    let run = script(|call: CallHandle| async move {
+        let mut alice = target("unused");
+        alice.place = Place::Registered {
+            username: "alice".into(),
+            realm: "world.test".into(),
+        };
+        let options = BridgeOptions {
+            targets: vec![alice],
+            ..BridgeOptions::default()
+        };
+        drop(call.bridge(options).await);
+    });
+    world_with(1, Settings::default(), run, |world| async move {
+        let sip = json!({"username": "alice", "password": "alice-password", "method": "password"});
+        world
+            .put(Kind::Device, json!({"name": "alice", "sip": sip}))
+            .await;
+        world
+            .callflow("2000", json!({"module": "answer", "data": {}}))
+            .await;
+        let desk = Desk::behind_nat(&world, "198.51.100.7:40000", "192.168.1.2:5060", "alice");
+        let soft = Desk::new(&world, "10.0.2.1:5070", "alice");
+        desk.register(600).await;
+        soft.register(600).await;
+        let caller = world.phone();
+        let call = caller.call("2000");
+        call.invite("");
+        let at_desk = desk.phone.called(SECOND).await;
+        let at_soft = soft.phone.called(SECOND).await;
+        let line = at_desk.invite.lines().next().unwrap();
+        assert_eq!(line, "INVITE sip:alice@192.168.1.2:5060 SIP/2.0");
+        at_desk.ring();
+        at_soft.ring();
+        call.expect(180, SECOND).await;
+        at_desk.answer().await;
+        at_soft.cancelled(SECOND).await;
+        call.expect(200, SECOND).await;
+        call.ack("");
+        tokio::time::sleep(SECOND).await;
+        // The Contact behind the NAT is never used as an address.
+        call.hang_up().await;
+        at_desk.wait_for_bye(SECOND).await;
+        desk.register(0).await;
+        soft.register(0).await;
+        world.at_rest().await;
     });
 }

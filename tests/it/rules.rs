@@ -53,6 +53,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rtp_rs", &["rtp/packet.rs"]),
     ("symphonia", &["clips/decode"]),
     ("rubato", &["audio/resample.rs"]),
+    // The codec's own module is called `opus` too, so the package goes by `::opus` there.
+    ("::opus", &["audio/codec/opus.rs"]),
     ("reqwest", &["host/http"]),
     ("rocksdb", &["store/rocks"]),
     ("quick_xml", &["twiml/parse", "pivot/sniff"]),

@@ -241,6 +241,37 @@ fn an_attended_transfer_puts_the_two_other_parties_together() {
 }
 
 #[test]
+fn a_transfer_to_a_party_that_still_rings_rings_it_again_for_the_other() {
+    let results = Results::default();
+    world_of(1, bridges(&results, office), |world| async move {
+        let (a, b, c) = three(&world).await;
+        let (call, incoming) = talking(&a, &b).await;
+        let second = b.call("3000");
+        second.invite("");
+        let asked = c.called(SECOND).await;
+        asked.ring();
+        second.expect(180, SECOND).await;
+        let refer = format!(
+            "Refer-To: <sip:3000@world.test?Replaces={}>\r\n",
+            encoded(&second.as_replaced())
+        );
+        incoming.send("REFER", &refer, "");
+        assert_eq!(told_callee(&b, &incoming).await, "SIP/2.0 100 Trying");
+        asked.cancelled(SECOND).await;
+        second.ack_refusal();
+        let again = c.called(SECOND).await;
+        again.answer().await;
+        assert_eq!(told_callee(&b, &incoming).await, "SIP/2.0 200 OK");
+        incoming.wait_for_bye(SECOND).await;
+        tokio::time::sleep(SECOND).await;
+        assert_eq!((world.core.calls(), world.core.legs()), (1, 2));
+        again.hang_up().await;
+        call.wait_for_bye(SECOND).await;
+        world.at_rest().await;
+    });
+}
+
+#[test]
 fn a_telephone_takes_the_place_of_another_by_replaces() {
     let results = Results::default();
     world_of(1, bridges(&results, office), |world| async move {

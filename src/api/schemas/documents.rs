@@ -694,6 +694,7 @@ struct Gateway {
 #[schemars(deny_unknown_fields)]
 struct InviteParameters {
     /// Made of the call
+    #[schemars(extend("items" = {}))]
     dynamic: Option<Vec<Value>>,
     /// As written
     r#static: Option<Vec<String>>,

@@ -262,6 +262,9 @@ impl<'a> Ring<'a> {
             };
             return self.fail(at, why.status, why);
         }
+        if !target.call_waiting && self.call.core().is_in_call(&target.id) {
+            return self.fail(at, Cause::USER_BUSY.status, Cause::USER_BUSY);
+        }
         for place in places {
             let placed = self.call.core().place(self.call, &target, place);
             let leg = match placed {
@@ -353,8 +356,14 @@ impl<'a> Ring<'a> {
 
     /// A leg ended before it answered; a failure that ends the whole bridge is given.
     fn lost(&mut self, at: usize, ended: Ended) -> Option<(u16, Cause)> {
-        let refused = ended.by == By::Peer && ended.status >= 400;
-        self.fail(at, ended.status, ended.cause);
+        let refused = ended.by == By::Peer && ended.status >= 300;
+        if (300..400).contains(&ended.status) {
+            // Where a phone wants its calls to go is for the account's own routing to decide: toll fraud.
+            let why = Cause::REDIRECTION_TO_NEW_DESTINATION;
+            self.fail(at, why.status, why);
+        } else {
+            self.fail(at, ended.status, ended.cause);
+        }
         if ended.status >= 600 || (refused && self.options.fail_on_single_reject) {
             self.give_up(Cause::LOSE_RACE);
             return Some((ended.status, ended.cause));
@@ -444,7 +453,9 @@ impl<'a> Ring<'a> {
         self.give_up(Cause::LOSE_RACE);
         self.early = None;
         self.stop_ringback();
-        callee.0.open_durably().await;
+        if callee.0.ended().is_none() {
+            callee.0.open_durably().await;
+        }
         self.call.answer().await?;
         Ok(Ok(callee))
     }

@@ -14,7 +14,7 @@ use crate::call::joined::Joined;
 use crate::call::transfer::{Pending, Waited};
 use crate::journal::Fact;
 use crate::media::{Command, Source};
-use crate::sip::ua::Refer;
+use crate::sip::ua::{DialogState, Refer};
 
 /// How a conversation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,13 +83,11 @@ impl Talk {
                 (&self.b, &self.a)
             };
             let (from, other) = (from.clone(), other.clone());
-            if refer.replaces.is_some() {
-                match other.attended_transfer(&from, &refer) {
-                    Ok(()) => return TalkEnd::Moved,
-                    Err(status) => from.refer_progress(&refer, status),
-                }
-                continue;
-            }
+            let refer = match attended(&from, &other, *refer) {
+                Attended::Done => return TalkEnd::Moved,
+                Attended::Refused => continue,
+                Attended::No(refer) => refer,
+            };
             let pending = match other.blind_transfer(&from, &refer) {
                 Ok(pending) => pending,
                 Err(status) => {
@@ -128,6 +126,46 @@ impl Talk {
             link.hold(self.music.as_ref());
         }
         Poll::Pending
+    }
+}
+
+/// What a REFER asked for beyond a blind transfer.
+enum Attended {
+    /// The two others are together.
+    Done,
+    /// It cannot be; the transferor has been told.
+    Refused,
+    /// Nothing: send the other party there.
+    No(Refer),
+}
+
+/// Carries out an attended transfer, when this is one. While the other call of the transferor still rings, its party
+/// is called again by the one who is transferred: a blind transfer to the same number.
+fn attended(from: &CallHandle, other: &CallHandle, mut refer: Refer) -> Attended {
+    let Some(replaces) = refer.replaces.take() else {
+        return Attended::No(refer);
+    };
+    let done = other
+        .consulted(from, &replaces)
+        .and_then(|(second, state)| match state {
+            DialogState::Confirmed => other
+                .attended_transfer(from, &second, &refer)
+                .map(|()| None),
+            DialogState::Ringing => Ok(Some(second)),
+            DialogState::Calling => Err(481),
+        });
+    match done {
+        Ok(None) => Attended::Done,
+        Ok(Some(ringing)) => {
+            let number = ringing.own_facts().request_user.clone();
+            ringing.end(Cause::ATTENDED_TRANSFER);
+            refer.target.user = Some(number.into());
+            Attended::No(refer)
+        }
+        Err(status) => {
+            from.refer_progress(&refer, status);
+            Attended::Refused
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::hear::NARROW_HZ;
 use super::session::Session;
 use super::{Context, PortState};
-use crate::audio::Codec;
+use crate::audio::{Codec, Rate};
 use crate::media::io::PacketIo;
 use crate::rtp::{Packet, Relay, RtpTime};
 
@@ -29,6 +30,8 @@ pub(in crate::media) struct Traits {
     ptime_ms: u8,
     /// Its peer takes keys as events.
     takes_events: bool,
+    /// The rate of what it hears.
+    heard_hz: u32,
 }
 
 /// One port's half of a join.
@@ -40,6 +43,8 @@ pub(super) struct Joined {
     relay: Relay,
     /// What the other's peer says, decoded, for the next packets.
     far: VecDeque<i16>,
+    /// From the rate of the other's sound to ours.
+    rate: Option<Rate>,
     /// Enough waits in `far` to go on without a break.
     flowing: bool,
     /// Samples that have to wait beyond those of one packet, and the most that may.
@@ -154,6 +159,7 @@ impl PortState {
     pub(in crate::media) fn traits(&self) -> Traits {
         Traits {
             ptime_ms: self.period_ms(),
+            heard_hz: self.rate_hz(),
             takes_events: self
                 .session
                 .as_ref()
@@ -196,11 +202,23 @@ impl PortState {
         self.joined.margin = margin_ms * per_ms;
         self.joined.limit = FAR_MS * per_ms;
         if how == How::Transcode {
+            let (theirs, ours) = (traits.heard_hz, self.rate_hz());
+            let fits = |rate: &Rate| rate.from_hz() == theirs && rate.to_hz() == ours;
+            if !self.joined.rate.as_ref().is_some_and(fits) {
+                self.joined.rate = Some(Rate::new(theirs, ours));
+            }
             let Joined { far, limit, .. } = &mut self.joined;
             far.reserve(limit.saturating_sub(far.len()));
         }
         cx.io.relay(cx.key, how == How::Relay);
         self.prepare_hearing();
+    }
+
+    /// The rate of its codec's sound.
+    fn rate_hz(&self) -> u32 {
+        self.session
+            .as_ref()
+            .map_or(NARROW_HZ, |s| s.codec.sample_rate_hz())
     }
 
     /// Ends the join. Not on the tick.
@@ -221,7 +239,7 @@ impl PortState {
         let (to, how) = self.joined.with?;
         let session = self.session.as_ref()?;
         let what = if session.dtmf_payload_type == Some(packet.payload_type) {
-            What::Event(session.codec.clock_rate_hz())
+            What::Event(session.dtmf_clock_rate_hz)
         } else {
             let known = |(payload_type, _): &&(u8, Codec)| *payload_type == packet.payload_type;
             let (_, codec) = session.accepts.iter().find(known)?;
@@ -295,7 +313,7 @@ impl PortState {
                     packet,
                     now,
                     theirs,
-                    clock_rate_hz,
+                    session.dtmf_clock_rate_hz,
                     cx.now,
                 );
                 event.map(|(marker, timestamp, payload)| {
@@ -313,15 +331,25 @@ impl PortState {
         true
     }
 
-    /// Sound of the other's peer, at this port's rate.
-    pub(in crate::media) fn take_far(&mut self, pcm: &[i16]) {
+    /// Sound of the other's peer, at the rate it was heard. `wide`: for the same at ours.
+    pub(in crate::media) fn take_far(&mut self, pcm: &[i16], wide: &mut Vec<i16>) {
         let wanted = self.queue.len() == 0 && self.session.as_ref().is_some_and(|s| s.sends);
         if !wanted {
             self.joined.far.clear();
             self.joined.flowing = false;
             return;
         }
-        let Joined { far, limit, .. } = &mut self.joined;
+        let Joined {
+            far, limit, rate, ..
+        } = &mut self.joined;
+        let pcm = match rate {
+            Some(rate) if !rate.is_same() => {
+                wide.clear();
+                rate.push(pcm, wide);
+                wide.as_slice()
+            }
+            Some(_) | None => pcm,
+        };
         let excess = (far.len() + pcm.len()).saturating_sub(*limit);
         far.drain(..excess.min(far.len()));
         far.extend(pcm.iter().take(*limit));
@@ -330,8 +358,7 @@ impl PortState {
     /// The other's peer pressed a key that ours can only hear as a tone. Not on the tick.
     pub(in crate::media) fn sound_key(&mut self, key: char) {
         if !self.traits().takes_events {
-            self.keys
-                .push(None, &key.to_string(), KEY_MS, KEY_MS, false);
+            self.keys.push(None, &key.to_string(), KEY_MS, KEY_MS, None);
         }
     }
 }

@@ -55,14 +55,15 @@ impl Keys {
         self.ops.len()
     }
 
-    /// Queues a sequence. `false`: too many wait already.
+    /// Queues a sequence. `events`: the RTP clock of telephone-events, where they are agreed. `false`: too many wait
+    /// already.
     pub(super) fn push(
         &mut self,
         op: Option<OpId>,
         keys: &str,
         duration_ms: u32,
         gap_ms: u32,
-        events: bool,
+        events: Option<u32>,
     ) -> bool {
         if self.ops.len() >= WAITING_SEQUENCES {
             return false;
@@ -70,9 +71,14 @@ impl Keys {
         let duration_ms = duration_ms.clamp(LEAST_MS, MOST_MS);
         let gap_ms = gap_ms.clamp(LEAST_MS, MOST_MS);
         let keys: VecDeque<char> = keys.chars().take(MOST_KEYS).collect();
-        let tones = (!events).then(|| (render(&keys, duration_ms, gap_ms), 0));
-        self.sender
-            .get_or_insert_with(|| Box::new(EventSender::new(EVENT_CLOCK_HZ)));
+        let tones = events
+            .is_none()
+            .then(|| (render(&keys, duration_ms, gap_ms), 0));
+        let clock_rate_hz = events.unwrap_or(TONE_RATE_HZ);
+        let fits = |sender: &EventSender| sender.clock_rate_hz() == clock_rate_hz / 1000 * 1000;
+        if self.ops.is_empty() && !self.sender.as_deref().is_some_and(fits) {
+            self.sender = Some(Box::new(EventSender::new(clock_rate_hz)));
+        }
         self.ops.push_back(Sequence {
             op,
             keys,
@@ -212,8 +218,8 @@ fn render(keys: &VecDeque<char>, duration_ms: u32, gap_ms: u32) -> Vec<i16> {
     out
 }
 
-/// The clock of telephone-event beside a telephone codec.
-const EVENT_CLOCK_HZ: u32 = 8000;
+/// The rate of keys made tones.
+const TONE_RATE_HZ: u32 = 8000;
 const TONE_SAMPLES_PER_MS: usize = 8;
 /// Shortest key and shortest gap (sip.md §11).
 const LEAST_MS: u32 = 40;

@@ -16,12 +16,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub(super) use joined::Passing;
-pub(super) use play::Audio;
+pub(super) use play::{Audio, Ready};
 
-use self::hear::Hearing;
+use self::hear::{Hearing, NARROW_HZ};
 use self::joined::Joined;
 use self::keys::{KeySlot, Keys};
-use self::play::Queue;
+use self::play::{Queue, Sink};
 use self::reports::Reports;
 use self::session::Session;
 use super::command::{Plan, Sides};
@@ -30,6 +30,7 @@ use super::io::{Channel, PacketIo, PortKey};
 use super::link::Message;
 use super::record::Tap;
 use super::wheel::Place;
+use crate::audio::Rate;
 use crate::base::id::{OpId, PortId};
 use crate::base::rng::Rng;
 use crate::base::time::UnixMicros;
@@ -52,7 +53,7 @@ pub(super) struct PortState {
     joined: Joined,
     tap: Option<Tap>,
     /// What we send, as the peer hears it: for recordings of both sides.
-    own: Option<Box<Playout>>,
+    own: Option<Box<Ear>>,
     reports: Reports,
     muted: bool,
     keepalive: Option<Duration>,
@@ -76,6 +77,9 @@ pub(super) struct Scratch {
     packet: Vec<u8>,
     /// The samples being looked at.
     pcm: Vec<i16>,
+    /// Samples on their way from one rate to another.
+    raw: Vec<i16>,
+    pub(super) wide: Vec<i16>,
     /// The other side of a recording.
     other: Vec<i16>,
     /// What one port heard for the port it is joined with.
@@ -89,6 +93,8 @@ impl Scratch {
         Self {
             packet: Vec::with_capacity(Header::LEN + 8 * 1024),
             pcm: Vec::with_capacity(8 * 1024),
+            raw: Vec::with_capacity(8 * 1024),
+            wide: Vec::with_capacity(8 * 1024),
             other: Vec::with_capacity(8 * 1024),
             far: Vec::with_capacity(8 * 1024),
             rtcp: [0; crate::rtp::rtcp::Report::MAX_LEN],
@@ -181,10 +187,10 @@ impl PortState {
                 gap_ms,
                 ..
             } => {
-                let events = self
-                    .session
-                    .as_ref()
-                    .is_none_or(|s| s.dtmf_payload_type.is_some());
+                let events = match &self.session {
+                    Some(session) => session.events_hz(),
+                    None => Some(NARROW_HZ),
+                };
                 if !self
                     .keys
                     .push(Some(op), &digits, duration_ms, gap_ms, events)
@@ -194,7 +200,7 @@ impl PortState {
             }
             Message::Record(_, tap) => {
                 self.own = match (&self.session, tap.sides()) {
-                    (Some(session), Sides::Mixed | Sides::Apart) => Some(ear(session)),
+                    (Some(session), Sides::Mixed | Sides::Apart) => Some(Ear::new(session)),
                     (Some(_) | None, _) => None,
                 };
                 if let Some(other) = self.tap.replace(tap) {
@@ -216,6 +222,9 @@ impl PortState {
             | Message::Part(..) => {}
         }
         self.prepare_hearing();
+        if let Some(session) = &self.session {
+            self.queue.adapt(session.codec);
+        }
         // Whatever ends on the tick finds room for its note.
         self.notes
             .reserve(self.queue.len() + self.keys.len() + KEPT_NOTES);
@@ -255,7 +264,7 @@ impl PortState {
         self.hearing.heard_at(cx.now);
         self.joined.foreign = false;
         if self.own.is_some() {
-            self.own = Some(ear(&session));
+            self.own = Some(Ear::new(&session));
         }
         self.session = Some(session);
     }
@@ -319,16 +328,21 @@ impl PortState {
             let Some(sound) = self.hearing.frame(&mut cx.scratch.pcm) else {
                 return;
             };
-            self.record(cx.scratch);
             if transcoded && sound {
                 cx.scratch.far.extend_from_slice(&cx.scratch.pcm);
             }
             if self.queue.is_echoing() && sound {
                 self.queue.echo(&cx.scratch.pcm);
             }
-            if let Some(key) = self.hearing.detect(&cx.scratch.pcm) {
+            if self.tap.is_none() && !self.hearing.detects() {
+                continue;
+            }
+            let Scratch { pcm, raw, .. } = &mut *cx.scratch;
+            self.hearing.narrow(pcm, raw);
+            if let Some(key) = self.hearing.detect(raw) {
                 self.digit(key, Via::Inband);
             }
+            self.record(cx.scratch);
         }
     }
 
@@ -336,27 +350,34 @@ impl PortState {
     fn record(&mut self, scratch: &mut Scratch) {
         let Some(tap) = &mut self.tap else { return };
         if let Some(own) = &mut self.own {
-            own.frame(&mut scratch.other);
+            own.frame(&mut scratch.wide, &mut scratch.other);
         } else {
             scratch.other.clear();
         }
-        if !tap.push(&mut scratch.pcm, &scratch.other) {
+        if !tap.push(&mut scratch.raw, &scratch.other) {
             self.tap = None;
             self.own = None;
         }
     }
 
     fn speak<I: PacketIo>(&mut self, cx: &mut Context<'_, I>, late: bool) {
-        let Some(session) = &self.session else { return };
+        let Some(session) = &mut self.session else {
+            return;
+        };
         if late {
             self.sender.pause();
             self.sender.advance(session.ticks);
             return;
         }
-        let Scratch { packet, pcm, .. } = &mut *cx.scratch;
+        let Scratch {
+            packet,
+            pcm,
+            raw,
+            wide,
+            ..
+        } = &mut *cx.scratch;
         packet.clear();
         packet.resize(Header::LEN, 0);
-        let target = Header::LEN + session.frame_bytes;
         let events = session.dtmf_payload_type.is_some();
         let header = match self.keys.slot(
             self.sender.timestamp(),
@@ -383,18 +404,28 @@ impl PortState {
             KeySlot::Pause => None,
             KeySlot::Tone => {
                 self.joined.interrupt();
-                session.codec.encode(pcm, packet);
+                wide.clear();
+                session.widen(pcm, wide);
+                session.encode(wide, packet);
+                let octets = packet.len() - Header::LEN;
                 session
                     .sends
-                    .then(|| self.sender.audio(session.payload_type, session.frame_bytes))
+                    .then(|| self.sender.audio(session.payload_type, octets))
             }
             KeySlot::Idle => {
                 let playing = self.queue.len() > 0;
-                let mut any = self
-                    .queue
-                    .fill(session, target, packet, pcm, &mut self.notes);
+                pcm.clear();
+                let sink = Sink {
+                    session: &mut *session,
+                    begin: packet.len(),
+                    packet: &mut *packet,
+                    pcm: &mut *pcm,
+                    raw,
+                    wide,
+                };
+                let mut any = self.queue.fill(sink, &mut self.notes);
                 if !any && !playing && self.joined.take(cx.now, session.samples(), pcm) {
-                    session.codec.encode(pcm, packet);
+                    session.encode(pcm, packet);
                     any = true;
                 } else if any {
                     self.joined.interrupt();
@@ -406,11 +437,14 @@ impl PortState {
                 if (any && self.muted) || (!any && keepalive) {
                     self.joined.interrupt();
                     packet.truncate(Header::LEN);
-                    packet.resize(target, session.silence_byte);
+                    pcm.clear();
+                    pcm.resize(session.samples(), 0);
+                    session.encode(pcm, packet);
                     any = true;
                 }
-                (any && session.sends)
-                    .then(|| self.sender.audio(session.payload_type, session.frame_bytes))
+                let octets = packet.len() - Header::LEN;
+                (any && session.sends && octets > 0)
+                    .then(|| self.sender.audio(session.payload_type, octets))
             }
         };
         let ticks = session.ticks;
@@ -429,7 +463,7 @@ impl PortState {
         };
         *head = header.bytes();
         if let Some(own) = &mut self.own {
-            own.push(cx.now, &header.with(payload));
+            own.playout.push(cx.now, &header.with(payload));
         }
         self.stats.packets_sent += 1;
         self.stats.bytes_sent += payload.len() as u64;
@@ -541,9 +575,26 @@ impl PortState {
 }
 
 /// An ear for what we send.
-fn ear(session: &Session) -> Box<Playout> {
-    let sent = [(session.payload_type, session.codec)];
-    Box::new(Playout::new(&sent, JitterConfig::default()))
+#[derive(Debug)]
+struct Ear {
+    playout: Playout,
+    narrowing: Rate,
+}
+
+impl Ear {
+    fn new(session: &Session) -> Box<Self> {
+        let sent = [(session.payload_type, session.codec)];
+        let playout = Playout::new(&sent, JitterConfig::default());
+        let narrowing = Rate::new(playout.rate_hz(), NARROW_HZ);
+        Box::new(Self { playout, narrowing })
+    }
+
+    /// The next 20 ms at the rate of recordings.
+    fn frame(&mut self, own_rate: &mut Vec<i16>, out: &mut Vec<i16>) {
+        self.playout.frame(own_rate);
+        out.clear();
+        self.narrowing.push(own_rate, out);
+    }
 }
 
 /// The length of packets until something else is agreed.

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use crate::audio::Codec;
+use crate::audio::{Codec, Encoder, Rate};
 use crate::media::command::Plan;
 use crate::media::io::Channel;
+use crate::media::stream::STREAM_RATE_HZ;
 use crate::rtp::Latch;
 use crate::rtp::latch::LatchConfig;
 use crate::sdp::Direction;
@@ -19,18 +20,19 @@ pub(super) struct Session {
     pub(super) payload_type: u8,
     pub(super) accepts: SmallVec<[(u8, Codec); 4]>,
     pub(super) dtmf_payload_type: Option<u8>,
+    pub(super) dtmf_clock_rate_hz: u32,
     pub(super) ptime_ms: u8,
     pub(super) rtcp_mux: bool,
     /// Whether we may send: the direction allows it and the peer does not hold us.
     pub(super) sends: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) cname: String,
-    /// Payload bytes in a packet.
-    pub(super) frame_bytes: usize,
     /// RTP clock ticks in a packet.
     pub(super) ticks: u32,
-    /// The payload byte that sounds like nothing.
-    pub(super) silence_byte: u8,
+    /// What encodes our sound, for as long as the codec stays the same.
+    encoder: Encoder,
+    /// From the rate of streams and tones to the codec's.
+    widening: Rate,
     pub(super) latch: Latch,
     latching: LatchConfig,
     signalled_rtcp: SocketAddr,
@@ -43,9 +45,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(now: Instant, plan: Plan, before: Option<Session>) -> Self {
         let agreed = plan.agreed;
-        let ptime_ms = agreed.ptime_ms.clamp(10, 60);
-        let mut silence = Vec::new();
-        agreed.codec.silence(usize::from(ptime_ms), &mut silence);
+        let ptime_ms = agreed.codec.ptime_ms(agreed.ptime_ms.clamp(10, 60));
         let latching = LatchConfig {
             signalled: agreed.remote_rtp,
             signalling_ip: plan.signalling_ip,
@@ -55,28 +55,34 @@ impl Session {
         let moved = before
             .as_ref()
             .is_none_or(|b| b.latching.signalled != latching.signalled);
-        let (latch, learned_rtcp) = match before {
+        let (latch, learned_rtcp, encoder) = match before {
             // A refresh of the same session must not forget where a peer behind a NAT really is.
             Some(mut before) => {
                 before.latch.renegotiated(now, &before.latching, latching);
-                (before.latch, before.learned_rtcp.filter(|_| !moved))
+                let encoder = Some(before.encoder).filter(|e| e.codec() == agreed.codec);
+                (
+                    before.latch,
+                    before.learned_rtcp.filter(|_| !moved),
+                    encoder,
+                )
             }
-            None => (Latch::new(now, latching), None),
+            None => (Latch::new(now, latching), None, None),
         };
         Self {
             codec: agreed.codec,
             payload_type: agreed.payload_type,
             accepts: agreed.accepts,
             dtmf_payload_type: agreed.dtmf_payload_type,
+            dtmf_clock_rate_hz: agreed.dtmf_clock_rate_hz,
             ptime_ms,
             rtcp_mux: agreed.rtcp_mux,
             sends: !agreed.held
                 && matches!(agreed.direction, Direction::SendRecv | Direction::SendOnly),
             timeout: plan.timeout,
             cname: plan.cname,
-            frame_bytes: silence.len(),
             ticks: agreed.codec.ticks_per_ms() * u32::from(ptime_ms),
-            silence_byte: silence.first().copied().unwrap_or(0),
+            encoder: encoder.unwrap_or_else(|| agreed.codec.encoder()),
+            widening: Rate::new(STREAM_RATE_HZ, agreed.codec.sample_rate_hz()),
             latch,
             latching,
             signalled_rtcp: agreed.remote_rtcp,
@@ -120,6 +126,26 @@ impl Session {
     /// Samples in a packet.
     pub(super) fn samples(&self) -> usize {
         self.codec.samples_per_ms() * usize::from(self.ptime_ms)
+    }
+
+    /// The RTP clock of telephone-events, where they are agreed.
+    pub(super) fn events_hz(&self) -> Option<u32> {
+        self.dtmf_payload_type.map(|_| self.dtmf_clock_rate_hz)
+    }
+
+    /// Payload bytes in a packet, of a codec that always makes as many.
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.codec.bytes_per_ms() * usize::from(self.ptime_ms)
+    }
+
+    /// Appends what `pcm` becomes to `out`.
+    pub(super) fn encode(&mut self, pcm: &[i16], out: &mut Vec<u8>) {
+        self.encoder.encode(pcm, out);
+    }
+
+    /// Appends samples of the rate of streams and tones to `out`, at the codec's rate.
+    pub(super) fn widen(&mut self, pcm: &[i16], out: &mut Vec<i16>) {
+        self.widening.push(pcm, out);
     }
 
     /// The sockets are new to their worker: it has to bind them again.

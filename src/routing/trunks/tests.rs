@@ -214,7 +214,7 @@ fn a_hidden_caller_is_asserted_to_the_carrier_and_shown_to_nobody() {
     let account = with(device, &[("a", simple("a", json!({})))]);
     let target = targets(&account, "+14155550199").unwrap().remove(0);
     assert_eq!((target.privacy, target.asserted_identity), (Some("id"), true));
-    assert_eq!(target.caller_id_name, None);
+    assert_eq!(target.caller_id_name.as_deref(), Some(""), "not even the one the phone sent");
     assert_eq!(target.caller_id_number.as_deref(), Some("+14155550100"), "what is asserted");
 }
 

@@ -374,7 +374,7 @@ fn an_answer_that_refuses_our_audio_is_refused() {
         304
     );
     assert_eq!(
-        accept_answer(&offered, &session("m=audio 4000 RTP/AVP 9\r\n"), &ours)
+        accept_answer(&offered, &session("m=audio 4000 RTP/AVP 18\r\n"), &ours)
             .unwrap_err()
             .code,
         305
@@ -437,4 +437,84 @@ fn a_bomb_of_formats_and_attributes_is_cut_and_judged() {
     let offered = session(&format!("m=audio 4000 RTP/AVP{formats}\n{lines}"));
     assert_eq!(offered.media[0].formats.len(), 128);
     assert_eq!(answer(&offered, &local()).unwrap_err().code, 305);
+}
+
+#[test]
+fn wide_band_codecs_are_agreed_on_with_their_numbers_and_clocks() {
+    let browser = "m=audio 4000 RTP/AVP 111 63 9 0 8 13 110 126\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n\
+        a=rtpmap:63 red/48000/2\r\na=rtpmap:9 G722/8000\r\na=rtpmap:110 telephone-event/48000\r\na=rtpmap:126 telephone-event/8000\r\n";
+    let (described, agreed) = answer(&session(browser), &local()).unwrap();
+    assert_eq!((agreed.codec, agreed.payload_type), (Codec::Opus, 111));
+    assert_eq!(
+        agreed.accepts.as_slice(),
+        [
+            (111, Codec::Opus),
+            (9, Codec::G722),
+            (0, Codec::Pcmu),
+            (8, Codec::Pcma)
+        ]
+    );
+    assert_eq!(
+        (agreed.dtmf_payload_type, agreed.dtmf_clock_rate_hz),
+        (Some(110), 48_000)
+    );
+    let text = described.to_string();
+    assert!(text.contains("a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n"));
+    assert!(text.contains("a=rtpmap:110 telephone-event/48000\r\n"));
+    // Events at 8 kHz are better than none.
+    let agreed = agree(
+        "m=audio 4000 RTP/AVP 96 101\r\na=rtpmap:96 OPUS/48000/2\r\na=rtpmap:101 telephone-event/8000\r\n",
+    );
+    assert_eq!(
+        (agreed.dtmf_payload_type, agreed.dtmf_clock_rate_hz),
+        (Some(101), 8000)
+    );
+    // One channel of a codec that has two is another codec.
+    assert_eq!(
+        refuse_code("m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 opus/48000\r\n"),
+        305
+    );
+    assert_eq!(agree("m=audio 4000 RTP/AVP 9 0\r\n").codec, Codec::G722);
+}
+
+#[test]
+fn packets_of_opus_have_lengths_opus_has() {
+    for (asked, made) in [(10, 10), (20, 20), (30, 20), (40, 40), (50, 40), (60, 60)] {
+        let agreed = agree(&format!(
+            "m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 opus/48000/2\r\na=ptime:{asked}\r\n"
+        ));
+        assert_eq!(agreed.ptime_ms, made);
+    }
+}
+
+#[test]
+fn the_offer_follows_the_preference() {
+    let ours = Local {
+        codecs: vec![Codec::Opus, Codec::G722, Codec::Pcma, Codec::L16],
+        ..local()
+    };
+    let offered = offer(&ours, Direction::SendRecv);
+    assert_eq!(
+        offered.media[0].formats,
+        ["96", "9", "8", "97", "110", "101", "111"]
+    );
+    let text = offered.to_string();
+    for line in [
+        "a=rtpmap:96 opus/48000/2",
+        "a=rtpmap:9 G722/8000",
+        "a=rtpmap:97 L16/16000",
+        "a=rtpmap:110 telephone-event/48000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=rtpmap:111 telephone-event/16000",
+    ] {
+        assert!(text.contains(&format!("{line}\r\n")), "{line}");
+    }
+    let answered = session(
+        "m=audio 4000 RTP/AVP 9 101\r\na=rtpmap:9 G722/8000\r\na=rtpmap:101 telephone-event/8000\r\n",
+    );
+    let agreed = accept_answer(&offered, &answered, &ours).unwrap();
+    assert_eq!(
+        (agreed.codec, agreed.dtmf_payload_type),
+        (Codec::G722, Some(101))
+    );
 }

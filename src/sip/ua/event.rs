@@ -86,6 +86,8 @@ pub enum SipEvent {
         body: Option<Body>,
         /// Which dialog won.
         to_tag: Box<str>,
+        /// User-Agent or Server of whoever answered.
+        agent: Option<Box<str>>,
     },
     /// Our INVITE failed. Timeouts are 408, transport failures 503.
     Rejected {

@@ -47,7 +47,8 @@ pub use config::{EndpointConfig, Listener, Reliable};
 pub use doorman::{Doorman, Principal};
 pub use endpoint::{Endpoint, InviteRequest, Refusal, SipError, Target};
 pub use event::{
-    BadCredentials, Body, Counts, Direction, How, IncomingInvite, LegId, Side, SipEvent, Trace, Transmit,
+    BadCredentials, Body, Counts, Direction, How, IncomingInvite, LegId, Side, SipEvent, Trace,
+    Transmit,
 };
 pub use outside::{IncomingRequest, Unanswered};
 pub use refer::{DialogState, Refer};

@@ -173,15 +173,10 @@ impl Endpoint {
         known.then_some((id, state))
     }
 
-    /// The tags of a leg's dialog, ours and the peer's, once there is one.
-    pub fn tags_of(&self, leg: LegId) -> Option<(String, String)> {
+    /// Our tag in the dialogs of a leg.
+    pub fn tag_of(&self, leg: LegId) -> Option<String> {
         let leg = self.legs.get(&leg)?;
-        let dialog = leg
-            .dialog
-            .as_ref()
-            .or_else(|| leg.early.first().map(|early| &early.dialog))?;
-        let ours = crate::sip::dialog::dialog::token(leg.local_tag);
-        Some((ours, dialog.remote_tag.to_string()))
+        Some(crate::sip::dialog::dialog::token(leg.local_tag))
     }
 }
 

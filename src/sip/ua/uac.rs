@@ -344,6 +344,10 @@ impl Endpoint {
                 leg: leg.id,
                 body,
                 to_tag: answered_tag,
+                agent: message
+                    .header(Name::UserAgent)
+                    .or_else(|| message.header(Name::Server))
+                    .map(Into::into),
             },
         );
     }
@@ -536,7 +540,11 @@ pub(super) fn renumbered(request: &Message, cseq: Option<u32>) -> Option<Message
 }
 
 /// Puts credentials in the place of older ones for the same realm.
-pub(super) fn replace_credentials(message: &mut Message, name: Name, credentials: &digest::Credentials) {
+pub(super) fn replace_credentials(
+    message: &mut Message,
+    name: Name,
+    credentials: &digest::Credentials,
+) {
     let other = |value: &&str| {
         digest::Credentials::parse(value).is_ok_and(|c| c.realm != credentials.realm)
     };

@@ -1,8 +1,8 @@
 //! The HTTP API, driven without sockets: each test has a server of its own with one first account.
 //!
 //! - `envelope`: what every answer looks like. `auth`: tokens, rights, rates, isolation.
-//! - `documents`: each kind of document. `media`: files. `records`: call records, the debug log, the audit log.
 //! - `registrations`: who is registered, and message lamps.
+//! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `records`: call records, the debug log, the audit log.
 
 mod auth;
 mod documents;
@@ -10,6 +10,7 @@ mod envelope;
 mod media;
 mod records;
 mod registrations;
+mod trunks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -17,6 +17,20 @@ pub struct Incoming {
 }
 
 impl Phone {
+    /// Answers a request inside a dialog, with a description when there is one.
+    pub fn answer(&self, request: &str, status: &str, sdp: &str) {
+        let mut text = format!("SIP/2.0 {status}\r\n");
+        for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
+            text.push_str(&format!("{name}: {}\r\n", header(request, name)));
+        }
+        text.push_str(&format!("Contact: <sip:phone@{}>\r\n", self.address()));
+        if !sdp.is_empty() {
+            text.push_str("Content-Type: application/sdp\r\n");
+        }
+        text.push_str(&format!("Content-Length: {}\r\n\r\n{sdp}", sdp.len()));
+        self.send(&text);
+    }
+
     /// Waits for an INVITE.
     pub async fn called(&self, limit: Duration) -> Incoming {
         self.called_on(5000, limit).await
@@ -25,20 +39,29 @@ impl Phone {
     /// Waits for an INVITE, and will describe its media at that port.
     pub async fn called_on(&self, port: u16, limit: Duration) -> Incoming {
         let invite = self.expect("INVITE ", limit).await;
-        let contact = header(&invite, "Contact").trim_start_matches('<');
-        let target = contact.split('>').next().unwrap().to_owned();
         Incoming {
-            phone: self.clone(),
-            tag: format!("callee{port}"),
-            invite,
-            cseq: Cell::new(0),
-            target: RefCell::new(target),
             port,
+            tag: format!("callee{port}"),
+            ..Incoming::of(self, invite)
         }
     }
 }
 
 impl Incoming {
+    /// The call that this INVITE begins.
+    pub fn of(phone: &Phone, invite: String) -> Self {
+        let contact = header(&invite, "Contact").trim_start_matches('<');
+        let target = contact.split('>').next().unwrap().to_owned();
+        Self {
+            phone: phone.clone(),
+            tag: "callee5000".to_owned(),
+            invite,
+            cseq: Cell::new(0),
+            target: RefCell::new(target),
+            port: 5000,
+        }
+    }
+
     /// What this telephone says about its media.
     pub fn sdp(&self, direction: &str) -> String {
         format!(
@@ -104,12 +127,12 @@ impl Incoming {
 
     /// Answers a request of swivel's.
     pub fn answer_request(&self, request: &str, status: &str) {
-        let mut text = format!("SIP/2.0 {status}\r\n");
-        for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
-            text.push_str(&format!("{name}: {}\r\n", header(request, name)));
-        }
-        text.push_str("Content-Length: 0\r\n\r\n");
-        self.phone.send(&text);
+        self.answer_with(request, status, "");
+    }
+
+    /// The same with a description.
+    pub fn answer_with(&self, request: &str, status: &str, sdp: &str) {
+        self.phone.answer(request, status, sdp);
     }
 
     /// Waits for swivel's BYE and answers it.
@@ -167,5 +190,40 @@ impl Incoming {
             header(&self.invite, "Call-ID"),
             self.tag
         )
+    }
+
+    /// Answers over a bad link as RFC 3261 wants it (the 200 again until its ACK, an answer for every request) until
+    /// nothing has come for 33 s after the BYE.
+    pub async fn patient(&self, seed: u64) {
+        let mut wait = Duration::from_millis(500);
+        let mut resend = tokio::time::Instant::now() + wait;
+        let (mut acknowledged, mut over) = (false, false);
+        self.reply("200 OK", &self.sdp("sendrecv"));
+        loop {
+            let left = resend.saturating_duration_since(tokio::time::Instant::now());
+            match self.phone.receive(left).await {
+                None if over => return,
+                None if acknowledged => panic!("seed {seed}: no BYE"),
+                None => {
+                    self.reply("200 OK", &self.sdp("sendrecv"));
+                    wait = (wait * 2).min(Duration::from_secs(4));
+                    resend += wait;
+                }
+                Some(text) if text.starts_with("INVITE ") && !acknowledged => {
+                    self.reply("200 OK", &self.sdp("sendrecv"));
+                }
+                Some(text) if text.starts_with("INVITE ") => {}
+                Some(text) if text.starts_with("ACK ") => {
+                    acknowledged = true;
+                    resend = tokio::time::Instant::now() + Duration::from_secs(100);
+                }
+                Some(text) if text.starts_with("BYE ") => {
+                    self.answer_request(&text, "200 OK");
+                    over = true;
+                    resend = tokio::time::Instant::now() + Duration::from_secs(33);
+                }
+                Some(text) => panic!("seed {seed}: {text}"),
+            }
+        }
     }
 }

@@ -2,13 +2,14 @@
 //! links, the web and the voice around them are simulated by a seed. A failing seed replays.
 //!
 //! - `phone`, `callee`: telephones in raw text, as they call and as they are called. - `link`: loss, delay, duplication. - `web`: answers of callflow servers.
-//! - `voice`: a synthesiser that hums as long as a text is.
+//! - `rtp`: what they say and hear. - `voice`: a synthesiser that hums as long as a text is.
 
 #![allow(dead_code, reason = "each test module uses its own part of the world")]
 
 pub mod callee;
 pub mod link;
 pub mod phone;
+pub mod rtp;
 pub mod voice;
 pub mod web;
 
@@ -84,6 +85,8 @@ pub struct Settings {
     pub security: SecurityConfig,
     /// The store of an earlier world.
     pub store: Option<Store>,
+    /// Silence that ends a leg.
+    pub rtp_timeout: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -92,6 +95,7 @@ impl Default for Settings {
             registrar: RegistrarConfig::default(),
             security: SecurityConfig::default(),
             store: None,
+            rtp_timeout: None,
         }
     }
 }
@@ -187,7 +191,7 @@ impl World {
         let core_config = CoreConfig {
             max_call: Duration::from_secs(4 * 3600),
             max_calls: 1000,
-            rtp_timeout: None,
+            rtp_timeout: settings.rtp_timeout,
             held_timeout: None,
             advertise: None,
             local_nets: Vec::new(),

@@ -179,7 +179,8 @@ fn a_notify_that_is_unknown_ends_the_subscription_and_not_the_call() {
 fn a_dialog_is_found_by_exactly_its_call_id_and_tags() {
     let mut b = bench();
     let (leg, tag) = b.up(1);
-    let (ours, theirs) = b.run(|e, _| e.tags_of(leg)).unwrap();
+    let ours = b.run(|e, _| e.tag_of(leg)).unwrap();
+    let theirs = "from1".to_owned();
     assert_eq!(ours, tag);
     let call_id = "call1";
     let find = |b: &mut Bench, call_id: &str, to: &str, from: &str| {
