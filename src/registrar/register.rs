@@ -209,10 +209,14 @@ pub(super) fn way(uri: &Uri, flow: Flow, first_hop: Option<SocketAddr>) -> (Flow
             uri.host.ip().map(|ip| ip.to_canonical()) == Some(flow.remote.ip().to_canonical());
         return (flow, !same);
     }
-    if let Some(remote) = first_hop {
-        return (Flow { remote, ..flow }, false);
-    }
     let source = flow.remote.ip().to_canonical();
+    match first_hop {
+        // The edge proxy says where it listens.
+        Some(remote) if remote.ip() == source => return (Flow { remote, ..flow }, false),
+        // Only what sent the REGISTER is sent to: a phone must not point us at somebody else.
+        Some(_) => return (flow, false),
+        None => {}
+    }
     let plain = uri
         .transport()
         .is_none_or(|transport| transport.eq_ignore_ascii_case("udp"));
@@ -356,17 +360,19 @@ mod tests {
     #[test]
     fn a_path_needs_a_phone_that_knows_it() {
         let contact = ("Contact", "<sip:a@10.0.0.2>");
-        let path = ("Path", "<sip:203.0.113.5:5070;lr>");
+        let path = ("Path", "<sip:198.51.100.7:5070;lr>");
         assert_eq!(judged(&[contact, path]).unwrap_err().status, 420);
-        let register = judged(&[contact, path, ("Supported", "path")]).unwrap();
-        assert_eq!(register.path, ["<sip:203.0.113.5:5070;lr>"]);
-        let Asked::Change(list) = register.asked else {
-            panic!()
-        };
+        let supported = ("Supported", "path");
+        let register = judged(&[contact, path, supported]).unwrap();
+        assert_eq!(register.path, ["<sip:198.51.100.7:5070;lr>"]);
+        let edge = one(&[contact, path, supported]).flow.remote;
+        assert_eq!(edge, "198.51.100.7:5070".parse().unwrap());
+        let elsewhere = ("Path", "<sip:203.0.113.5:5070;lr>");
+        let edge = one(&[contact, elsewhere, supported]).flow.remote;
         assert_eq!(
-            list[0].flow.remote,
-            "203.0.113.5:5070".parse().unwrap(),
-            "the first hop is the edge"
+            edge,
+            "198.51.100.7:40000".parse().unwrap(),
+            "nobody else is sent to"
         );
     }
 

@@ -57,6 +57,9 @@ pub struct Parts {
     pub rng: Rng,
 }
 
+/// What a REGISTER did: the headers of its 200, and what changed.
+type Done = (Vec<(Name, String)>, Vec<Change>);
+
 impl Registrar {
     /// The registrar with the bindings of the last run that have not ended.
     ///
@@ -113,7 +116,7 @@ impl Registrar {
         &self,
         now: Instant,
         request: &IncomingRequest,
-    ) -> Result<(Vec<(Name, String)>, Vec<Change>), Refused> {
+    ) -> Result<Done, Refused> {
         let message = &request.message;
         let principal = &request.principal;
         let account = self.0.directory.account(&principal.account);

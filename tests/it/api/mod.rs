@@ -1,6 +1,7 @@
 //! The HTTP API, driven without sockets: each test has a server of its own with one first account.
 //!
 //! - `envelope`: what every answer looks like. `auth`: tokens, rights, rates, isolation.
+//! - `registrations`: who is registered, and message lamps.
 //! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `records`: call records, the debug log, the audit log.
 
 mod auth;
@@ -8,6 +9,7 @@ mod documents;
 mod envelope;
 mod media;
 mod records;
+mod registrations;
 mod trunks;
 
 use std::net::SocketAddr;
