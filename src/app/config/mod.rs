@@ -21,7 +21,7 @@ use crate::api::HttpConfig;
 use crate::host::guard::GuardConfig;
 use crate::journal::RetentionConfig;
 use crate::media::MediaConfig;
-use crate::net::{SipConfig, TlsConfig};
+use crate::net::{DnsConfig, SipConfig, TlsConfig};
 use crate::speech::TtsConfig;
 
 /// The whole configuration.
@@ -36,6 +36,8 @@ pub struct Config {
     pub sip: SipConfig,
     /// `[tls]`: certificates of SIP over TLS and secure WebSocket.
     pub tls: TlsConfig,
+    /// `[dns]`: where SIP names are looked up.
+    pub dns: DnsConfig,
     /// `[rtp]`: media ports.
     pub rtp: MediaConfig,
     /// `[http]`: the API.
@@ -57,6 +59,7 @@ impl Default for Config {
             drain_seconds: 300,
             sip: SipConfig::default(),
             tls: TlsConfig::default(),
+            dns: DnsConfig::default(),
             rtp: MediaConfig::default(),
             http: HttpConfig::default(),
             pivot: GuardConfig::default(),
@@ -151,6 +154,7 @@ impl Config {
         let differs = [
             ("data_dir", self.data_dir != new.data_dir),
             ("sip", self.sip != new.sip),
+            ("dns", self.dns != new.dns),
             ("rtp", self.rtp != new.rtp),
             ("http", self.http != new.http),
             ("tts", self.tts != new.tts),
