@@ -2,7 +2,7 @@
 //! `/proc`. Decisions 27–29: CPU is the server's, sources are distinct 127/8 addresses, a rate the generator itself
 //! cannot make is reported as such.
 //!
-//! `cargo bench --bench calls -- [signalling|pivot|play] [--rate N] [--seconds N] [--calls N] [--json]`
+//! `cargo bench --bench calls -- [signalling|pivot|play] [--rate N] [--seconds N] [--calls N] [--rest SECONDS]`
 
 #![expect(
     clippy::unwrap_used,
@@ -42,6 +42,7 @@ fn main() {
         ],
     };
     let seconds = number("--seconds").unwrap_or(10.0);
+    let rest = Duration::from_secs_f64(number("--rest").unwrap_or(0.0));
     for scenario in scenarios {
         let default_rate = match scenario.as_str() {
             "signalling" => 2000.0,
@@ -51,7 +52,7 @@ fn main() {
         let rate = number("--rate").unwrap_or(default_rate);
         let calls = number("--calls").unwrap_or(rate * seconds) as usize;
         let server = Server::start();
-        run(&server, &scenario, rate, calls);
+        run(&server, &scenario, rate, calls, rest);
     }
 }
 
@@ -232,7 +233,7 @@ struct Call {
 }
 
 /// Places `calls` calls at `rate` a second and prints what they cost.
-fn run(server: &Server, scenario: &str, rate: f64, calls: usize) {
+fn run(server: &Server, scenario: &str, rate: f64, calls: usize, rest: Duration) {
     let number = match scenario {
         "signalling" => "1000",
         "pivot" => "2030",
@@ -255,6 +256,7 @@ fn run(server: &Server, scenario: &str, rate: f64, calls: usize) {
     let mut own_cpu_limit = false;
     let mut buffer = vec![0; 65536];
     let mut last_progress = Instant::now();
+    let mut sending = Duration::ZERO;
     while cleared + refused < calls && last_progress.elapsed() < Duration::from_secs(20) {
         let due = ((begun.elapsed().as_secs_f64() * rate) as usize).min(calls);
         if due > placed + (rate / 10.0) as usize + 10 {
@@ -276,6 +278,7 @@ fn run(server: &Server, scenario: &str, rate: f64, calls: usize) {
                 },
             );
             placed += 1;
+            sending = begun.elapsed();
         }
         let mut idle = true;
         for socket in &sockets {
@@ -296,7 +299,6 @@ fn run(server: &Server, scenario: &str, rate: f64, calls: usize) {
             std::thread::sleep(Duration::from_micros(500));
         }
     }
-    let took = begun.elapsed();
     std::thread::sleep(Duration::from_millis(300));
     let after = server.usage();
     setups.sort();
@@ -309,7 +311,7 @@ fn run(server: &Server, scenario: &str, rate: f64, calls: usize) {
     let per_call = |total: u64| total as f64 / cleared.max(1) as f64;
     println!(
         "{scenario}: {calls} calls asked for at {rate}/s, {:.0}/s made",
-        placed as f64 / took.as_secs_f64()
+        placed as f64 / sending.as_secs_f64()
     );
     println!(
         "  cleared {cleared}, refused {refused}, failed {}, resent {late}",
@@ -346,6 +348,19 @@ fn run(server: &Server, scenario: &str, rate: f64, calls: usize) {
         after.cdrs - before.cdrs,
         server.started_in
     );
+    let up = setups.len().saturating_sub(cleared);
+    if up > 0 {
+        println!(
+            "  {up} calls up, {:.1} KiB a call",
+            after.rss_kib.saturating_sub(before.rss_kib) as f64 / up as f64
+        );
+    } else if !rest.is_zero() {
+        std::thread::sleep(rest);
+        println!(
+            "  RSS after {rest:?} of rest: {} KiB",
+            server.usage().rss_kib
+        );
+    }
     if own_cpu_limit {
         println!("  note: the generator fell behind; the rate made is its own limit");
     }

@@ -5,7 +5,7 @@
 //! - `resources/`: one endpoint a file. `documents`: what endpoints of documents have in common.
 //! - `schemas/`: the schemas of documents, from structs; checking against them.
 //! - `list`, `csv`: filters, order, pages; tables.
-//! - `token`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
+//! - `token`, `hs256`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
 //! - `sip_socket`: SIP over WebSocket at `/sip`.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
@@ -20,6 +20,7 @@ mod csv;
 mod documents;
 mod envelope;
 mod error;
+mod hs256;
 mod list;
 mod login;
 mod rate;

@@ -1,44 +1,39 @@
-//! The record of the caller's leg: opened durably at answer, closed when the leg ends.
+//! The record of the caller's leg: opened when it rings, durably at answer, closed when the leg ends.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::sync::oneshot;
 
 use super::error::Ended;
 use super::handle::CallHandle;
 use super::state::State;
 use crate::base::time::UnixMicros;
-use crate::journal::{Cdr, Fact, OpenCall};
+use crate::host::clock;
+use crate::journal::{Cdr, OpenCall};
 use crate::media::PortStats;
 
 impl CallHandle {
-    /// Keeps what is known of a call that has begun; `open_durably` waits for it before the call is answered.
-    pub(super) fn journal_open(&self) {
-        let durable = self
-            .0
-            .core
-            .services()
-            .journal
-            .open_call(OpenCall(self.cdr(None, None)));
-        self.0.opening.set(Some(durable));
+    /// Keeps what is known of a call whose caller waits, so that a crash cannot lose it.
+    pub(super) fn journal_ringing(&self) {
+        if !self.0.opened.replace(true) {
+            drop(self.open_record(None));
+        }
     }
 
-    /// Waits until a crash can no longer lose the record of this call. A store that fails or stalls does not keep the
-    /// caller waiting: calls go on, and the journal says what it could not write.
+    /// Keeps the record of a call that is about to be answered, and waits until a crash can no longer lose it. A store
+    /// that fails or stalls does not keep the caller waiting: calls go on, and the journal says what it could not write.
     pub(super) async fn open_durably(&self) {
-        if let Some(durable) = self.0.opening.take()
-            && tokio::time::timeout(STORE_PATIENCE, durable).await.is_err()
-        {
+        let durable = self.open_record(Some(clock::unix_now()));
+        if tokio::time::timeout(STORE_PATIENCE, durable).await.is_err() {
             metrics::counter!("swivel_calls_answered_before_durable_total").increment(1);
             tracing::warn!(call = ?self, "the store is slow, the call is answered before its record is durable");
         }
     }
 
-    /// Adds the time of the answer to what is kept.
-    pub(super) fn journal_answer(&self, at: UnixMicros) {
-        self.note(|call_id, _| Fact::Answered { call_id, at });
-        let cdr = self.cdr(None, Some(at));
-        drop(self.0.core.services().journal.open_call(OpenCall(cdr)));
+    fn open_record(&self, answered: Option<UnixMicros>) -> oneshot::Receiver<()> {
+        let record = OpenCall(self.cdr(None, answered));
+        self.0.core.services().journal.open_call(record)
     }
 
     /// Writes the final record, once.

@@ -7,8 +7,6 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use super::core::Core;
 use super::error::{CallError, Ended};
 use super::facts::{CallFacts, CallVars};
@@ -40,8 +38,8 @@ pub(super) struct Call {
     pub(super) cause: Cell<Option<Cause>>,
     /// When it was answered and when it ended, from its end until the record is written.
     pub(super) times: Cell<Option<(Option<UnixMicros>, UnixMicros)>>,
-    /// Resolves when the open record is durable; taken by whoever waits for it.
-    pub(super) opening: Cell<Option<oneshot::Receiver<()>>>,
+    /// Whether an open record was written.
+    pub(super) opened: Cell<bool>,
     /// The address of ours that the INVITE came to.
     pub(super) local: IpAddr,
 }

@@ -107,12 +107,11 @@ impl Core {
             aftermath: Cell::new(0),
             cause: Cell::new(None),
             times: Cell::new(None),
-            opening: Cell::new(None),
+            opened: Cell::new(false),
             local: invite.flow.local.ip(),
             facts,
         }));
         self.0.calls.borrow_mut().insert(invite.leg, call.clone());
-        call.journal_open();
         call.note(|call_id, at| Fact::Started {
             call_id,
             at,

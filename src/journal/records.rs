@@ -147,6 +147,7 @@ pub(super) fn close(inner: &Inner, mut cdr: Box<Cdr>, more: Batch) {
     if !put(&mut batch, &cdr) {
         return;
     }
+    batch.delete(Table::Cdr, open_key(&cdr.account, &cdr.call_id));
     inner.records.note(&mut batch, now);
     batch.extend(more);
     let facts = inner.facts.clone();
@@ -167,7 +168,7 @@ pub(super) fn close(inner: &Inner, mut cdr: Box<Cdr>, more: Batch) {
     inner.store.submit(batch, Box::new(done));
 }
 
-/// Adds a final record with its indexes, and removes the open one.
+/// Adds a final record with its indexes.
 fn put(batch: &mut Batch, cdr: &Cdr) -> bool {
     let Some(value) = encode(cdr) else {
         return false;
@@ -188,9 +189,6 @@ fn put(batch: &mut Batch, cdr: &Cdr) -> bool {
     ];
     batch.put(Table::Cdr, keys::join(&leg), key.clone());
     batch.put(Table::Cdr, key, value);
-    if cdr.answered.is_some() {
-        batch.delete(Table::Cdr, open_key(&cdr.account, &cdr.call_id));
-    }
     true
 }
 

@@ -1,4 +1,4 @@
-//! The store thread: everything submitted within a short window becomes one write and one fsync.
+//! The store thread: everything submitted within a short window of the last write becomes one write and one fsync.
 //!
 //! Submitting never waits. When more is queued than the limit, durable batches go to the spill file by a second
 //! thread (started when first needed) and are replayed in order once the queue is empty; from the first spilled batch
@@ -9,19 +9,19 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
 use super::Done;
 use super::kv::{Batch, Class, Kv, StoreError};
 use super::spill::Spill;
-use crate::host::task;
+use crate::host::{clock, task};
 
 /// What the queues may hold, and how long a group gathers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// How long batches are gathered before they are written.
+    /// The least time from one write to the next; what comes within it is gathered.
     pub(super) window: Duration,
     /// Bytes waiting for the store thread.
     pub(super) queue_bytes: usize,
@@ -276,8 +276,9 @@ impl Shared {
 
     fn run(&self) {
         let mut failures = 0_u32;
+        let mut written = None;
         loop {
-            let (items, closed) = self.gather();
+            let (items, closed) = self.gather(written);
             if !items.is_empty() {
                 match self.commit(items, closed) {
                     Ok(()) => failures = 0,
@@ -286,6 +287,7 @@ impl Shared {
                         self.pause(failures);
                     }
                 }
+                written = Some(clock::now());
                 self.room.notify_waiters();
                 continue;
             }
@@ -310,8 +312,9 @@ impl Shared {
         }
     }
 
-    /// Waits for work, lets the window pass, and takes everything queued.
-    fn gather(&self) -> (Vec<Item>, bool) {
+    /// Waits for work, lets the window since the last write pass, and takes everything queued. Who comes when the disk
+    /// has rested is written at once.
+    fn gather(&self, written: Option<Instant>) -> (Vec<Item>, bool) {
         let mut state = self.lock();
         while state.queue.is_empty() && !state.closed && !state.spilling {
             state = self
@@ -319,12 +322,14 @@ impl Shared {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        if !state.queue.is_empty() {
+        let rested = written.map_or(self.limits.window, |at| {
+            clock::now().saturating_duration_since(at)
+        });
+        let rest = self.limits.window.saturating_sub(rested);
+        if !state.queue.is_empty() && !rest.is_zero() {
             let waited = self
                 .work
-                .wait_timeout_while(state, self.limits.window, |state| {
-                    !state.urgent && !state.closed
-                });
+                .wait_timeout_while(state, rest, |state| !state.urgent && !state.closed);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.urgent = false;

@@ -10,6 +10,7 @@ use swivel::base::keys::Keys;
 use swivel::call::{CallError, CallHandle, CollectEnd, CollectOptions, PlayEnd, PlayOptions};
 use swivel::clips::Audio;
 use swivel::journal::Fact;
+use swivel::store::{Direction, KeyRange, Table, keys};
 
 use super::world::link::Link;
 use super::world::phone::header;
@@ -338,4 +339,35 @@ fn calls_connect_and_clear_under_30_percent_loss() {
             world.at_rest().await;
         });
     }
+}
+
+#[test]
+fn a_call_that_was_never_answered_leaves_no_open_record() {
+    let run = script(|call: CallHandle| async move {
+        call.ring().unwrap();
+        call.wait_for_hangup().await;
+    });
+    world_of(1, run, |world| async move {
+        any_callflow(&world).await;
+        let phone = world.phone();
+        let call = phone.call("2000");
+        call.invite("");
+        call.expect(180, SECOND).await;
+        let open = || async {
+            let range = KeyRange::prefix(keys::prefix(&["open"]));
+            let rows = world
+                .store
+                .scan(Table::Cdr, range, Direction::Forward, 10)
+                .await;
+            rows.unwrap().len()
+        };
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(open().await, 1, "a ringing call is kept");
+        call.cancel();
+        call.expect(487, SECOND).await;
+        call.ack_refusal();
+        world.at_rest().await;
+        assert_eq!(open().await, 0);
+        assert_eq!(ended(&world), [("ORIGINATOR_CANCEL", 487, "recv_cancel")]);
+    });
 }

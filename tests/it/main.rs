@@ -17,6 +17,7 @@ mod flow;
 mod fuzz;
 mod fuzz_flow;
 mod fuzz_media;
+mod keypad;
 mod rules;
 mod schemas;
 mod sip_answers;

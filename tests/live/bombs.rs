@@ -16,6 +16,9 @@ fn server(flow: &Value) -> Server {
     let documents = json!({
         "devices": [{"name": "known", "sip": {"method": "ip", "ip": KNOWN}}],
         "callflows": [{"name": "the flow", "numbers": ["700"], "patterns": ["^8([a-z.-]+)$"], "flow": flow}],
+        // What a caller hears of a failure is short here, so that times are the flow's and not the prompt's.
+        "media": [{"name": "sorry", "prompt_id": "fault-can_not_be_completed_at_this_time", "media_source": "tts",
+                   "tts": {"text": "Sorry."}}],
     });
     Server::for_sip(&[], documents)
 }

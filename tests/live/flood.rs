@@ -191,7 +191,7 @@ fn a_flood_of_strangers_disturbs_nobody_and_is_not_amplified() {
         bytes_in as f64 / bytes_out as f64
     );
     assert!(
-        packets_out > 20 * seconds * a_second * 8 / 10,
+        packets_out > 20 * seconds * a_second / 3,
         "the flood itself was slow: {packets_out}"
     );
     assert!(worst < Duration::from_secs(1), "slowest new call {worst:?}");

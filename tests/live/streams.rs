@@ -145,7 +145,7 @@ fn two_hundred_dripping_connections_are_closed_while_others_are_served() {
     println!(
         "200 dripping connections closed after {gone:?}; slowest new connection served in {served:?}"
     );
-    assert!(gone < Duration::from_secs(7), "{gone:?}");
+    assert!(gone < Duration::from_secs(10), "{gone:?}");
     assert!(served < Duration::from_secs(1), "{served:?}");
     assert!(server.resident() < before + (20 << 20));
     server.assert_running();

@@ -9,6 +9,7 @@ use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
 use crate::call::state::Phase;
 use crate::host::clock;
+use crate::journal::Fact;
 use crate::media::{Command, Plan};
 use crate::sdp::Session;
 use crate::sdp::negotiate::{self, Agreed, Direction, Local};
@@ -42,7 +43,7 @@ impl CallHandle {
         let at = clock::unix_now();
         if self.ended().is_none() {
             self.state_mut().phase = Phase::Answered { at };
-            self.journal_answer(at);
+            self.note(|call_id, _| Fact::Answered { call_id, at });
         }
         if self.0.offered {
             self.start_media();
@@ -98,6 +99,7 @@ impl CallHandle {
     fn provisional(&self, status: u16, body: Option<Body>) -> Result<(), CallError> {
         let leg = self.0.leg;
         self.state_mut().rang_at.get_or_insert(clock::unix_now());
+        self.journal_ringing();
         self.0
             .core
             .endpoint(|endpoint, now| endpoint.provisional(now, leg, status, body))

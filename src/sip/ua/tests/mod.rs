@@ -4,6 +4,7 @@ mod calls_in;
 mod calls_out;
 mod inside;
 mod lossy;
+mod secure;
 mod strangers;
 
 use std::collections::VecDeque;
