@@ -8,10 +8,12 @@
 //!   `seats`: how many there may be.
 //! - `pipes`: connections of TLS and WebSocket, which live on the io runtime. `tls`, `ws`: their handshakes.
 //!   `dialler`: the same for `swivel call`.
+//! - `dns`: where SIP URIs lead (RFC 3263).
 //! - `driver`: moves bytes and timeouts between sockets and `Signalling`.
 
 pub mod config;
 mod dialler;
+pub mod dns;
 pub mod driver;
 mod line;
 pub mod listen;
@@ -25,6 +27,7 @@ pub mod ws;
 
 pub use config::SipConfig;
 pub use dialler::{Dialled, Dialler};
+pub use dns::{DnsConfig, Resolver};
 pub use driver::{Driver, Signalling};
 pub use listen::{Bound, ListenError};
 pub use pipes::{Transports, WebSockets};

@@ -40,6 +40,13 @@ impl Transport {
         }
     }
 
+    /// The transport a `transport=` URI parameter names.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+        all.into_iter()
+            .find(|transport| transport.uri_name().eq_ignore_ascii_case(name))
+    }
+
     /// Whether the transport delivers reliably, so that requests are not retransmitted.
     pub fn is_reliable(self) -> bool {
         self != Self::Udp

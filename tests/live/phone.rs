@@ -40,26 +40,38 @@ impl Call {
 pub(crate) enum Over {
     Udp,
     Tcp,
+    Tls,
 }
 
 /// Calls `number` on `server` and waits until the other side hangs up or refuses, 25 seconds at most.
 pub(crate) fn call(server: &Server, number: &str, over: Over) -> Call {
+    call_at(server.sip, number, over, None)
+}
+
+/// The same at a port of this machine; a server reached by TLS must be vouched for by `authority`.
+pub(crate) fn call_at(port: u16, number: &str, over: Over, authority: Option<&Path>) -> Call {
     let dir = TempDir::new().unwrap();
     let folder = dir.path();
     Sound(vec![0; 8000 * 30]).write(&folder.join("silence.wav"));
     let shown = folder.display();
+    let authority = authority.map_or_else(String::new, |path| {
+        format!("sip_cafile {}\nsip_verify_server yes\n", path.display())
+    });
     let config = format!(
-        "poll_method epoll\nsip_listen 127.0.0.1:0\naudio_source aufile,{shown}/silence.wav\n\
+        "{authority}poll_method epoll\nsip_listen 127.0.0.1:0\naudio_source aufile,{shown}/silence.wav\n\
          audio_player aubridge,null\naudio_alert aubridge,alert\naudio_level no\nrtp_ports 30000-31998\nrtp_timeout 60\n\
          snd_path {shown}\nmodule_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
          module_app account.so\nmodule_app menu.so\n",
         modules()
     );
     std::fs::write(folder.join("config"), config).unwrap();
-    let transport = if over == Over::Tcp { "tcp" } else { "udp" };
+    let transport = match over {
+        Over::Udp => "udp",
+        Over::Tcp => "tcp",
+        Over::Tls => "tls",
+    };
     let account = format!(
-        "<sip:1001@127.0.0.1:{};transport={transport}>;regint=0;audio_codecs=PCMU/8000/1\n",
-        server.sip
+        "<sip:1001@127.0.0.1:{port};transport={transport}>;regint=0;audio_codecs=PCMU/8000/1\n"
     );
     std::fs::write(folder.join("accounts"), account).unwrap();
     std::fs::write(folder.join("contacts"), "").unwrap();
@@ -71,8 +83,7 @@ pub(crate) fn call(server: &Server, number: &str, over: Over) -> Call {
         .arg(folder)
         .args(["-t", "25", "-e"])
         .arg(format!(
-            "/dial sip:{number}@127.0.0.1:{};transport={transport}",
-            server.sip
+            "/dial sip:{number}@127.0.0.1:{port};transport={transport}"
         ))
         .stdin(std::process::Stdio::null())
         .stdout(output.try_clone().unwrap())

@@ -1,6 +1,6 @@
 //! Places one call: drives an `Endpoint`, a media port and their sockets until the leg is over.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use crate::base::secret::Secret;
 use crate::host::clock;
 use crate::media::{Command, Media, MediaConfig, MediaError, MediaEvent, MediaEvents, Plan, Port};
 use crate::media::{PortStats, RecordSpec, Sides, Source};
+use crate::net::dns::NameServer;
 use crate::net::driver::route_to;
 use crate::net::{Dialled, Tls};
 use crate::sdp::{Direction, Local, Session, negotiate};
@@ -47,6 +48,8 @@ pub struct Request {
     pub save: Option<PathBuf>,
     /// Hang up, or give up, after so long.
     pub most: Duration,
+    /// Name servers to ask instead of this machine's.
+    pub dns: Vec<NameServer>,
     /// Certificate authorities to believe besides this machine's.
     pub ca: Option<PathBuf>,
 }
@@ -84,12 +87,16 @@ pub trait Observer {
 /// # Errors
 /// When it could not even be tried. A refused or lost call is an `Outcome`.
 pub async fn place(request: Request, observer: &mut impl Observer) -> Result<Outcome, PlaceError> {
-    let remote = request.destination.resolve().await?;
-    let local = route_to(remote.ip()).ok_or(TargetError::NoRoute { remote })?;
-    let sockets = Sockets::bind(local, Tls::client(request.ca.as_deref())).await?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|e| PlaceError::Random(e.to_string()))?;
     let mut rng = Rng::from_bytes(seed);
+    let hop = request
+        .destination
+        .resolve(&request.dns, rng.fork())
+        .await?;
+    let remote = hop.addr;
+    let local = route_to(remote.ip()).ok_or(TargetError::NoRoute { remote })?;
+    let sockets = Sockets::bind(local, Tls::client(request.ca.as_deref())).await?;
     let scratch = Scratch::new(&mut rng)?;
     let config = MediaConfig {
         workers: 1,
@@ -116,7 +123,7 @@ pub async fn place(request: Request, observer: &mut impl Observer) -> Result<Out
         session_id: u64::from(rng.u32()),
         cname: rng.hex(8),
         local,
-        remote,
+        hop,
         started: clock::now(),
         framers: Vec::new(),
         endpoint,
@@ -165,7 +172,7 @@ struct Caller<'o, O: Observer> {
     events: MediaEvents,
     port: Option<Port>,
     local: IpAddr,
-    remote: SocketAddr,
+    hop: Target,
     call_id: String,
     cname: String,
     session_id: u64,
@@ -195,15 +202,11 @@ impl<O: Observer> Caller<'_, O> {
     fn dial(&mut self) {
         let destination = &self.request.destination;
         let user = self.request.user.as_deref().unwrap_or("swivel");
-        let target = Target {
-            transport: destination.transport,
-            addr: self.remote,
-        };
         let from = format!("<sip:{user}@{}>", bracketed(&destination.host));
         let offer = self
             .local_side()
             .map(|local| negotiate::offer(&local, Direction::SendRecv));
-        let mut invite = InviteRequest::new(destination.uri(), target, from);
+        let mut invite = InviteRequest::new(destination.uri(), self.hop, from);
         invite.call_id = Some(self.call_id.clone());
         invite.body = offer.as_ref().map(|o| Body::sdp(o.to_string()));
         invite.any_realm = true;
@@ -319,7 +322,7 @@ impl<O: Observer> Caller<'_, O> {
             Arrival::Dialled(dialled) => match dialled {
                 Dialled::Connected { request, flow } => self.endpoint.connected(now, request, flow),
                 Dialled::Refused { request, why } => {
-                    self.remark(format!("no connection to {}: {why}", self.remote));
+                    self.remark(format!("no connection to {}: {why}", self.hop.addr));
                     self.endpoint.connect_failed(now, request);
                 }
                 Dialled::Message { flow, bytes } => self.endpoint.receive(now, flow, bytes),
@@ -493,7 +496,7 @@ impl<O: Observer> Caller<'_, O> {
         port.command(Command::Configure(Box::new(Plan {
             agreed,
             latch: true,
-            signalling_ip: self.remote.ip(),
+            signalling_ip: self.hop.addr.ip(),
             timeout: None,
             cname: self.cname.clone(),
         })));

@@ -2,7 +2,12 @@
 
 use std::net::SocketAddr;
 
+use tokio::runtime::Handle;
+
+use crate::base::rng::Rng;
+use crate::net::dns::{DnsConfig, NameServer, ResolveError, Resolver};
 use crate::sip::flow::Transport;
+use crate::sip::ua::Target;
 
 /// A parsed target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +18,10 @@ pub struct Destination {
     pub host: String,
     /// The port of the Request-URI, where given.
     pub port: Option<u16>,
-    /// The host and port the call is sent to.
-    pub hop: (String, u16),
-    /// What carries it.
-    pub transport: Transport,
+    /// The host the call is sent to, and the port where given.
+    pub hop: (String, Option<u16>),
+    /// What carries it; `None` leaves it to DNS, and is UDP where that says nothing.
+    pub transport: Option<Transport>,
     /// Whether the target was `sips:`.
     pub secure: bool,
 }
@@ -43,6 +48,9 @@ pub enum TargetError {
         /// The address.
         remote: SocketAddr,
     },
+    /// The host leads nowhere.
+    #[error(transparent)]
+    Lookup(#[from] ResolveError),
     /// The host cannot be resolved.
     #[error("{host}: no address is known for this host")]
     Unresolved {
@@ -71,17 +79,11 @@ impl Destination {
             let (name, value) = parameter.split_once('=')?;
             name.eq_ignore_ascii_case("transport").then_some(value)
         });
-        let by_uri = match named.map(str::to_ascii_lowercase).as_deref() {
-            Some("tcp") => Transport::Tcp,
-            Some("tls") => Transport::Tls,
-            Some("ws") => Transport::Ws,
-            Some("wss") => Transport::Wss,
-            Some(_) | None => Transport::Udp,
-        };
-        let transport = match (over.unwrap_or(by_uri), secure) {
-            (Transport::Udp | Transport::Tcp, Some(_)) => Transport::Tls,
-            (Transport::Ws, Some(_)) => Transport::Wss,
-            (transport, _) => transport,
+        let asked = over.or(named.and_then(Transport::named));
+        let transport = match (asked, secure) {
+            (Some(Transport::Ws), Some(_)) => Some(Transport::Wss),
+            (None | Some(Transport::Udp | Transport::Tcp), Some(_)) => Some(Transport::Tls),
+            (asked, _) => asked,
         };
         let (user, own) = match bare.rsplit_once('@') {
             Some((user, host)) => (user, Some(host_port(host)?)),
@@ -100,12 +102,12 @@ impl Destination {
         if host.is_empty() {
             return Err(shape());
         }
-        let (hop, hop_port) = via.unwrap_or_else(|| (host.clone(), port));
+        let hop = via.unwrap_or_else(|| (host.clone(), port));
         Ok(Self {
             user: user.to_owned(),
             host,
             port,
-            hop: (hop, hop_port.unwrap_or(transport.default_port())),
+            hop,
             transport,
             secure: secure.is_some(),
         })
@@ -119,35 +121,31 @@ impl Destination {
             uri.push_str(&format!(":{port}"));
         }
         match self.transport {
-            Transport::Udp => {}
-            Transport::Tls if self.secure => {}
-            Transport::Tcp => uri.push_str(";transport=tcp"),
-            Transport::Tls => uri.push_str(";transport=tls"),
+            None | Some(Transport::Udp) => {}
+            Some(Transport::Tls) if self.secure => {}
+            Some(Transport::Tcp) => uri.push_str(";transport=tcp"),
+            Some(Transport::Tls) => uri.push_str(";transport=tls"),
             // RFC 7118 §5.2 knows one name for both.
-            Transport::Ws | Transport::Wss => uri.push_str(";transport=ws"),
+            Some(Transport::Ws | Transport::Wss) => uri.push_str(";transport=ws"),
         }
         uri
     }
 
-    /// The address of the first hop; IPv4 first where a name has both.
+    /// The first hop, as RFC 3263 has it; IPv4 first where a name has both. `servers` are asked instead of this
+    /// machine's.
     ///
     /// # Errors
-    /// When the name is unknown.
-    pub async fn resolve(&self) -> Result<SocketAddr, TargetError> {
-        let unresolved = || TargetError::Unresolved {
-            host: self.hop.0.clone(),
-        };
+    /// When the name leads nowhere.
+    pub async fn resolve(&self, servers: &[NameServer], rng: Rng) -> Result<Target, TargetError> {
         let (host, port) = &self.hop;
-        let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), *port))
-            .await
-            .map_err(|_| unresolved())?
-            .collect();
-        found
-            .iter()
-            .find(|a| a.is_ipv4())
-            .or(found.first())
-            .copied()
-            .ok_or_else(unresolved)
+        let config = DnsConfig {
+            servers: servers.to_vec(),
+            ..DnsConfig::default()
+        };
+        let resolver = Resolver::new(&config, Handle::current(), rng)?;
+        let found = resolver.resolve(host, *port, self.transport, self.secure);
+        let found = found.await?.first().copied();
+        found.ok_or_else(|| TargetError::Unresolved { host: host.clone() })
     }
 }
 
@@ -186,14 +184,15 @@ mod tests {
 
     fn parsed(target: &str, via: Option<&str>) -> (String, String) {
         let d = Destination::parse(target, via, None).unwrap();
-        (d.uri(), format!("{}:{}", d.hop.0, d.hop.1))
+        let port = d.hop.1.map(|p| format!(":{p}")).unwrap_or_default();
+        (d.uri(), format!("{}{port}", d.hop.0))
     }
 
     #[test]
     fn a_bare_number_goes_to_this_machine_or_to_via() {
         assert_eq!(
             parsed("2030", None),
-            ("sip:2030@127.0.0.1".into(), "127.0.0.1:5060".into())
+            ("sip:2030@127.0.0.1".into(), "127.0.0.1".into())
         );
         assert_eq!(
             parsed("2030", Some("pbx:5070")),
@@ -213,7 +212,7 @@ mod tests {
     #[test]
     fn transport_comes_from_the_flag_or_the_uri() {
         let by_uri = Destination::parse("sip:1@h:5061;transport=TCP", None, None).unwrap();
-        assert_eq!(by_uri.transport, Transport::Tcp);
+        assert_eq!(by_uri.transport, Some(Transport::Tcp));
         assert_eq!(
             Destination::parse("1@h", None, Some(Transport::Tcp))
                 .unwrap()
@@ -221,8 +220,8 @@ mod tests {
             "sip:1@h;transport=tcp"
         );
         let secure = Destination::parse("sips:1@h", None, None).unwrap();
-        assert_eq!(secure.transport, Transport::Tls);
-        assert_eq!((secure.uri().as_str(), secure.hop.1), ("sips:1@h", 5061));
+        assert_eq!(secure.transport, Some(Transport::Tls));
+        assert_eq!(secure.uri(), "sips:1@h");
         let web = Destination::parse("1@h:8443", None, Some(Transport::Wss)).unwrap();
         assert_eq!(web.uri(), "sip:1@h:8443;transport=ws");
     }

@@ -17,6 +17,7 @@ use super::super::ladder::Rung;
 use super::fail;
 use crate::audio::Clip;
 use crate::base::secret::Secret;
+use crate::net::dns::NameServer;
 use crate::sip::flow::Transport;
 
 /// What `swivel call` takes.
@@ -39,6 +40,9 @@ pub(super) struct CallArgs {
     /// Use WebSocket over TLS (path /sip).
     #[arg(long, group = "transport")]
     wss: bool,
+    /// Ask this name server instead of the machine's own.
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    dns: Vec<NameServer>,
     /// Believe the certificate authorities in this PEM file, besides this machine's own.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -113,6 +117,7 @@ fn request(args: &CallArgs) -> Result<caller::Request, Box<dyn std::error::Error
         save: args.save.clone(),
         most: Duration::from_secs(args.max_seconds),
         ca: args.ca.clone(),
+        dns: args.dns.clone(),
     })
 }
 

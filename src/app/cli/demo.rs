@@ -90,6 +90,7 @@ async fn demo(args: &DemoArgs, data: &Path) -> Result<bool, Failure> {
         save: Some(save.clone()),
         most: Duration::from_secs(40),
         ca: None,
+        dns: Vec::new(),
     };
     let mut terminal = Terminal::new(true);
     let outcome = caller::place(request, &mut terminal).await?;

@@ -22,7 +22,7 @@ use crate::host::guard::GuardConfig;
 use crate::journal::RetentionConfig;
 use crate::media::MediaConfig;
 use crate::registrar::{RegistrarConfig, SecurityConfig};
-use crate::net::{SipConfig, TlsConfig};
+use crate::net::{DnsConfig, SipConfig, TlsConfig};
 use crate::speech::TtsConfig;
 
 /// The whole configuration.
@@ -41,6 +41,8 @@ pub struct Config {
     pub security: SecurityConfig,
     /// `[tls]`: certificates of SIP over TLS and secure WebSocket.
     pub tls: TlsConfig,
+    /// `[dns]`: where SIP names are looked up.
+    pub dns: DnsConfig,
     /// `[rtp]`: media ports.
     pub rtp: MediaConfig,
     /// `[http]`: the API.
@@ -64,6 +66,7 @@ impl Default for Config {
             registrar: RegistrarConfig::default(),
             security: SecurityConfig::default(),
             tls: TlsConfig::default(),
+            dns: DnsConfig::default(),
             rtp: MediaConfig::default(),
             http: HttpConfig::default(),
             pivot: GuardConfig::default(),
@@ -160,6 +163,7 @@ impl Config {
             ("sip", self.sip != new.sip),
             ("registrar", self.registrar != new.registrar),
             ("security", self.security != new.security),
+            ("dns", self.dns != new.dns),
             ("rtp", self.rtp != new.rtp),
             ("http", self.http != new.http),
             ("tts", self.tts != new.tts),

@@ -16,6 +16,8 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     sip(config, &mut rules);
     registrar(config, &mut rules);
     tls(config, &mut rules);
+    rules.range("dns.timeout_ms", config.dns.timeout_ms, 100, 30_000);
+    rules.range("dns.hold_out_seconds", config.dns.hold_out_seconds, 0, 600);
     rtp(config, &mut rules);
     http(config, &mut rules);
     for name in &config.pivot.deny_hosts {

@@ -339,7 +339,7 @@ impl Endpoint {
         let next = Uri::parse(dialog.next_hop()).ok();
         let named = next.as_ref().and_then(Uri::transport);
         let secure = next.as_ref().is_some_and(|uri| uri.scheme == Scheme::Sips);
-        let transport = match named.and_then(transport_named) {
+        let transport = match named.and_then(Transport::named) {
             // `transport` names what is below TLS where the scheme asks for TLS (§26.2.2).
             Some(Transport::Ws | Transport::Wss) if secure => Transport::Wss,
             _ if secure => Transport::Tls,
@@ -400,18 +400,6 @@ pub(super) fn needs_tls(message: &Message) -> bool {
             .header(Name::Route)
             .and_then(|route| route.split_once('<'))
             .is_some_and(|(_, uri)| is_sips(uri))
-}
-
-fn transport_named(name: &str) -> Option<Transport> {
-    let all = [
-        Transport::Udp,
-        Transport::Tcp,
-        Transport::Tls,
-        Transport::Ws,
-        Transport::Wss,
-    ];
-    all.into_iter()
-        .find(|t| t.uri_name().eq_ignore_ascii_case(name))
 }
 
 /// Whether `ip` from a Contact can be reached when its owner's messages come from `source`.

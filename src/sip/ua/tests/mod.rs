@@ -5,6 +5,7 @@ mod calls_out;
 mod inside;
 mod lossy;
 mod outside;
+mod secure;
 mod strangers;
 mod transfer;
 
