@@ -439,7 +439,9 @@ fn methods_we_lack_are_405_with_allow_and_unknown_ones_501() {
         let refusal = b.sent(start);
         assert_eq!(
             header(&refusal, "Allow"),
-            Some("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, REGISTER")
+            Some(
+                "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, REGISTER"
+            )
         );
     }
     for method in ["BYE", "INFO", "UPDATE", "PRACK"] {
