@@ -891,7 +891,7 @@ mod secure {
     fn keys_may_change_with_an_answer_and_a_refresh_changes_nothing() {
         let suite = Suite::Aes128Sha80;
         let mut call = Secure::new(suite);
-        let mut agree = |call: &mut Secure, seed: u64| {
+        let agree = |call: &mut Secure, seed: u64| {
             let keys = SrtpKeys {
                 send: key(suite, seed),
                 receive: key(suite, seed + 1),
