@@ -360,10 +360,6 @@ impl fmt::Debug for SessionKeys {
 }
 
 /// A block cipher under one key.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once a call; a box would be one more miss a packet"
-)]
 enum Cipher {
     Aes128(Aes128),
     Aes256(Aes256),

@@ -454,7 +454,8 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
         .any(|known| media.protocol.eq_ignore_ascii_case(known));
     let ours = local.crypto.as_ref();
     let browser = webrtc::is_webrtc(&media.protocol);
-    if !plain && !(secure && ours.is_some()) && !(browser && local.webrtc.is_some()) {
+    let known = plain || (secure && ours.is_some()) || (browser && local.webrtc.is_some());
+    if !known {
         return Err(Refused::new(
             302,
             format!("Incompatible transport protocol {}", media.protocol),
