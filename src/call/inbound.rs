@@ -243,8 +243,8 @@ impl Core {
                 () = life => {}
                 () = backstop => {}
             }
-            if call.0.owner.get() == id || (pending.is_some() && call.0.transfer.borrow().is_some())
-            {
+            let waited_for = pending.as_ref().is_some_and(|pending| pending.is_open());
+            if call.0.owner.get() == id || waited_for {
                 call.hangup(Cause::NORMAL_CLEARING);
             }
         };

@@ -322,8 +322,9 @@ impl CallHandle {
             let mut state = self.state_mut();
             state.media.pending_offer = None;
             state.phase = Phase::Answered { at };
-            state.wake();
         }
+        // From now on silence counts; and every operation looks again.
+        self.start_media();
         self.note(|call_id, _| Fact::Answered { call_id, at });
     }
 

@@ -2,13 +2,18 @@
 //! transferor leads to (attended). `adopt` puts two legs together that no script of their own looks after.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::mem::swap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
+
+use serde_json::Value;
 
 use super::core::Core;
 use super::error::By;
-use super::facts::CallFacts;
+use super::facts::{CallFacts, CallVars};
 use super::handle::CallHandle;
 use super::ops::talk::{Talk, TalkEnd};
 use crate::base::cause::Cause;
@@ -24,7 +29,30 @@ pub(super) struct Pending {
     script: u64,
     call: CallHandle,
     outcome: Cell<Option<Result<(), u16>>>,
+    /// Which flow the call ran before.
+    before: Cell<Option<Routed>>,
     wakers: RefCell<Vec<Waker>>,
+}
+
+/// The part of a call's variables that names its flow.
+#[derive(Default)]
+struct Routed {
+    capture_group: Option<String>,
+    capture_groups: BTreeMap<String, String>,
+    no_match: bool,
+    callflow_id: Option<String>,
+    flow: Option<Arc<Value>>,
+}
+
+impl Routed {
+    /// Changes places with what the call runs.
+    fn exchange(&mut self, vars: &mut CallVars) {
+        swap(&mut self.capture_group, &mut vars.capture_group);
+        swap(&mut self.capture_groups, &mut vars.capture_groups);
+        swap(&mut self.no_match, &mut vars.no_match);
+        swap(&mut self.callflow_id, &mut vars.callflow_id);
+        swap(&mut self.flow, &mut vars.flow);
+    }
 }
 
 /// What became of a blind transfer.
@@ -51,7 +79,10 @@ impl Pending {
         if outcome.is_ok() {
             self.take_over();
         } else {
-            self.call.restore();
+            self.call.0.seen.replace(self.call.0.facts.clone());
+            if let Some(mut before) = self.before.take() {
+                before.exchange(&mut self.call.vars());
+            }
         }
         self.wakers.borrow_mut().drain(..).for_each(Waker::wake);
     }
@@ -67,6 +98,21 @@ impl Pending {
             self.call.0.transfer.take();
             self.take_over();
         }
+    }
+
+    /// Whoever waited for it does so no more: the call stays where it was.
+    pub(super) fn forget(&self) {
+        if self.is_open() {
+            self.settle(Err(487));
+        }
+    }
+
+    /// Whether it is still open, and nobody has settled or kept it.
+    pub(super) fn is_open(&self) -> bool {
+        let current = self.call.0.transfer.borrow();
+        current
+            .as_ref()
+            .is_some_and(|pending| std::ptr::eq(&raw const **pending, self))
     }
 
     fn wait(&self, waker: &Waker) {
@@ -143,10 +189,6 @@ impl CallHandle {
         true
     }
 
-    fn restore(&self) {
-        self.0.seen.replace(self.0.facts.clone());
-    }
-
     /// Sends this call on to where its peer `from` wants it: as a new call of that party, so that it may go nowhere
     /// the party itself may not call.
     pub(super) fn blind_transfer(
@@ -176,14 +218,14 @@ impl CallHandle {
             at,
             text: format!("transferred to {number} by {}", by.call_id),
         });
-        {
-            let mut vars = self.vars();
-            vars.capture_group = route.capture_group;
-            vars.capture_groups = route.capture_groups;
-            vars.no_match = route.no_match;
-            vars.callflow_id = Some(route.callflow_id);
-            vars.flow = Some(route.doc);
-        }
+        let mut routed = Routed {
+            capture_group: route.capture_group,
+            capture_groups: route.capture_groups,
+            no_match: route.no_match,
+            callflow_id: Some(route.callflow_id),
+            flow: Some(route.doc),
+        };
+        routed.exchange(&mut self.vars());
         let own = self.own_facts();
         self.0.seen.replace(Rc::new(CallFacts {
             account,
@@ -203,6 +245,7 @@ impl CallHandle {
             script,
             call: self.clone(),
             outcome: Cell::new(None),
+            before: Cell::new(Some(routed)),
             wakers: RefCell::default(),
         });
         self.0.transfer.replace(Some(pending.clone()));
@@ -311,7 +354,11 @@ impl Core {
             leg.state_mut().wake();
         }
         task::spawn_local("adopted", async move {
-            let end = Box::pin(talk.converse()).await;
+            let longest = x.core().0.config.max_call;
+            let end = match tokio::time::timeout(longest, Box::pin(talk.converse())).await {
+                Ok(end) => end,
+                Err(_elapsed) => TalkEnd::Left(Cause::ALLOTTED_TIMEOUT),
+            };
             for leg in [&x, &y] {
                 // A leg that has moved on belongs to somebody else.
                 if leg.0.owner.get() == task

@@ -194,25 +194,26 @@ impl CallHandle {
 
     /// Has the port follow what was agreed on last.
     pub(in crate::call) fn start_media(&self) {
+        let answered = self.answered();
         let mut state = self.state_mut();
         let Some(agreed) = state.media.agreed.clone() else {
             return;
         };
-        let plan = Box::new(self.plan(agreed));
+        let plan = Box::new(self.plan(agreed, answered));
         if let Some(port) = &state.media.port {
             port.command(Command::Configure(plan));
         }
         state.wake();
     }
 
-    fn plan(&self, agreed: Agreed) -> Plan {
+    fn plan(&self, agreed: Agreed, answered: bool) -> Plan {
         let config = &self.0.core.0.config;
         let signalling = self.0.facts.source.ip();
         Plan {
             latch: is_natted(agreed.remote_rtp.ip(), signalling),
             signalling_ip: signalling,
-            // Who holds us need not send anything, whatever direction it named.
-            timeout: if agreed.direction.receives() && !agreed.held {
+            // Who holds us, or has not answered yet, need not send anything, whatever direction it named.
+            timeout: if answered && agreed.direction.receives() && !agreed.held {
                 config.rtp_timeout
             } else {
                 config.held_timeout

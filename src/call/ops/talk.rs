@@ -169,6 +169,15 @@ fn attended(from: &CallHandle, other: &CallHandle, mut refer: Box<Refer>) -> Att
     }
 }
 
+/// A blind transfer that is waited for. When nobody waits any more, the call stays where it was.
+struct Open<'a>(&'a Rc<Pending>);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.forget();
+    }
+}
+
 /// Waits for what becomes of a blind transfer; whether the transferee is gone from here.
 async fn moved(
     from: &CallHandle,
@@ -176,7 +185,8 @@ async fn moved(
     refer: &Refer,
     pending: &Rc<Pending>,
 ) -> bool {
-    match pending.outcome(from, other).await {
+    let open = Open(pending);
+    match open.0.outcome(from, other).await {
         Waited::Reached => {
             from.refer_progress(refer, 200);
             from.end(Cause::BLIND_TRANSFER);

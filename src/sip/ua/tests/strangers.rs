@@ -133,6 +133,10 @@ fn unknown_users_and_wrong_passwords_look_the_same() {
             2,
             &authorization(&offered[0], user, password, 1),
         ));
+        let SipEvent::BadCredentials(bad) = b.event() else {
+            panic!("nobody was told of the guess")
+        };
+        assert_eq!((bad.username.as_str(), &*bad.realm), (user, "realm.test"));
         b.no_event();
         b.sent("SIP/2.0 401")
     };
