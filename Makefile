@@ -22,7 +22,7 @@ ARGS   ?=
 
 # clang, libclang: bindings of RocksDB. build-essential: RocksDB itself. espeak-ng: the voice of a bare machine.
 # sip-tester, baresip: callers of the live tests. openssl: the other side of TLS. dnsmasq-base: a name server. python3-venv: Piper and pocketsphinx.
-PACKAGES := build-essential clang libclang-dev espeak-ng sip-tester baresip-core python3 python3-venv curl ca-certificates openssl dnsmasq-base
+PACKAGES := build-essential clang libclang-dev cmake espeak-ng sip-tester baresip-core python3 python3-venv curl ca-certificates openssl dnsmasq-base
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -51,6 +51,7 @@ bench: deps
 	$(CARGO) build --release --locked --bin swivel
 	$(CARGO) bench --locked --bench packet_path
 	$(CARGO) bench --locked --bench rtp_floor
+	$(CARGO) bench --locked --bench relay
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.

@@ -303,6 +303,7 @@ fn plan(to: SocketAddr) -> Command {
         payload_type: 0,
         accepts: smallvec![(0, Codec::Pcmu), (8, Codec::Pcma)],
         dtmf_payload_type: Some(101),
+        dtmf_clock_rate_hz: 8000,
         ptime_ms: 20,
         remote_rtp: to,
         // Reports go where nobody counts them.
@@ -310,6 +311,8 @@ fn plan(to: SocketAddr) -> Command {
         rtcp_mux: false,
         direction: Direction::SendRecv,
         held: false,
+        srtp: None,
+        webrtc: None,
     };
     Command::Configure(Box::new(Plan {
         agreed,

@@ -28,12 +28,15 @@ fn plan(to: SocketAddr) -> Command {
         payload_type: 8,
         accepts: smallvec![(8, Codec::Pcma), (0, Codec::Pcmu)],
         dtmf_payload_type: Some(101),
+        dtmf_clock_rate_hz: 8000,
         ptime_ms: 20,
         remote_rtp: to,
         remote_rtcp: SocketAddr::new(to.ip(), to.port() + 1),
         rtcp_mux: false,
         direction: Direction::SendRecv,
         held: false,
+        srtp: None,
+        webrtc: None,
     };
     let (signalling_ip, cname) = (to.ip(), "live".to_owned());
     Command::Configure(Box::new(Plan {
@@ -142,6 +145,7 @@ fn keys_arrive_and_a_recording_is_on_disk_when_it_is_reported() {
         max,
         silence: None,
         finish_on: Keys::parse("#"),
+        sides: swivel::media::Sides::Peer,
     };
     port.command(Command::Record { op: OpId(3), spec });
     std::thread::sleep(Duration::from_millis(50));
@@ -249,4 +253,84 @@ fn a_range_held_by_others_is_exhausted_and_not_a_hang() {
     let error = Media::start(&config("42400-42409"), &[LOCAL]).unwrap_err();
     assert!(matches!(error, MediaError::Bind { .. }), "{error}");
     drop(held);
+}
+
+/// Talks from one socket until `enough` packets that say so have come to the other.
+fn relayed(
+    from: &UdpSocket,
+    port: &swivel::media::Port,
+    to: &UdpSocket,
+    stream: &mut RtpSender,
+    word: u8,
+) {
+    let (mut heard, mut highest) = (0, None);
+    to.set_read_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    let deadline = clock::now() + Duration::from_secs(20);
+    while heard < 20 {
+        assert!(clock::now() < deadline, "only {heard} packets of {word:#x}");
+        let mut bytes = [0; 172];
+        let len = stream
+            .audio(8, 160)
+            .write(&[word; 160], &mut bytes)
+            .unwrap();
+        stream.advance(160);
+        from.send_to(&bytes[..len], port.rtp_addr()).unwrap();
+        let mut bytes = [0; 2048];
+        let Ok((len, _)) = to.recv_from(&mut bytes) else {
+            continue;
+        };
+        let Ok(packet) = Packet::parse(&bytes[..len]) else {
+            continue;
+        };
+        if let Some(before) = highest {
+            assert!(packet.sequence.since(before) > 0, "numbers go on");
+        }
+        highest = Some(packet.sequence);
+        heard += u32::from(packet.payload == [word; 160]);
+    }
+}
+
+#[test]
+fn joined_ports_of_different_threads_come_together_with_what_they_play() {
+    let config = MediaConfig {
+        workers: 2,
+        ..config("42500-42599")
+    };
+    let (media, mut events) = Media::start(&config, &[LOCAL]).unwrap();
+    let peers = [peer(), peer(), peer()];
+    let ports: Vec<_> = peers.iter().map(|_| media.take(LOCAL).unwrap()).collect();
+    let mut streams = [1, 2, 3].map(|seed| RtpSender::new(&mut Rng::seeded(seed)));
+    for (port, peer) in ports.iter().zip(&peers) {
+        port.command(plan(peer.local_addr().unwrap()));
+    }
+    // Queued before the move, ended after it.
+    let clip = Arc::new(Clip::new(8000, vec![5000; 2400]));
+    ports[1].command(Command::Play {
+        op: OpId(1),
+        source: Source::Clip(clip),
+    });
+    media.join(&ports[0], &ports[1]);
+    relayed(&peers[0], &ports[0], &peers[1], &mut streams[0], 0x11);
+    relayed(&peers[1], &ports[1], &peers[0], &mut streams[1], 0x22);
+    let seen = until(&mut events, |seen| !seen.is_empty());
+    assert!(matches!(
+        seen[..],
+        [MediaEvent::Finished {
+            op: OpId(1),
+            why: Finish::Done,
+            ..
+        }]
+    ));
+    // And on to the next, whichever thread has it.
+    for (n, word) in [(2, 0x33), (1, 0x44), (2, 0x55), (1, 0x66)] {
+        media.join(&ports[n], &ports[0]);
+        relayed(&peers[0], &ports[0], &peers[n], &mut streams[0], word);
+    }
+    drop(ports);
+    let count = |seen: &[MediaEvent]| {
+        let closed = |e: &&MediaEvent| matches!(e, MediaEvent::Closed { .. });
+        seen.iter().filter(closed).count()
+    };
+    until(&mut events, |seen| count(seen) == 3);
 }

@@ -126,17 +126,24 @@ impl PacketIo for Wire {
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)), 4000);
 
 fn plan(events: bool) -> Command {
+    plan_in(Codec::Pcmu, events)
+}
+
+fn plan_in(codec: Codec, events: bool) -> Command {
     let agreed = Agreed {
-        codec: Codec::Pcmu,
-        payload_type: 0,
-        accepts: smallvec![(0, Codec::Pcmu)],
+        codec,
+        payload_type: codec.payload_type(),
+        accepts: smallvec![(codec.payload_type(), codec), (0, Codec::Pcmu)],
         dtmf_payload_type: events.then_some(101),
+        dtmf_clock_rate_hz: 8000,
         ptime_ms: 20,
         remote_rtp: PEER,
         remote_rtcp: SocketAddr::new(PEER.ip(), 4001),
         rtcp_mux: false,
         direction: Direction::SendRecv,
         held: false,
+        srtp: None,
+        webrtc: None,
     };
     Command::Configure(Box::new(Plan {
         agreed,
@@ -203,6 +210,7 @@ fn a_tick_allocates_nothing() {
                         max,
                         silence: None,
                         finish_on: Keys::NONE,
+                        sides: swivel::media::Sides::Peer,
                     };
                     port.command(Command::Record { op, spec });
                 }
@@ -217,6 +225,33 @@ fn a_tick_allocates_nothing() {
                 }
             }
             port
+        })
+        .collect();
+    // Calls between two peers: relayed, transcoded, recorded on both sides.
+    let joined: Vec<[Port; 2]> = (0..15u64)
+        .map(|n| {
+            let a = media.take(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+            let b = media
+                .take_beside(&a, IpAddr::V4(Ipv4Addr::LOCALHOST))
+                .unwrap();
+            a.command(plan(true));
+            let codec = Codec::ALL[n as usize % Codec::ALL.len()];
+            b.command(plan_in(codec, true));
+            media.join(&a, &b);
+            if n % 4 >= 2 {
+                let spec = RecordSpec {
+                    path: format!("j{n}.wav").into(),
+                    max: Duration::from_secs(3600),
+                    silence: None,
+                    finish_on: Keys::NONE,
+                    sides: swivel::media::Sides::Apart,
+                };
+                a.command(Command::Record {
+                    op: OpId(1000 + n),
+                    spec,
+                });
+            }
+            [a, b]
         })
         .collect();
     let mut seen = [0usize; 3];
@@ -238,7 +273,7 @@ fn a_tick_allocates_nothing() {
     (0..3000).for_each(|tick| step(&mut wire, &mut worker, tick));
     ON.store(false, Ordering::SeqCst);
     assert!(
-        wire.sent > 15_000,
+        wire.sent > 15_000 + 12 * 2 * 600,
         "{} packets in fifteen seconds",
         wire.sent
     );
@@ -247,5 +282,5 @@ fn a_tick_allocates_nothing() {
         "{seen:?}: sources ended and keys came meanwhile"
     );
     assert_eq!(ALLOCATIONS.load(Ordering::SeqCst), 0);
-    drop(ports);
+    drop((ports, joined));
 }

@@ -7,7 +7,10 @@ use super::Api;
 use super::call::{SUPERDUPER, TREE};
 use super::documents::{self, Documents, Mode, Saved, Who, Write};
 use super::error::ApiError;
-use super::resources::{accounts, callflows, devices, lists, media, menus, users};
+use super::resources::{
+    accounts, callflows, devices, groups, limits, lists, media, menus, phone_numbers,
+    temporal_rules, temporal_rules_sets, trunks, users,
+};
 use super::verb::Verb;
 use crate::base::finding::Finding;
 use crate::base::id::{document_id, is_safe_name};
@@ -37,7 +40,13 @@ fn list(findings: &[Finding]) -> String {
 }
 
 /// Private keys `apply` keeps, so that an export can be applied again.
-pub const KEPT: [&str; 4] = [private::MD5_AUTH, private::SHA1_AUTH, TREE, SUPERDUPER];
+pub const KEPT: [&str; 5] = [
+    private::MD5_AUTH,
+    private::SHA1_AUTH,
+    private::NUMBER_STATE,
+    TREE,
+    SUPERDUPER,
+];
 
 impl Api {
     /// Stores a document of `account` unless it is there already, the same. An `id` in it is kept; without one the
@@ -58,13 +67,21 @@ impl Api {
             .filter(|(key, _)| KEPT.contains(&key.as_str()))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
-        let named = document
-            .get("id")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        let named = match kind {
+            Kind::Limits => Some(limits::ID.to_owned()),
+            _ => document
+                .get("id")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        };
+        // A phone number's id is the number itself, and its own check judges it.
+        let named = named.map(|id| match kind {
+            Kind::PhoneNumber => crate::routing::to_e164(&id),
+            _ => id,
+        });
         if let Some(id) = &named
             && !is_safe_name(id)
-            && kind != Kind::Media
+            && !matches!(kind, Kind::Media | Kind::PhoneNumber)
         {
             return Err(ApplyError::Id(id.clone()));
         }
@@ -214,6 +231,12 @@ fn documents_of(kind: Kind) -> &'static Documents {
         Kind::Account => &accounts::ACCOUNTS,
         Kind::User => &users::USERS,
         Kind::Device => &devices::DEVICES,
+        Kind::Group => &groups::GROUPS,
+        Kind::PhoneNumber => &phone_numbers::NUMBERS,
+        Kind::Trunk => &trunks::TRUNKS,
+        Kind::TemporalRule => &temporal_rules::RULES,
+        Kind::TemporalRuleSet => &temporal_rules_sets::SETS,
+        Kind::Limits => &limits::LIMITS,
         Kind::Menu => &menus::MENUS,
         Kind::Media => &media::MEDIA,
         Kind::List => &lists::LISTS,

@@ -60,9 +60,9 @@ impl Principal {
 }
 
 /// Marks the first account.
-pub(super) const SUPERDUPER: &str = "pvt_superduper_admin";
+pub(super) const SUPERDUPER: &str = private::SUPERDUPER;
 /// Ids of the accounts above one, the first account first.
-pub const TREE: &str = "pvt_tree";
+pub const TREE: &str = private::TREE;
 
 /// The ids of the accounts above `account`.
 pub(super) fn tree(account: &Account) -> Vec<&str> {

@@ -6,6 +6,7 @@
 //! - `schemas/`: the schemas of documents, from structs; checking against them.
 //! - `list`, `csv`: filters, order, pages; tables.
 //! - `token`, `hs256`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
+//! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
 //! - `sip_socket`: SIP over WebSocket at `/sip`.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
@@ -23,6 +24,7 @@ mod error;
 mod hs256;
 mod list;
 mod login;
+mod messages;
 mod rate;
 mod resources;
 mod schemas;
@@ -38,9 +40,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::MutexGuard;
 
 use crate::base::rng::Rng;
+use crate::call::channels::Channels;
 use crate::directory::Directory;
 use crate::journal::Journal;
 use crate::net::WebSockets;
+use crate::registrar::Remote;
 use crate::store::StoreError;
 
 pub use apply::{ApplyError, KEPT};
@@ -62,6 +66,8 @@ pub struct Parts {
     pub directory: Directory,
     /// Call records, debug log.
     pub journal: Journal,
+    /// Where phones are.
+    pub registrations: Remote,
     /// `[http]`.
     pub config: HttpConfig,
     /// Checks URLs in documents.
@@ -79,6 +85,7 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     directory: Directory,
     journal: Journal,
+    registrations: Remote,
     config: HttpConfig,
     guard: UrlGuard,
     metrics: Text,
@@ -88,6 +95,8 @@ struct Inner {
     rng: Mutex<Rng>,
     tokens: token::Tokens,
     buckets: rate::Buckets,
+    /// The calls of a running server.
+    channels: OnceLock<Channels>,
     /// Checking and writing a document are one step.
     saving: tokio::sync::Mutex<()>,
 }
@@ -102,6 +111,7 @@ impl Api {
         Ok(Api(Arc::new(Inner {
             directory: parts.directory,
             journal: parts.journal,
+            registrations: parts.registrations,
             config: parts.config,
             guard: parts.guard,
             metrics: parts.metrics,
@@ -109,6 +119,7 @@ impl Api {
             rng: Mutex::new(parts.rng),
             tokens,
             buckets: rate::Buckets::default(),
+            channels: OnceLock::new(),
             saving: tokio::sync::Mutex::new(()),
         })))
     }
@@ -120,12 +131,25 @@ impl Api {
         }
     }
 
+    /// Where calls are found from now on; the first time counts.
+    pub fn set_channels(&self, channels: Channels) {
+        drop(self.0.channels.set(channels));
+    }
+
+    fn channels(&self) -> Option<&Channels> {
+        self.0.channels.get()
+    }
+
     fn directory(&self) -> &Directory {
         &self.0.directory
     }
 
     fn journal(&self) -> &Journal {
         &self.0.journal
+    }
+
+    fn registrations(&self) -> &Remote {
+        &self.0.registrations
     }
 
     fn config(&self) -> &HttpConfig {

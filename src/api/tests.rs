@@ -28,6 +28,7 @@ pub(super) fn call(query: &[(&str, &str)]) -> Call {
         Api::new(Parts {
             directory,
             journal: Journal::new(store),
+            registrations: crate::registrar::Remote::pair().0,
             config: HttpConfig::default(),
             guard: Arc::new(|_| Ok(())),
             metrics: Arc::new(String::new),

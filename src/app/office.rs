@@ -20,6 +20,7 @@ use crate::directory::{Directory, Kind, private};
 use crate::host::clock;
 use crate::host::guard::{Block, Cidr, Guard};
 use crate::journal::Journal;
+use crate::registrar::Remote;
 use crate::store::{Batch, Direction, Files, KeyRange, Store, StoreError, Table, keys};
 
 /// The parts of a server the control commands work on.
@@ -92,6 +93,7 @@ pub async fn api(
     config: &Config,
     directory: &Directory,
     journal: &Journal,
+    registrations: Remote,
     guard: &Arc<Guard>,
     metrics: api::Text,
     rng: Rng,
@@ -100,6 +102,7 @@ pub async fn api(
     Api::new(api::Parts {
         directory: directory.clone(),
         journal: journal.clone(),
+        registrations,
         config: config.http.clone(),
         guard: Arc::new(move |url| guard.check_text(url).map_err(|e| e.to_string())),
         metrics,
@@ -142,6 +145,8 @@ impl Office {
             config,
             &directory,
             &journal,
+            // No server runs: nobody is registered.
+            Remote::pair().0,
             &guard,
             Arc::new(String::new),
             Rng::from_bytes(seed),

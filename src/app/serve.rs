@@ -21,6 +21,7 @@ use super::control;
 use super::office::{self, Office};
 use crate::api::FirstStart;
 use crate::base::rng::Rng;
+use crate::call::channels::Channels;
 use crate::call::core::{CoreConfig, Script};
 use crate::call::services::Services;
 use crate::call::thread::{Parts, SignallingThread};
@@ -35,6 +36,7 @@ use crate::journal::Journal;
 use crate::media::Media;
 use crate::net::tls::Development;
 use crate::net::{Tls, Transports, listen};
+use crate::registrar::Remote;
 use crate::speech::{self, Utterance};
 use crate::store::{Files, Store};
 
@@ -159,7 +161,17 @@ impl Server {
         let (media, media_events) = Media::start(&rtp, &addresses)?;
 
         let metrics = metrics_text();
-        let api = office::api(&config, &directory, &journal, &guard, metrics, rng.fork()).await?;
+        let (registrations, asks) = Remote::pair();
+        let api = office::api(
+            &config,
+            &directory,
+            &journal,
+            registrations,
+            &guard,
+            metrics,
+            rng.fork(),
+        )
+        .await?;
         let first_start = if options.empty {
             None
         } else {
@@ -181,7 +193,10 @@ impl Server {
             directory,
             recordings: rtp.record_dir.as_path().into(),
         };
+        let (channels, questions) = Channels::pair();
+        api.set_channels(channels);
         let signalling = SignallingThread::start(Parts {
+            channels: questions,
             listeners: sip,
             transports,
             core: core_config(&config),
@@ -189,6 +204,9 @@ impl Server {
             media,
             media_events,
             services,
+            registrar: config.registrar.clone(),
+            security: config.security.clone(),
+            asks,
             script: Box::new(move || script(options.echo)),
             rng: rng.fork(),
         })?;

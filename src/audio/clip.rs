@@ -58,7 +58,18 @@ impl Clip {
         }
     }
 
-    /// The payload bytes in `codec`, without packet boundaries: cut them where the ptime says.
+    /// The samples at `rate_hz` when they have been made already; never makes them.
+    pub fn pcm_ready(&self, rate_hz: u32) -> Option<Arc<[i16]>> {
+        if rate_hz == self.rate_hz {
+            return Some(Arc::clone(&self.source));
+        }
+        let kept = KEPT_RATES_HZ.iter().zip(&self.resampled);
+        let (_, cell) = kept.into_iter().find(|(kept, _)| **kept == rate_hz)?;
+        cell.get().map(Arc::clone)
+    }
+
+    /// The payload bytes in `codec`, without packet boundaries: cut them where the ptime says. For codecs that
+    /// are seamless only.
     pub fn encoded(&self, codec: Codec) -> Arc<[u8]> {
         let make = || {
             let pcm = self.pcm(codec.sample_rate_hz());

@@ -1,4 +1,4 @@
-//! The record of the caller's leg: opened when it rings, durably at answer, closed when the leg ends.
+//! The record of a leg: opened when it rings, durably at answer, closed when the leg ends.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::handle::CallHandle;
 use super::state::State;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
-use crate::journal::{Cdr, OpenCall};
+use crate::journal::{Cdr, Fact, OpenCall};
 use crate::media::PortStats;
 
 impl CallHandle {
@@ -29,6 +29,12 @@ impl CallHandle {
             metrics::counter!("swivel_calls_answered_before_durable_total").increment(1);
             tracing::warn!(call = ?self, "the store is slow, the call is answered before its record is durable");
         }
+    }
+
+    /// Notes that a leg of ours was answered.
+    pub(super) fn journal_answer(&self, at: UnixMicros) {
+        self.note(|call_id, _| Fact::Answered { call_id, at });
+        drop(self.open_record(Some(at)));
     }
 
     fn open_record(&self, answered: Option<UnixMicros>) -> oneshot::Receiver<()> {
@@ -51,6 +57,12 @@ impl CallHandle {
         let vars = self.vars();
         let state = self.state();
         let at = |user: &str, host: &str| format!("{user}@{host}");
+        let (from_tag, to_tag) = match self.is_outbound() {
+            true => (state.own_tag.clone(), state.to_tag.clone()),
+            false => (facts.from_tag.clone(), state.own_tag.clone()),
+        };
+        let other = state.other.clone().unwrap_or_default();
+        let bridge_id = Some(other.bridge_id.clone()).filter(|id| !id.is_empty());
         let channel_vars = vars
             .channel_vars
             .iter()
@@ -72,6 +84,7 @@ impl CallHandle {
                     .as_deref()
                     .map(|i| ("inception".to_owned(), Value::from(i))),
             )
+            .chain(bridge_id.map(|id| ("bridge_id".to_owned(), Value::from(id))))
             .collect();
         Cdr {
             account: facts.account.id.to_string(),
@@ -103,8 +116,11 @@ impl CallHandle {
             request: at(&facts.request_user, &facts.request_realm),
             from_uri: facts.from_uri.clone(),
             to_uri: facts.to_uri.clone(),
-            from_tag: facts.from_tag.clone(),
-            user_agent: facts.user_agent.clone(),
+            from_tag,
+            user_agent: state
+                .user_agent
+                .clone()
+                .unwrap_or_else(|| facts.user_agent.clone()),
             owner_id: vars
                 .owner_id
                 .clone()
@@ -120,6 +136,13 @@ impl CallHandle {
                 .iter()
                 .map(|(name, value)| (name.to_lowercase().replace('-', "_"), value.clone()))
                 .collect(),
+            to_tag,
+            other_leg_call_id: other.call_id,
+            other_leg_direction: other.direction.to_owned(),
+            other_leg_caller_id_name: other.caller_id_name,
+            other_leg_caller_id_number: other.caller_id_number,
+            other_leg_destination_number: other.destination,
+            callee_id_name: facts.callee_id_name.clone(),
             local_sdp: state
                 .media
                 .local

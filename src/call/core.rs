@@ -14,19 +14,26 @@ use tokio::sync::Notify;
 
 use super::handle::CallHandle;
 use super::overload::{Overload, RECOVERY};
+use super::replaces::Recent;
 use super::services::Services;
 use crate::base::id::{OpId, PortId};
 use crate::base::rng::Rng;
-use crate::host::clock;
+use crate::host::{clock, task};
 use crate::journal::{Fact, Way};
 use crate::media::{Media, MediaEvent};
 use crate::net::Signalling;
+use crate::registrar::{Carrier, Registrar, remote};
+use crate::routing::caps::Lines;
 use crate::sip::flow::Flow;
-use crate::sip::ua::{Direction, Endpoint, LegId, SipEvent, Trace, Transmit};
+use crate::sip::msg::Uri;
+use crate::sip::ua::{Direction, Endpoint, LegId, SipEvent, Target, Trace, Transmit};
 use crate::sip::wire::Malformed;
 
 /// Starts the script of an accepted call. Given at wiring, since scripts live in higher rooms.
 pub type Script = Rc<dyn Fn(CallHandle) -> LocalBoxFuture<'static, ()>>;
+
+/// Finds the addresses of a URI whose host is a name, best first (RFC 3263).
+pub type Resolve = Rc<dyn Fn(Uri) -> LocalBoxFuture<'static, Vec<Target>>>;
 
 /// What the core is told at wiring.
 #[derive(Debug, Clone)]
@@ -55,6 +62,8 @@ pub(super) struct Inner {
     pub(super) endpoint: RefCell<Endpoint>,
     pub(super) media: Media,
     pub(super) services: Rc<Services>,
+    /// Where phones are.
+    pub(super) registrar: Registrar,
     pub(super) config: CoreConfig,
     pub(super) script: Script,
     pub(super) rng: RefCell<Rng>,
@@ -62,6 +71,14 @@ pub(super) struct Inner {
     /// Calls by their port, until it has closed: an ended call lives here until its record is written.
     ports: RefCell<BTreeMap<PortId, CallHandle>>,
     next_op: Cell<u64>,
+    /// Calls to carriers, for the caps of accounts and trunks.
+    pub(super) lines: RefCell<Lines>,
+    next_script: Cell<u64>,
+    /// How many legs ride on another call.
+    pub(super) attached: Cell<usize>,
+    pub(super) resolve: RefCell<Option<Resolve>>,
+    /// Dialogs that ended a moment ago: an INVITE that would replace one of them comes too late.
+    pub(super) over: RefCell<Recent>,
     changed: Notify,
     overload: Overload,
 }
@@ -72,6 +89,7 @@ impl Core {
         endpoint: Endpoint,
         media: Media,
         services: Services,
+        registrar: Registrar,
         config: CoreConfig,
         script: Script,
         rng: Rng,
@@ -80,6 +98,7 @@ impl Core {
             endpoint: RefCell::new(endpoint),
             media,
             services: Rc::new(services),
+            registrar,
             overload: Overload::new(config.overload_lag),
             config,
             script,
@@ -87,13 +106,79 @@ impl Core {
             calls: RefCell::default(),
             ports: RefCell::default(),
             next_op: Cell::new(0),
+            lines: RefCell::default(),
+            next_script: Cell::new(0),
+            attached: Cell::new(0),
+            resolve: RefCell::default(),
+            over: RefCell::default(),
             changed: Notify::new(),
         }))
     }
 
-    /// How many calls are up.
+    /// Where phones are.
+    pub fn registrar(&self) -> &Registrar {
+        &self.0.registrar
+    }
+
+    /// Answers a question another thread has about registrations.
+    pub fn answer_question(&self, question: remote::Question) {
+        self.endpoint(|endpoint, _| self.0.registrar.answer_question(endpoint, question));
+    }
+
+    /// Registers with these carriers, and with no others.
+    pub fn set_carriers(&self, carriers: Vec<Carrier>) {
+        self.endpoint(|endpoint, now| self.0.registrar.set_carriers(endpoint, now, carriers));
+    }
+
+    /// Ends our registrations with carriers; how many answers are waited for.
+    pub fn leave_carriers(&self) -> usize {
+        self.endpoint(|endpoint, now| self.0.registrar.leave_carriers(endpoint, now))
+    }
+
+    /// Looks for the servers we register with. Names take their time, so this is a task each.
+    fn look_up(&self, now: Instant) {
+        for (id, answer) in self.0.registrar.lookups(now) {
+            let core = self.clone();
+            task::spawn_local("carrier-lookup", async move {
+                let targets = answer.await;
+                core.endpoint(|endpoint, now| {
+                    core.0.registrar.resolved(endpoint, now, &id, targets);
+                });
+            });
+        }
+    }
+
+    /// What concerns no call.
+    fn outside(&self, event: &SipEvent) {
+        let now = clock::now();
+        let endpoint = &mut self.0.endpoint.borrow_mut();
+        let registrar = &self.0.registrar;
+        match event {
+            SipEvent::Request(request) => registrar.request(endpoint, now, request),
+            SipEvent::Response(response) => {
+                let awaited = registrar.response(endpoint, now, response);
+                if !awaited {
+                    tracing::debug!(status = response.status, "a response nobody waits for");
+                }
+            }
+            SipEvent::BadCredentials(bad) => registrar.bad_credentials(endpoint, now, bad),
+            _ => {}
+        }
+    }
+
+    /// How many calls are up; the legs they have placed are not counted.
     pub fn calls(&self) -> usize {
+        self.legs().saturating_sub(self.0.attached.get())
+    }
+
+    /// How many legs are up.
+    pub fn legs(&self) -> usize {
         self.0.calls.borrow().len()
+    }
+
+    /// How names of hosts are resolved from now on.
+    pub fn set_resolve(&self, resolve: Resolve) {
+        self.0.resolve.replace(Some(resolve));
     }
 
     /// Refuse new calls from now on; those that are there go on.
@@ -105,7 +190,7 @@ impl Core {
     pub fn end_all(&self) {
         let calls: Vec<CallHandle> = self.0.calls.borrow().values().cloned().collect();
         for call in calls {
-            call.hangup(crate::base::cause::Cause::SYSTEM_SHUTDOWN);
+            call.end(crate::base::cause::Cause::SYSTEM_SHUTDOWN);
         }
     }
 
@@ -144,8 +229,18 @@ impl Core {
         OpId(self.0.next_op.get())
     }
 
+    pub(super) fn next_script(&self) -> u64 {
+        self.0.next_script.set(self.0.next_script.get() + 1);
+        self.0.next_script.get()
+    }
+
     pub(super) fn know_port(&self, port: PortId, call: &CallHandle) {
         self.0.ports.borrow_mut().insert(port, call.clone());
+    }
+
+    /// Has the driver send what was caused.
+    pub(super) fn notify(&self) {
+        self.0.changed.notify_one();
     }
 
     /// Runs a command on the endpoint, then dispatches what it caused and has the driver send it.
@@ -157,12 +252,16 @@ impl Core {
     }
 
     /// Dispatches every waiting event of the endpoint.
-    fn dispatch(&self) {
+    pub(super) fn dispatch(&self) {
         loop {
             let event = self.0.endpoint.borrow_mut().poll_event();
             let Some(event) = event else { return };
             let leg = match &event {
-                SipEvent::Invite(_) | SipEvent::Trace(_) => None,
+                SipEvent::Invite(_)
+                | SipEvent::Trace(_)
+                | SipEvent::Request(_)
+                | SipEvent::Response(_)
+                | SipEvent::BadCredentials(_) => None,
                 SipEvent::Progress { leg, .. }
                 | SipEvent::Answered { leg, .. }
                 | SipEvent::Rejected { leg, .. }
@@ -171,10 +270,19 @@ impl Core {
                 | SipEvent::OfferFailed { leg, .. }
                 | SipEvent::Offer { leg, .. }
                 | SipEvent::Info { leg, .. }
+                | SipEvent::Refer { leg, .. }
                 | SipEvent::Ended { leg, .. } => Some(*leg),
             };
             match (event, leg) {
                 (SipEvent::Invite(invite), _) => self.inbound(*invite),
+                (
+                    event @ (SipEvent::Request(_)
+                    | SipEvent::Response(_)
+                    | SipEvent::BadCredentials(_)),
+                    _,
+                ) => {
+                    self.outside(&event);
+                }
                 (SipEvent::Trace(trace), _) => self.0.services.journal.emit(ladder(*trace)),
                 (event, Some(leg)) => {
                     let call = self.0.calls.borrow().get(&leg).cloned();
@@ -217,6 +325,7 @@ impl Signalling for Core {
 
     fn flow_closed(&self, now: Instant, flow: Flow) {
         self.0.endpoint.borrow_mut().flow_closed(now, flow);
+        self.0.registrar.flow_closed(flow);
         self.dispatch();
     }
 
@@ -226,12 +335,19 @@ impl Signalling for Core {
     }
 
     fn timeout(&self, now: Instant) {
-        self.0.endpoint.borrow_mut().handle_timeout(now);
+        {
+            let mut endpoint = self.0.endpoint.borrow_mut();
+            endpoint.handle_timeout(now);
+            self.0.registrar.handle_timeout(&mut endpoint, now);
+        }
+        self.look_up(now);
         self.dispatch();
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.0.endpoint.borrow().poll_timeout()
+        let endpoint = self.0.endpoint.borrow().poll_timeout();
+        let registrar = self.0.registrar.poll_timeout();
+        endpoint.into_iter().chain(registrar).min()
     }
 
     fn poll_transmit(&self) -> Option<Transmit> {

@@ -1,4 +1,5 @@
-//! Who may call, asked of the directory (decisions 6): devices known by their source address, or by digest.
+//! Who may call, asked of the directory (decisions 6): devices and trunks known by their source address, or devices by
+//! digest.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,22 +14,34 @@ pub struct DirectoryDoorman(pub Directory);
 
 impl Doorman for DirectoryDoorman {
     fn by_source(&self, source: IpAddr) -> Option<Principal> {
-        let (account, device) = self.0.device_by_source(source)?;
+        if let Some((account, device)) = self.0.device_by_source(source) {
+            return Some(Principal {
+                account: account.id.clone(),
+                device: device.into(),
+            });
+        }
+        // Several tenants may have a trunk at the same carrier: whose the call is, its number says.
+        let (account, trunk) = self.0.trunks_by_source(source).into_iter().next()?;
         Some(Principal {
             account: account.id.clone(),
-            device: device.into(),
+            device: trunk.id.as_str().into(),
         })
     }
 
     fn realm(&self, host: &str) -> Option<Arc<str>> {
-        self.0.by_realm(host).map(|account| account.realm.clone())
+        // A device may have a realm of its own.
+        let of_device = || self.0.is_realm(host).then(|| host.to_lowercase().into());
+        let account = self.0.by_realm(host);
+        account
+            .map(|account| account.realm.clone())
+            .or_else(of_device)
     }
 
     /// A phone that was given our address instead of a realm is challenged with the default realm; its user name then
     /// has to be the only one of its kind among all accounts.
     fn secret(&self, realm: &str, username: &str) -> Option<(Principal, Secret)> {
         let found = self.0.secret(realm, username).or_else(|| {
-            if self.0.by_realm(realm).is_some() {
+            if self.0.is_realm(realm) {
                 return None;
             }
             let accounts = self.0.accounts();

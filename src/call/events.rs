@@ -8,7 +8,8 @@ use crate::journal::Fact;
 use crate::media::{Command, MediaEvent, Via};
 use crate::sdp::Session;
 use crate::sdp::negotiate::{self, Direction};
-use crate::sip::ua::{Body, How, Reason, Refusal, Side, SipEvent};
+use crate::sip::msg::Name;
+use crate::sip::ua::{Body, How, Reason, Refer, Refusal, Side, SipEvent};
 
 use super::error::{By, Ended};
 use super::handle::CallHandle;
@@ -36,7 +37,9 @@ impl CallHandle {
             }
             SipEvent::Info { body, .. } => {
                 if let Some(key) = info::dtmf(&body) {
-                    self.pressed(key, Way::Info);
+                    if self.pressed(key, Way::Info) {
+                        self.pass_on(key);
+                    }
                     // Tones in the audio would only repeat them.
                     if let Some(port) = &self.state().media.port {
                         port.command(Command::Inband(false));
@@ -46,13 +49,37 @@ impl CallHandle {
             SipEvent::Ended {
                 by, how, reason, ..
             } => self.finish(by, how, reason),
-            SipEvent::Rejected { status, .. } => {
-                self.finish(Side::Peer, How::Rejected { status }, None)
+            SipEvent::Rejected {
+                status, message, ..
+            } => {
+                let reason = message
+                    .as_ref()
+                    .and_then(|m| m.header(Name::Reason))
+                    .map(Reason::parse_list)
+                    .and_then(|all| all.into_iter().find(is_q850));
+                self.finish(Side::Peer, How::Rejected { status }, reason);
             }
-            // Of legs that we call; and what the core has taken for itself.
-            SipEvent::Progress { .. }
-            | SipEvent::Answered { .. }
-            | SipEvent::Invite(_)
+            SipEvent::Progress {
+                status,
+                body,
+                to_tag,
+                ..
+            } => self.progressed(status, body, &to_tag),
+            SipEvent::Answered {
+                body,
+                to_tag,
+                agent,
+                ..
+            } => {
+                self.state_mut().user_agent = agent.map(String::from);
+                self.callee_answered(body, &to_tag);
+            }
+            SipEvent::Refer { refer, .. } => self.referred(refer),
+            // What the core has taken for itself.
+            SipEvent::Invite(_)
+            | SipEvent::Request(_)
+            | SipEvent::Response(_)
+            | SipEvent::BadCredentials(_)
             | SipEvent::Trace(_) => {}
         }
     }
@@ -64,17 +91,20 @@ impl CallHandle {
                 state.finished.push((op, why));
                 state.wake();
             }
-            MediaEvent::Digit { digit, via, .. } => self.pressed(
-                digit,
-                match via {
-                    Via::Event => Way::Event,
-                    Via::Inband => Way::Inband,
-                },
-            ),
+            MediaEvent::Digit { digit, via, .. } => {
+                // The media engine passes both kinds on to whom the leg talks with.
+                self.pressed(
+                    digit,
+                    match via {
+                        Via::Event => Way::Event,
+                        Via::Inband => Way::Inband,
+                    },
+                );
+            }
             MediaEvent::Silent { .. } => {
                 tracing::debug!(call = ?self, "no RTP from the caller");
                 self.0.cause.set(Some(Cause::MEDIA_TIMEOUT));
-                let leg = self.0.leg;
+                let leg = self.leg();
                 let reason = Reason {
                     protocol: "SIP".into(),
                     cause: 408,
@@ -103,8 +133,10 @@ impl CallHandle {
         }
     }
 
-    fn pressed(&self, key: char, way: Way) {
-        if Keys::is_key(key) && self.state_mut().presses.counts(clock::now(), key, way) {
+    /// Takes a press of a key; whether it counts.
+    fn pressed(&self, key: char, way: Way) -> bool {
+        let counts = Keys::is_key(key) && self.state_mut().presses.counts(clock::now(), key, way);
+        if counts {
             self.note(|call_id, at| Fact::Digit {
                 call_id,
                 at,
@@ -113,6 +145,45 @@ impl CallHandle {
             });
             self.state_mut().press(key);
         }
+        counts
+    }
+
+    /// A key that came by INFO goes on as an event to whom the leg talks with.
+    fn pass_on(&self, key: char) {
+        let Some(peer) = self.peer() else { return };
+        let sent = peer.command(Command::SendDigits {
+            op: peer.next_op(),
+            digits: key.to_string(),
+            duration_ms: 160,
+            gap_ms: 60,
+        });
+        if let Err(error) = sent {
+            tracing::debug!(call = ?self, %error, "nobody is left to hear the key");
+        }
+    }
+
+    /// The peer wants this call transferred. Who talks with nobody has nobody to transfer.
+    fn referred(&self, refer: Box<Refer>) {
+        let busy = {
+            let state = self.state();
+            state.peer.is_none() || state.refer.is_some()
+        };
+        if busy {
+            return self.refer_progress(&refer, 603);
+        }
+        let mut state = self.state_mut();
+        state.refer = Some(refer);
+        state.wake();
+    }
+
+    /// Whether the peer has put us on hold.
+    pub(super) fn holds(&self) -> bool {
+        let state = self.state();
+        state
+            .media
+            .agreed
+            .as_ref()
+            .is_some_and(|agreed| agreed.held)
     }
 
     /// The answer to an offer of ours has come.
@@ -120,18 +191,20 @@ impl CallHandle {
         let Some(offer) = self.state_mut().media.pending_offer.take() else {
             return;
         };
-        let agreed = Session::parse(&body.bytes)
-            .ok()
-            .and_then(|answer| negotiate::accept_answer(&offer, &answer, &self.local().ok()?).ok());
+        let agreed = Session::parse(&body.bytes).ok().and_then(|answer| {
+            let agreed = negotiate::accept_answer(&offer, &answer, &self.local().ok()?).ok()?;
+            Some((answer, agreed))
+        });
         match agreed {
-            Some(agreed) => {
+            Some((answer, agreed)) => {
                 let mut state = self.state_mut();
+                state.media.offer = Some(answer);
                 state.media.local = Some(offer);
                 state.media.agreed = Some(agreed);
                 drop(state);
                 self.start_media();
             }
-            None => self.hangup(Cause::INCOMPATIBLE_DESTINATION),
+            None => self.end(Cause::INCOMPATIBLE_DESTINATION),
         }
     }
 
@@ -141,7 +214,7 @@ impl CallHandle {
             Some(body) => self.answer_offer(&body),
             None => self.offer_again(),
         };
-        let leg = self.0.leg;
+        let leg = self.leg();
         let sent = self
             .0
             .core
@@ -215,13 +288,21 @@ impl CallHandle {
         };
         let ended = self.how_ended(by, how, reason.as_ref(), answered_at);
         self.0.times.set(Some((answered_at, now)));
-        let port = {
+        let (port, picker) = {
             let mut state = self.state_mut();
             state.phase = Phase::Ended(ended);
+            state.peer = None;
+            state.refer = None;
             state.wake();
-            state.media.port.take()
+            (state.media.port.take(), state.picked_by.take())
         };
-        self.0.core.0.calls.borrow_mut().remove(&self.0.leg);
+        self.0.transfer.take();
+        self.0.core.0.calls.borrow_mut().remove(&self.leg());
+        self.attach(false);
+        self.remember();
+        if let Some(picker) = picker {
+            picker.end(Cause::ORIGINATOR_CANCEL);
+        }
         self.note(|call_id, at| Fact::Ended {
             call_id,
             at,
@@ -236,6 +317,18 @@ impl CallHandle {
         }
     }
 
+    /// An INVITE that would take this leg's place comes too late from now on.
+    fn remember(&self) {
+        let facts = self.own_facts();
+        let theirs = if self.is_outbound() {
+            self.state().to_tag.clone()
+        } else {
+            facts.from_tag.clone()
+        };
+        let mut over = self.0.core.0.over.borrow_mut();
+        over.note(clock::now(), facts.call_id.clone(), theirs);
+    }
+
     fn how_ended(
         &self,
         by: Side,
@@ -245,21 +338,21 @@ impl CallHandle {
     ) -> Ended {
         let named = self.0.cause.get();
         let told = reason
-            .filter(|r| r.protocol.eq_ignore_ascii_case("Q.850"))
+            .filter(|r| is_q850(r))
             .and_then(|r| Cause::from_q850(r.cause));
         let ours = by == Side::Us;
         let (cause, status, disposition) = match how {
             How::Bye if ours => (named.unwrap_or(Cause::NORMAL_CLEARING), 200, "send_bye"),
             How::Bye => (told.unwrap_or(Cause::NORMAL_CLEARING), 200, "recv_bye"),
             How::Cancel => (
-                Cause::ORIGINATOR_CANCEL,
+                named.unwrap_or(Cause::ORIGINATOR_CANCEL),
                 487,
                 if ours { "send_cancel" } else { "recv_cancel" },
             ),
             How::Rejected { status } => {
                 let disposition = if ours { "send_refuse" } else { "recv_refuse" };
                 (
-                    named.unwrap_or_else(|| Cause::from_status(status)),
+                    named.or(told).unwrap_or_else(|| Cause::from_status(status)),
                     status,
                     disposition,
                 )
@@ -288,4 +381,8 @@ impl CallHandle {
             disposition,
         }
     }
+}
+
+fn is_q850(reason: &Reason) -> bool {
+    reason.protocol.eq_ignore_ascii_case("Q.850")
 }

@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 
 use crate::base::time::UnixMicros;
 use crate::directory::Account;
+use crate::routing::Presentation;
 use crate::sip::flow::Transport;
 
 /// What the INVITE said and the switch found out. Never changes during the call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CallFacts {
     /// SIP Call-ID of the caller's leg.
     pub call_id: String,
@@ -37,6 +38,8 @@ pub struct CallFacts {
     pub to_realm: String,
     /// The To URI, raw.
     pub to_uri: String,
+    /// Name of whom we call; empty of a leg that calls us.
+    pub callee_id_name: String,
     /// User part of the Request-URI: the dialled number as dialled.
     pub request_user: String,
     /// Host of the Request-URI.
@@ -51,6 +54,12 @@ pub struct CallFacts {
     pub inception: Option<String>,
     /// `X-` headers of the INVITE, names as sent.
     pub custom_sip_headers: Map<String, Value>,
+    /// Max-Forwards of the INVITE.
+    pub max_forwards: u8,
+    /// How often the call has come through us already.
+    pub passes: u8,
+    /// Diversion headers of the INVITE: who has sent the call on (RFC 5806).
+    pub diversions: Vec<String>,
     /// User-Agent of the caller.
     pub user_agent: String,
     /// Where the INVITE came from.
@@ -63,6 +72,15 @@ pub struct CallFacts {
     pub interaction_id: String,
     /// Names this routing decision; random.
     pub fetch_id: String,
+}
+
+/// What becomes of the caller when the party he talked to has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterBridge {
+    /// The call ends.
+    Hangup,
+    /// It goes on at that number.
+    Transfer(String),
 }
 
 /// What a script may change; travels with the call through every flow and Pivot request.
@@ -88,12 +106,18 @@ pub struct CallVars {
     pub callflow_id: Option<String>,
     /// The document of that callflow.
     pub flow: Option<Arc<Value>>,
-    /// Caller id set by the flow (`set_cid`, `check_cid`).
+    /// Who the caller is after `check_cid`.
     pub caller_id_name: Option<String>,
-    /// Caller id set by the flow.
+    /// Who the caller is after `check_cid`.
     pub caller_id_number: Option<String>,
     /// Owner set by the flow (`check_cid`).
     pub owner_id: Option<String>,
+    /// The dialled number in place of the one of the INVITE (`dynamic_cid`).
+    pub request_user: Option<String>,
+    /// How the caller is shown to those the flow rings.
+    pub presentation: Presentation,
+    /// What becomes of the caller after a bridge (`after_bridge`).
+    pub after_bridge: Option<AfterBridge>,
     /// `CallStatus` as TwiML sees it; empty before the first verb.
     pub call_status: Option<String>,
     /// How many Pivot requests the call has made.

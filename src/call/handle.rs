@@ -12,12 +12,14 @@ use super::error::{CallError, Ended};
 use super::facts::{CallFacts, CallVars};
 use super::services::Services;
 use super::state::{Phase, State};
+use super::transfer::Pending;
 use crate::base::cause::Cause;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
 use crate::journal::Fact;
 use crate::media::Command;
+use crate::routing::Target;
 use crate::sip::ua::LegId;
 
 /// A call, as its script sees it.
@@ -27,7 +29,18 @@ pub struct CallHandle(pub(super) Rc<Call>);
 pub(super) struct Call {
     pub(super) core: Core,
     pub(super) facts: Rc<CallFacts>,
-    pub(super) leg: LegId,
+    /// What the running flow goes by: the facts of the INVITE, or of the transfer that took their place.
+    pub(super) seen: RefCell<Rc<CallFacts>>,
+    /// The leg's name at the endpoint.
+    pub(super) leg: Cell<LegId>,
+    /// What we rang to make this leg; `None` of a leg that called us.
+    pub(super) target: Option<Box<Target>>,
+    /// The script whose end ends the call; 0 of a leg that belongs to the bridge that placed it.
+    pub(super) owner: Cell<u64>,
+    /// Whether the leg rides on another call and is none of its own.
+    pub(super) attached: Cell<bool>,
+    /// A transfer whose flow runs on this call and has reached nobody yet.
+    pub(super) transfer: RefCell<Option<Rc<Pending>>>,
     pub(super) vars: RefCell<CallVars>,
     pub(super) state: RefCell<State>,
     /// Whether the caller's INVITE carried an offer.
@@ -47,7 +60,32 @@ pub(super) struct Call {
 impl CallHandle {
     /// What the INVITE said and the switch found out.
     pub fn facts(&self) -> Rc<CallFacts> {
-        self.0.facts.clone()
+        self.0.seen.borrow().clone()
+    }
+
+    /// What the leg itself is: the same for its whole life, whatever flow runs.
+    pub(super) fn own_facts(&self) -> &Rc<CallFacts> {
+        &self.0.facts
+    }
+
+    /// The leg's name at the endpoint.
+    pub(super) fn leg(&self) -> LegId {
+        self.0.leg.get()
+    }
+
+    /// Whether we placed this leg.
+    pub fn is_outbound(&self) -> bool {
+        self.0.target.is_some()
+    }
+
+    /// Whether both are the same leg.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whom this leg talks with, once it is connected to another.
+    pub fn peer(&self) -> Option<CallHandle> {
+        self.state().peer.clone()
     }
 
     /// What the script may change. Do not hold the guard across an await.
@@ -75,7 +113,7 @@ impl CallHandle {
         if let Some(language) = &self.vars().language {
             return language.clone();
         }
-        let facts = &self.0.facts;
+        let facts = self.facts();
         let account = &facts.account;
         let device = account
             .devices

@@ -13,9 +13,12 @@ use serde_json::{Map, Value};
 use super::core::Core;
 use super::facts::{CallFacts, CallVars};
 use super::handle::{Call, CallHandle};
+use super::outbound::{MAX_PASSES, PASSES};
 use super::state::State;
+use super::transfer::Pending;
 use crate::base::cause::Cause;
 use crate::directory::Account;
+use crate::directory::formatters::Way;
 use crate::host::{clock, task};
 use crate::journal::Fact;
 use crate::routing;
@@ -35,7 +38,18 @@ impl Core {
             metrics::counter!("swivel_calls_refused_total", "why" => "no_account").increment(1);
             return self.refuse(&invite, 403, None);
         };
-        let facts = Rc::new(self.facts(&invite, account.clone()));
+        let mut facts = self.facts(&invite, account.clone());
+        let mut account = account;
+        if account.trunks.contains_key(&*invite.principal.device) {
+            match self.carrier_facts(facts) {
+                Ok(of_carrier) => {
+                    account = of_carrier.account.clone();
+                    facts = of_carrier;
+                }
+                Err(refused) => return self.unknown_number(&invite, &refused),
+            }
+        }
+        let facts = Rc::new(facts);
         let offer = match self.look_at_offer(&invite) {
             Ok(offer) => offer,
             Err(warning) => {
@@ -43,6 +57,19 @@ impl Core {
                 return self.refuse(&invite, 488, Some((Name::Warning, warning)));
             }
         };
+        if let Some(replaces) = invite.message.header(Name::Replaces) {
+            return match self.replaced(&invite, replaces) {
+                Ok((leg, state)) => {
+                    let call = self.admit(&invite, facts, offer, None);
+                    self.take_place(call, leg, state);
+                }
+                Err(status) => self.refuse(&invite, status, None),
+            };
+        }
+        if facts.passes >= MAX_PASSES {
+            metrics::counter!("swivel_calls_refused_total", "why" => "loop").increment(1);
+            return self.refuse(&invite, 482, None);
+        }
         let Some(route) = routing::route(&account, &facts.request_user, &caller(&facts)) else {
             metrics::counter!("swivel_calls_refused_total", "why" => "no_callflow").increment(1);
             services.journal.emit(Fact::Refused {
@@ -53,9 +80,53 @@ impl Core {
             });
             return self.refuse(&invite, 404, None);
         };
-        let call = self.admit(&invite, facts, offer, &route);
+        let call = self.admit(&invite, facts, offer, Some(&route));
         metrics::counter!("swivel_calls_total").increment(1);
-        self.start_script(call);
+        let script = self.next_script();
+        call.0.owner.set(script);
+        self.run_script(call, script, None);
+    }
+
+    /// The facts of a call that came from a trunk: it belongs to the account that has the number, and is known by what
+    /// the carrier says of the caller.
+    fn carrier_facts(&self, facts: CallFacts) -> Result<CallFacts, Box<CallFacts>> {
+        let services = self.services();
+        let source = facts.source.ip().to_canonical();
+        let Some(found) = routing::did::inbound(&services.directory, source, &facts.request_user)
+        else {
+            return Err(Box::new(facts));
+        };
+        let formatted = |field: &str, value: &str| {
+            let formatters = &found.trunk.formatters;
+            let new = formatters.apply(field, Way::Inbound, value, None);
+            new.or(Some(value.to_owned())).unwrap_or_default()
+        };
+        let number = formatted("request", &found.number);
+        Ok(CallFacts {
+            caller_id_name: formatted("caller_id_name", &facts.caller_id_name),
+            caller_id_number: formatted("caller_id_number", &facts.caller_id_number),
+            from_user: formatted("from", &facts.from_user),
+            to_user: formatted("to", &facts.to_user),
+            inception: Some(format!("{number}@{}", facts.request_realm)),
+            request_user: number,
+            authorizing_id: found.trunk.id.clone(),
+            authorizing_type: "resource",
+            owner_id: None,
+            account: found.account,
+            ..facts
+        })
+    }
+
+    /// A carrier has sent a call to a number nobody has.
+    fn unknown_number(&self, invite: &IncomingInvite, facts: &CallFacts) {
+        metrics::counter!("swivel_calls_refused_total", "why" => "unknown_number").increment(1);
+        self.services().journal.emit(Fact::Refused {
+            call_id: facts.call_id.clone(),
+            at: facts.created,
+            status: 404,
+            why: "no account has the number a carrier has called",
+        });
+        self.refuse(invite, 404, None);
     }
 
     fn refuse(&self, invite: &IncomingInvite, status: u16, header: Option<(Name, String)>) {
@@ -84,24 +155,29 @@ impl Core {
         invite: &IncomingInvite,
         facts: Rc<CallFacts>,
         offer: Option<Session>,
-        route: &routing::Route,
+        route: Option<&routing::Route>,
     ) -> CallHandle {
-        let vars = CallVars {
+        let vars = route.map(|route| CallVars {
             capture_group: route.capture_group.clone(),
             capture_groups: route.capture_groups.clone(),
             no_match: route.no_match,
             callflow_id: Some(route.callflow_id.clone()),
             flow: Some(route.doc.clone()),
             ..CallVars::default()
-        };
+        });
         let mut state = State::new();
         state.media.offer = offer;
         state.media.session_id = self.0.rng.borrow_mut().u64() >> 2;
         state.media.version = 1;
         let call = CallHandle(Rc::new(Call {
             core: self.clone(),
-            leg: invite.leg,
-            vars: RefCell::new(vars),
+            seen: RefCell::new(facts.clone()),
+            leg: Cell::new(invite.leg),
+            target: None,
+            owner: Cell::new(0),
+            attached: Cell::new(false),
+            transfer: RefCell::default(),
+            vars: RefCell::new(vars.unwrap_or_default()),
             offered: invite.offer.is_some(),
             state: RefCell::new(state),
             aftermath: Cell::new(0),
@@ -111,6 +187,7 @@ impl Core {
             local: invite.flow.local.ip(),
             facts,
         }));
+        call.name_at_endpoint(invite.leg);
         self.0.calls.borrow_mut().insert(invite.leg, call.clone());
         call.note(|call_id, at| Fact::Started {
             call_id,
@@ -118,12 +195,15 @@ impl Core {
             account: call.0.facts.account.id.to_string(),
             from: call.0.facts.caller_id_number.clone(),
             dialled: call.0.facts.request_user.clone(),
-            callflow: route.callflow_id.clone(),
+            callflow: route
+                .map(|route| route.callflow_id.clone())
+                .unwrap_or_default(),
         });
         call
     }
 
-    fn start_script(&self, call: CallHandle) {
+    /// Runs the flow of a call. The call ends with it, unless another script or bridge owns it by then.
+    pub(super) fn run_script(&self, call: CallHandle, id: u64, pending: Option<Rc<Pending>>) {
         let script = (self.0.script)(call.clone());
         let max_call = self.0.config.max_call;
         let task = async move {
@@ -142,7 +222,7 @@ impl Core {
                     }
                     Err(_elapsed) => {
                         tracing::info!(?call, "longest call reached");
-                        call.hangup(Cause::ALLOTTED_TIMEOUT);
+                        call.end(Cause::ALLOTTED_TIMEOUT);
                     }
                 }
             };
@@ -151,12 +231,22 @@ impl Core {
                 tokio::time::sleep(AFTERMATH).await;
                 tracing::warn!(?call, "the script did not end after its call");
             };
+            let given_back = async {
+                match &pending {
+                    Some(pending) => pending.failed().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
+                () = given_back => {}
                 () = life => {}
                 () = backstop => {}
             }
-            call.hangup(Cause::NORMAL_CLEARING);
+            if call.0.owner.get() == id || (pending.is_some() && call.0.transfer.borrow().is_some())
+            {
+                call.hangup(Cause::NORMAL_CLEARING);
+            }
         };
         task::spawn_local("script", task);
     }
@@ -208,6 +298,19 @@ impl Core {
                 .header(Name::UserAgent)
                 .unwrap_or_default()
                 .to_owned(),
+            max_forwards: message.max_forwards().unwrap_or(70),
+            passes: message
+                .headers
+                .get_named(PASSES)
+                .and_then(|passes| passes.trim().parse().ok())
+                .unwrap_or(0),
+            diversions: message
+                .headers
+                .all(Name::Diversion)
+                .take(DIVERSIONS)
+                .map(str::to_owned)
+                .collect(),
+            callee_id_name: String::new(),
             source: invite.flow.remote,
             transport: invite.flow.transport,
             interaction_id: format!("{:011}-{}", created.gregorian(), rng.hex(4)),
@@ -272,5 +375,7 @@ fn custom_headers(message: &Message) -> Map<String, Value> {
 pub(super) const AGENT: &str = "swivel";
 /// How long a script may go on after its call.
 const AFTERMATH: Duration = Duration::from_secs(15);
+/// Diversion headers passed on.
+const DIVERSIONS: usize = 5;
 /// `X-` headers taken from one INVITE.
 const CUSTOM_HEADERS: usize = 64;

@@ -5,12 +5,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::error::{CallError, Ended};
+use super::handle::CallHandle;
 use super::presses::Presses;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
 use crate::media::{Finish, Port, PortStats, RecordEnd};
 use crate::sdp::Session;
 use crate::sdp::negotiate::Agreed;
+use crate::sip::ua::Refer;
 
 /// How far the call has come.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ pub(super) enum Phase {
 /// Session description of the leg.
 #[derive(Debug, Default)]
 pub(super) struct MediaState {
-    /// The caller's offer; `None` while a delayed offer has not been answered.
+    /// The peer's last description; `None` of a caller whose delayed offer has not been answered.
     pub(super) offer: Option<Session>,
     /// What we last sent.
     pub(super) local: Option<Session>,
@@ -66,7 +68,39 @@ pub(super) struct State {
     pub(super) stats: Option<PortStats>,
     /// When the first ringing was sent.
     pub(super) rang_at: Option<UnixMicros>,
+    /// The last provisional status of a leg we placed.
+    pub(super) progress: Option<u16>,
+    /// The early dialog whose description the port follows.
+    pub(super) early_tag: Option<Box<str>>,
+    /// Whom the leg talks with.
+    pub(super) peer: Option<CallHandle>,
+    /// What the record says of the leg at the other side.
+    pub(super) other: Option<OtherLeg>,
+    /// A transfer the peer asked for and nobody has looked at yet.
+    pub(super) refer: Option<Box<Refer>>,
+    /// Who takes this ringing leg's place.
+    pub(super) picked_by: Option<CallHandle>,
+    /// Why the last bridge of this call reached nobody.
+    pub(super) failed: Option<u16>,
+    /// Our tag.
+    pub(super) own_tag: String,
+    /// The peer's tag of a leg we placed; empty before there is a dialog.
+    pub(super) to_tag: String,
+    /// User-Agent or Server of a peer we called.
+    pub(super) user_agent: Option<String>,
     wakers: Vec<Waker>,
+}
+
+/// The leg at the other side, as a record names it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OtherLeg {
+    pub(super) call_id: String,
+    pub(super) direction: &'static str,
+    pub(super) caller_id_name: String,
+    pub(super) caller_id_number: String,
+    pub(super) destination: String,
+    /// Names the bridge in both records: the Call-ID of the leg that was there first.
+    pub(super) bridge_id: String,
 }
 
 impl State {
@@ -81,6 +115,16 @@ impl State {
             recording: Vec::new(),
             stats: None,
             rang_at: None,
+            progress: None,
+            early_tag: None,
+            peer: None,
+            other: None,
+            refer: None,
+            picked_by: None,
+            failed: None,
+            own_tag: String::new(),
+            to_tag: String::new(),
+            user_agent: None,
             wakers: Vec::new(),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::channels;
 use super::core::{Core, CoreConfig, Script};
 use super::doorman::DirectoryDoorman;
 use super::services::Services;
@@ -13,6 +14,7 @@ use crate::base::rng::Rng;
 use crate::host::{clock, task};
 use crate::media::{Media, MediaEvents};
 use crate::net::{Bound, Driver, SipConfig, Transports};
+use crate::registrar::{self, Asks, Registrar, RegistrarConfig, SecurityConfig};
 use crate::sip::flow::Transport;
 use crate::sip::ua::{Endpoint, EndpointConfig, Listener};
 
@@ -32,6 +34,14 @@ pub struct Parts {
     pub media_events: MediaEvents,
     /// The rest of the house.
     pub services: Services,
+    /// What other threads ask about the legs that are up.
+    pub channels: channels::Asks,
+    /// `[registrar]`.
+    pub registrar: RegistrarConfig,
+    /// `[security]`.
+    pub security: SecurityConfig,
+    /// What other threads ask of the registrar.
+    pub asks: Asks,
     /// Makes the script factory, on the thread itself.
     pub script: Box<dyn FnOnce() -> Script + Send>,
     /// Randomness of tags, branches and nonces.
@@ -139,12 +149,39 @@ async fn serve(
         media,
         mut media_events,
         services,
+        channels,
+        registrar,
+        security,
+        mut asks,
         script,
         mut rng,
     } = parts;
     let doorman = DirectoryDoorman(services.directory.clone());
-    let endpoint = endpoint(&sip, &listeners, transports.web(), doorman, rng.fork());
-    let core = Core::new(endpoint, media, services, core, script(), rng);
+    let failures = security.failures_per_hour;
+    let endpoint = endpoint(
+        &sip,
+        &listeners,
+        transports.web(),
+        doorman,
+        failures,
+        rng.fork(),
+    );
+    let registrar = Registrar::load(registrar::Parts {
+        config: registrar,
+        security,
+        directory: services.directory.clone(),
+        store: services.store.clone(),
+        journal: services.journal.clone(),
+        rng: rng.fork(),
+    });
+    let registrar = match registrar.await {
+        Ok(registrar) => registrar,
+        Err(error) => {
+            tell(&ready, Err(std::io::Error::other(error)));
+            return;
+        }
+    };
+    let core = Core::new(endpoint, media, services, registrar, core, script(), rng);
     let driver = match Driver::start(Rc::new(core.clone()), listeners, transports, sip) {
         Ok(driver) => driver,
         Err(error) => {
@@ -160,6 +197,17 @@ async fn serve(
             media_events.drain(|event| events.media_event(event));
         }
     });
+    let channels = task::spawn_local("channels", channels.serve(core.clone()));
+    let asked = core.clone();
+    let questions = task::spawn_local("registrar-questions", async move {
+        while let Some(question) = asks.next().await {
+            asked.answer_question(question);
+        }
+    });
+    let registers = core.clone();
+    let carriers = task::spawn_local("carriers", async move {
+        keep_registered(registers).await;
+    });
     tell(&ready, Ok(()));
     while let Some(command) = inbox.recv().await {
         match command {
@@ -168,11 +216,43 @@ async fn serve(
                 core.drain();
                 task::spawn_local("drain", drain(core.clone(), limit, done));
             }
-            Command::Stop => break,
+            Command::Stop => {
+                carriers.abort();
+                leave_carriers(&core).await;
+                break;
+            }
         }
     }
     run.abort();
     media.abort();
+    channels.abort();
+    questions.abort();
+    carriers.abort();
+}
+
+/// Registers with the carriers the documents name, and follows their changes.
+async fn keep_registered(core: Core) {
+    let directory = core.services().directory.clone();
+    let mut known = Vec::new();
+    loop {
+        let wanted = registrar::carriers(&directory);
+        if wanted != known {
+            core.set_carriers(wanted.clone());
+            known = wanted;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Carriers are told that we leave; the answer is waited for, but not for long.
+async fn leave_carriers(core: &Core) {
+    if core.leave_carriers() == 0 {
+        return;
+    }
+    let patience = clock::now() + LEAVE_GRACE;
+    while core.registrar().carriers() > 0 && clock::now() < patience {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn tell(ready: &std::sync::mpsc::SyncSender<std::io::Result<()>>, result: std::io::Result<()>) {
@@ -203,6 +283,7 @@ fn endpoint(
     listeners: &[Bound],
     web: Option<SocketAddr>,
     doorman: DirectoryDoorman,
+    failures_per_hour: u32,
     rng: Rng,
 ) -> Endpoint {
     let advertise = (!sip.advertise.is_empty()).then(|| sip.advertise.clone());
@@ -233,6 +314,8 @@ fn endpoint(
         tcp_switch: sip.tcp_switch,
         local_nets: sip.local_nets.clone(),
         trace: true,
+        registrar: true,
+        failures_per_hour,
         ..EndpointConfig::default()
     };
     let mut endpoint = Endpoint::new(config, listeners, Box::new(doorman), rng);
@@ -250,6 +333,10 @@ fn host_and_port(text: &str, port: u16) -> (String, u16) {
     }
 }
 
+/// How often the documents are looked at for carriers to register with.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long leaving the carriers may take.
+const LEAVE_GRACE: Duration = Duration::from_millis(1500);
 /// How long the BYEs of a drain may take.
 const BYE_GRACE: Duration = Duration::from_secs(1);
 

@@ -32,6 +32,11 @@ impl FlowCtx {
         self.cursor.has_child(key)
     }
 
+    /// The keys of the node's children, in their order.
+    pub(super) fn child_keys(&self) -> Vec<String> {
+        self.cursor.child_keys()
+    }
+
     /// Writes a remark into the call's trace.
     pub(super) fn note(&self, text: impl Into<String>) {
         let text = text.into();
@@ -174,6 +179,10 @@ impl FlowCtx {
             vars.owner_id.as_deref().or(facts.owner_id.as_deref()),
         );
         put("Inception", facts.inception.as_deref());
+        if facts.authorizing_type == "resource" {
+            put("Resource-ID", Some(&facts.authorizing_id));
+            put("Resource-Type", Some("offnet-origination"));
+        }
         put("CallFlow-ID", vars.callflow_id.as_deref());
         put("Fetch-ID", Some(&facts.fetch_id));
         all.extend(vars.channel_vars.clone());

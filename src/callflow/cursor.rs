@@ -34,6 +34,8 @@ pub(crate) enum Next {
     Stop(Option<Cause>),
     /// The flow is over, whatever waits on the stack.
     HardStop,
+    /// The call is somebody else's now: the flow is over, and nothing is hung up.
+    Usurped,
 }
 
 /// A tree of nodes, shared with the document it came in.
@@ -68,6 +70,8 @@ pub(crate) enum End {
     Failed,
     /// A module ended it.
     HardStop,
+    /// The call was moved elsewhere and goes on there.
+    Usurped,
     /// One jump or one node too many.
     Limit(&'static str),
 }
@@ -165,6 +169,15 @@ impl Cursor {
         self.here.child(key).is_some()
     }
 
+    /// The keys of the current node's children, in their order.
+    pub(crate) fn child_keys(&self) -> Vec<String> {
+        let children = self
+            .here
+            .node()
+            .and_then(|node| node.get("children")?.as_object());
+        children.map_or_else(Vec::new, |children| children.keys().cloned().collect())
+    }
+
     /// The child keys that lead to the current node, joined by dots; empty at the root of its tree.
     pub(crate) fn path(&self) -> String {
         self.here.keys.join(".")
@@ -196,6 +209,7 @@ impl Cursor {
             }
             Next::Stop(cause) => self.stop(cause, None, false),
             Next::HardStop => Err(End::HardStop),
+            Next::Usurped => Err(End::Usurped),
         }
     }
 

@@ -185,6 +185,7 @@ async fn finish(ctx: &FlowCtx, end: End) {
             None => ctx.call.hangup(Cause::NORMAL_CLEARING),
         },
         End::HardStop => ctx.call.hangup(Cause::NORMAL_CLEARING),
+        End::Usurped => {}
         End::Failed => fault(ctx).await,
         End::Limit(what) => {
             ctx.note(format!("the flow was ended: too many {what}"));
@@ -209,6 +210,14 @@ async fn fault(ctx: &FlowCtx) {
         "Temporarily Unavailable",
         Cause::NORMAL_TEMPORARY_FAILURE,
     );
+}
+
+/// Refuses the call with KAZOO's default response to a cause, or hangs up where it has none.
+pub(super) async fn refuse_for(ctx: &FlowCtx, cause: Cause) {
+    match response_of(cause.name) {
+        Some(response) => respond(ctx, response).await,
+        None => ctx.call.hangup(cause),
+    }
 }
 
 async fn respond(ctx: &FlowCtx, response: &Response) {
@@ -376,14 +385,38 @@ mod tests {
             include_str!("exec.rs"),
             include_str!("greeting.rs"),
             include_str!("modules/menu.rs"),
+            include_str!("modules/call_forward.rs"),
+            include_str!("modules/call_pickup.rs"),
+            include_str!("modules/call_waiting.rs"),
+            include_str!("modules/do_not_disturb.rs"),
+            include_str!("modules/dynamic_cid.rs"),
+            include_str!("modules/group_pickup.rs"),
+            include_str!("modules/hotdesk.rs"),
+            include_str!("modules/intercept.rs"),
+            include_str!("modules/ring_group_toggle.rs"),
+            include_str!("modules/temporal_route.rs"),
         ];
         let mut found = 0;
         for id in sources.iter().flat_map(|source| source.split('"')) {
-            let prefix = ["cf-", "fault-", "menu-", "vm-"]
-                .iter()
-                .any(|prefix| id.starts_with(prefix));
+            let prefixes = [
+                "agent-",
+                "cf-",
+                "cw-",
+                "disa-",
+                "dnd-",
+                "dynamic-cid-",
+                "fault-",
+                "hotdesk-",
+                "intercept-",
+                "menu-",
+                "pickup-",
+                "temporal-",
+                "vm-",
+            ];
+            let prefix = prefixes.iter().any(|prefix| id.starts_with(prefix));
             if prefix
                 && id.len() > 6
+                && !id.ends_with('-')
                 && id
                     .bytes()
                     .all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_'))
@@ -392,7 +425,7 @@ mod tests {
                 found += 1;
             }
         }
-        assert!(found > 10, "{found}");
+        assert!(found > 40, "{found}");
     }
 
     #[test]

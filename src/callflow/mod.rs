@@ -5,17 +5,23 @@
 //! - `ctx`: what a module works with. `error`: why a module failed, and where the flow goes then.
 //! - `modules/`: one KAZOO module a file; its struct is its schema.
 //! - `schema`, `validate`, `document`: draft-04 schemas from those structs, and the check of trees and documents.
+//! - `features`: what feature codes have in common. `carriers`: calls that leave through trunks.
+//! - `pickup`: who may take over whose call. `ring`: what the modules that ring people have in common.
 //! - `data`, `say`: shapes and words several modules share.
 
+mod carriers;
 mod ctx;
 mod cursor;
 mod data;
 mod document;
 mod error;
 mod exec;
+mod features;
 mod greeting;
 mod menu_document;
 mod modules;
+mod pickup;
+mod ring;
 mod say;
 mod schema;
 mod validate;

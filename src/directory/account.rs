@@ -11,6 +11,7 @@ use crate::base::secret::Secret;
 
 use super::kind::Kind;
 use super::numbers::NumberIndex;
+use super::trunk::Trunk;
 
 /// One account and all its documents.
 pub struct Account {
@@ -28,6 +29,18 @@ pub struct Account {
     pub devices: BTreeMap<String, Arc<Device>>,
     /// Users by id.
     pub users: BTreeMap<String, Arc<User>>,
+    /// Group documents by id.
+    pub groups: BTreeMap<String, Arc<Value>>,
+    /// Trunks (`resources`) by id.
+    pub trunks: BTreeMap<String, Arc<Trunk>>,
+    /// Numbers of the public network, by number.
+    pub phone_numbers: BTreeMap<String, Arc<Value>>,
+    /// Temporal rules by id.
+    pub temporal_rules: BTreeMap<String, Arc<Value>>,
+    /// Sets of temporal rules by id.
+    pub temporal_rule_sets: BTreeMap<String, Arc<Value>>,
+    /// Limits by id; usually one document, `limits`.
+    pub limits: BTreeMap<String, Arc<Value>>,
     /// Menu documents by id.
     pub menus: BTreeMap<String, Arc<Value>>,
     /// Media documents by id.
@@ -171,6 +184,18 @@ impl Account {
                     .push(device.id.clone());
             }
         }
+        let trunks = of(Kind::Trunk)
+            .into_iter()
+            .map(|(id, doc)| {
+                // Its regular expressions are compiled once for each version of the document.
+                let known = previous.and_then(|p| p.trunks.get(&id));
+                let trunk = match known.filter(|known| Arc::ptr_eq(&known.doc, &doc)) {
+                    Some(known) => Arc::clone(known),
+                    None => Arc::new(Trunk::read(id.clone(), doc)),
+                };
+                (id, trunk)
+            })
+            .collect();
         let callflows = of(Kind::Callflow);
         let same = previous
             .filter(|p| Arc::ptr_eq(&p.doc, &doc) && same_documents(&p.callflows, &callflows));
@@ -193,6 +218,12 @@ impl Account {
             enabled,
             devices,
             users,
+            groups: of(Kind::Group),
+            trunks,
+            phone_numbers: of(Kind::PhoneNumber),
+            temporal_rules: of(Kind::TemporalRule),
+            temporal_rule_sets: of(Kind::TemporalRuleSet),
+            limits: of(Kind::Limits),
             menus: of(Kind::Menu),
             media: of(Kind::Media),
             lists: of(Kind::List),
@@ -204,12 +235,44 @@ impl Account {
         }
     }
 
+    /// The users logged in at a device (`hotdesk.users`), else its owner when there is one.
+    pub fn owners_of<'a>(&'a self, device: &'a Device) -> Vec<&'a Arc<User>> {
+        let desk = device.doc.pointer("/hotdesk/users");
+        let logged_in = desk.and_then(Value::as_object).into_iter().flatten();
+        let mut owners: Vec<_> = logged_in.filter_map(|(id, _)| self.users.get(id)).collect();
+        if owners.is_empty() {
+            owners.extend(device.owner_id.as_ref().and_then(|id| self.users.get(id)));
+        }
+        owners
+    }
+
+    /// Ids of the accounts above this one, the first account first.
+    pub fn above(&self) -> impl Iterator<Item = &str> {
+        let tree = self.doc.get(super::private::TREE);
+        let ids = tree.and_then(Value::as_array).into_iter().flatten();
+        ids.filter_map(Value::as_str)
+    }
+
+    /// Whether it is the first account, whose trunks serve every account.
+    pub fn is_first(&self) -> bool {
+        self.doc
+            .get(super::private::SUPERDUPER)
+            .and_then(Value::as_bool)
+            == Some(true)
+    }
+
     /// The document of that kind and id.
     pub fn document(&self, kind: Kind, id: &str) -> Option<&Arc<Value>> {
         match kind {
             Kind::Account => (id == &*self.id).then_some(&self.doc),
             Kind::User => self.users.get(id).map(|user| &user.doc),
             Kind::Device => self.devices.get(id).map(|device| &device.doc),
+            Kind::Trunk => self.trunks.get(id).map(|trunk| &trunk.doc),
+            Kind::Group => self.groups.get(id),
+            Kind::PhoneNumber => self.phone_numbers.get(id),
+            Kind::TemporalRule => self.temporal_rules.get(id),
+            Kind::TemporalRuleSet => self.temporal_rule_sets.get(id),
+            Kind::Limits => self.limits.get(id),
             Kind::Menu => self.menus.get(id),
             Kind::Media => self.media.get(id),
             Kind::List => self.lists.get(id),
@@ -235,6 +298,16 @@ impl Account {
                 .iter()
                 .map(|(id, device)| (id.as_str(), &device.doc))
                 .collect(),
+            Kind::Trunk => self
+                .trunks
+                .iter()
+                .map(|(id, trunk)| (id.as_str(), &trunk.doc))
+                .collect(),
+            Kind::Group => plain(&self.groups),
+            Kind::PhoneNumber => plain(&self.phone_numbers),
+            Kind::TemporalRule => plain(&self.temporal_rules),
+            Kind::TemporalRuleSet => plain(&self.temporal_rule_sets),
+            Kind::Limits => plain(&self.limits),
             Kind::Menu => plain(&self.menus),
             Kind::Media => plain(&self.media),
             Kind::List => plain(&self.lists),

@@ -29,9 +29,15 @@ kinds! {
     Account "accounts" "The account itself; its id is the account's.";
     User "users" "A person.";
     Device "devices" "Something that places or takes calls.";
+    Group "groups" "Users and devices that are rung, or may pick up for each other, together.";
     Menu "menus" "A voice menu.";
     Media "media" "A recording, an upload or a text to be spoken.";
     List "lists" "A match list; its entries are documents of their own.";
     ListEntry "list_entries" "One entry of a match list (`list_id` names the list).";
+    PhoneNumber "phone_numbers" "A number of the public network that belongs to the account; its id is the number.";
+    Trunk "resources" "A carrier: its gateways, and the numbers it is used for.";
+    TemporalRule "temporal_rules" "A stretch of time that comes again.";
+    TemporalRuleSet "temporal_rules_sets" "Several such stretches under one name.";
+    Limits "limits" "How many calls the account may have.";
     Callflow "callflows" "What happens when a number is called.";
 }

@@ -3,6 +3,7 @@
 //! - `kind`: the kinds of documents.
 //! - `account`: one account, its devices and users, as a call keeps it.
 //! - `snapshot`: all accounts at one moment, and the indexes over them.
+//! - `trunk`: one carrier with its gateways. `formatters`: how numbers and names are rewritten.
 //! - `numbers`: which callflow a dialled number belongs to.
 //! - `private`: the keys of a stored document that are the server's own (`pvt_…`).
 //!
@@ -10,10 +11,12 @@
 //! marked, and are not loaded.
 
 mod account;
+pub mod formatters;
 mod kind;
 pub mod numbers;
 pub mod private;
 mod snapshot;
+pub mod trunk;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,6 +34,7 @@ use account::Documents;
 pub use account::{Account, Device, User, network};
 pub use kind::Kind;
 use snapshot::Snapshot;
+pub use trunk::{Gateway, Trunk};
 
 /// A handle to the configuration. Cheap to clone; readers get snapshots.
 #[derive(Clone)]
@@ -41,8 +45,21 @@ struct Inner {
     files: Files,
     /// What readers see. Held only to copy or replace the pointer.
     now: RwLock<Arc<Snapshot>>,
+    /// Addresses of trunks that no document names. Held to look one up.
+    learned: RwLock<BTreeMap<String, Learned>>,
     /// Every live document; one writer at a time.
     documents: Mutex<BTreeMap<Arc<str>, Documents>>,
+}
+
+/// An address that was found to be a trunk's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Learned {
+    /// The address.
+    pub source: IpAddr,
+    /// Account of the trunk.
+    pub account: String,
+    /// Id of the trunk.
+    pub trunk: String,
 }
 
 /// One change of a group written together.
@@ -107,6 +124,7 @@ impl Directory {
             store,
             files,
             now,
+            learned: RwLock::default(),
             documents: Mutex::new(documents),
         })))
     }
@@ -125,9 +143,55 @@ impl Directory {
         self.now().by_realm(realm)
     }
 
+    /// Whether phones of some account authenticate in that realm, case ignored.
+    pub fn is_realm(&self, name: &str) -> bool {
+        self.now().is_realm(name)
+    }
+
     /// The enabled device with `sip.method` `ip` whose address or network holds `source`; the narrowest wins.
     pub fn device_by_source(&self, source: IpAddr) -> Option<(Arc<Account>, String)> {
         self.now().by_source(source)
+    }
+
+    /// Every enabled trunk whose `inbound_ips` hold `source`, with its account: of several tenants of one carrier each
+    /// has one.
+    pub fn trunks_by_source(&self, source: IpAddr) -> Vec<(Arc<Account>, Arc<Trunk>)> {
+        let now = self.now();
+        let mut found = now.trunks_by_source(source);
+        let source = source.to_canonical();
+        let learned = self.0.learned.read();
+        let learned = learned.unwrap_or_else(PoisonError::into_inner);
+        for one in learned.values().filter(|one| one.source == source) {
+            let account = now.accounts.get(&*one.account);
+            let trunk = account.and_then(|account| account.trunks.get(&one.trunk));
+            if let (Some(account), Some(trunk)) = (account, trunk)
+                && trunk.enabled
+                && !found.iter().any(|(_, known)| known.id == trunk.id)
+            {
+                found.push((Arc::clone(account), Arc::clone(trunk)));
+            }
+        }
+        found
+    }
+
+    /// A carrier's calls come from this address although its document names none: we have registered there. `name`
+    /// tells apart what is learned; `None` forgets it.
+    pub fn learn_source(&self, name: &str, learned: Option<Learned>) {
+        let mut all = self
+            .0
+            .learned
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        match learned {
+            Some(learned) => drop(all.insert(name.to_owned(), learned)),
+            None => drop(all.remove(name)),
+        }
+    }
+
+    /// The account a number of the public network belongs to, by its `phone_numbers` document: in service, being
+    /// ported or reserved, and the account enabled.
+    pub fn account_of_number(&self, number: &str) -> Option<Arc<Account>> {
+        self.now().by_number(number)
     }
 
     /// The enabled device that authenticates as `username` in `realm` (case ignored in both), and its password.

@@ -20,6 +20,12 @@ pub const TYPE: &str = "pvt_type";
 pub const MD5_AUTH: &str = "pvt_md5_auth";
 /// SHA-1 of `username:password`, lower-case hex.
 pub const SHA1_AUTH: &str = "pvt_sha1_auth";
+/// Ids of the accounts above an account, the first account first.
+pub const TREE: &str = "pvt_tree";
+/// Marks the first account.
+pub const SUPERDUPER: &str = "pvt_superduper_admin";
+/// State of a phone number (`in_service`, `reserved` …).
+pub const NUMBER_STATE: &str = "pvt_state";
 
 /// Whether a key is private or otherwise not the client's (`_…`, `pvt_…`).
 pub fn is_private(key: &str) -> bool {

@@ -5,8 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use serde_json::Value;
 
 use super::account::{Account, Device, Documents};
+use super::private;
+use super::trunk::Trunk;
 
 /// Accounts and indexes over them. Replaced as a whole.
 #[derive(Debug, Default)]
@@ -20,6 +23,12 @@ pub(super) struct Snapshot {
     by_address: BTreeMap<IpAddr, (Arc<str>, String)>,
     /// Devices known by a network, narrowest first.
     by_network: Vec<(IpNet, Arc<str>, String)>,
+    /// Trunks known by one address.
+    trunks_by_address: BTreeMap<IpAddr, Vec<(Arc<str>, String)>>,
+    /// Trunks known by a network, narrowest first.
+    trunks_by_network: Vec<(IpNet, Arc<str>, String)>,
+    /// Accounts by their phone numbers in use.
+    by_number: BTreeMap<String, Arc<str>>,
 }
 
 impl Snapshot {
@@ -71,6 +80,32 @@ impl Snapshot {
                 }
             }
         }
+        for (id, account) in accounts.iter().filter(|(_, account)| account.enabled) {
+            for trunk in account.trunks.values().filter(|trunk| trunk.enabled) {
+                for net in trunk.inbound() {
+                    let place = (Arc::clone(id), trunk.id.clone());
+                    if net.prefix_len() == net.max_prefix_len() {
+                        let known = all.trunks_by_address.entry(net.addr()).or_default();
+                        if !known.contains(&place) {
+                            known.push(place);
+                        }
+                    } else {
+                        all.trunks_by_network.push((net, place.0, place.1));
+                    }
+                }
+            }
+            let in_use = account.phone_numbers.iter().filter(|(_, doc)| {
+                let state = doc.get(private::NUMBER_STATE).and_then(Value::as_str);
+                state.is_none_or(|state| IN_USE.contains(&state))
+            });
+            for (number, _) in in_use {
+                all.by_number
+                    .entry(number.clone())
+                    .or_insert_with(|| Arc::clone(id));
+            }
+        }
+        all.trunks_by_network
+            .sort_by_key(|(net, ..)| std::cmp::Reverse(net.prefix_len()));
         all.by_network
             .sort_by_key(|(net, ..)| std::cmp::Reverse(net.prefix_len()));
         all.accounts = accounts;
@@ -81,6 +116,10 @@ impl Snapshot {
         self.accounts
             .get(self.by_realm.get(&realm.to_lowercase())?)
             .cloned()
+    }
+
+    pub(super) fn is_realm(&self, name: &str) -> bool {
+        self.by_device_realm.contains_key(&name.to_lowercase())
     }
 
     pub(super) fn by_source(&self, source: IpAddr) -> Option<(Arc<Account>, String)> {
@@ -96,6 +135,28 @@ impl Snapshot {
             }
         };
         Some((Arc::clone(self.accounts.get(account)?), device.clone()))
+    }
+
+    pub(super) fn trunks_by_source(&self, source: IpAddr) -> Vec<(Arc<Account>, Arc<Trunk>)> {
+        let source = source.to_canonical();
+        let exact = self.trunks_by_address.get(&source).into_iter().flatten();
+        let exact = exact.map(|(account, trunk)| (account, trunk));
+        let inside = self
+            .trunks_by_network
+            .iter()
+            .filter(|(net, ..)| net.contains(&source))
+            .map(|(_, account, trunk)| (account, trunk));
+        exact
+            .chain(inside)
+            .filter_map(|(account, trunk)| {
+                let account = self.accounts.get(account)?;
+                Some((Arc::clone(account), Arc::clone(account.trunks.get(trunk)?)))
+            })
+            .collect()
+    }
+
+    pub(super) fn by_number(&self, number: &str) -> Option<Arc<Account>> {
+        self.accounts.get(self.by_number.get(number)?).cloned()
     }
 
     pub(super) fn by_credentials(
@@ -122,3 +183,6 @@ impl Snapshot {
             })
     }
 }
+
+/// States of a number in which calls to it are taken (callflow.md §1.2).
+const IN_USE: [&str; 4] = ["in_service", "port_in", "port_out", "reserved"];

@@ -70,6 +70,15 @@ pub enum Fact {
         /// When.
         at: UnixMicros,
     },
+    /// A leg was connected to another.
+    Bridged {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Call-ID of the other leg.
+        other: String,
+    },
     /// A call that never ran a callflow.
     Refused {
         /// SIP Call-ID.
@@ -140,6 +149,48 @@ pub enum Fact {
         /// The remark.
         text: String,
     },
+    /// A phone's registration began, ended or changed. The Call-ID is that of its REGISTER.
+    Registration {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Account id.
+        account: String,
+        /// Device id.
+        device: String,
+        /// `registered`, `unregistered`, `replaced`, `expired`, `closed`, `flushed`, `unreachable` or `reachable`.
+        what: &'static str,
+        /// The address of record.
+        aor: String,
+        /// The phone's own Contact.
+        contact: String,
+        /// Where it registered from.
+        source: SocketAddr,
+        /// Its User-Agent.
+        user_agent: String,
+        /// When it ends by itself.
+        expires_at: UnixMicros,
+    },
+    /// Our own registration with a carrier began, failed or ended.
+    TrunkRegistration {
+        /// SIP Call-ID of the REGISTER.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Account id.
+        account: String,
+        /// The carrier: resource id and gateway.
+        carrier: String,
+        /// `registered`, `failed` or `left`.
+        what: &'static str,
+        /// The carrier's server.
+        server: String,
+        /// Status of the answer; 408 when there was none.
+        status: u16,
+        /// When it ends, unless refreshed.
+        expires_at: Option<UnixMicros>,
+    },
     /// A leg's record is durable.
     Recorded {
         /// SIP Call-ID.
@@ -173,12 +224,15 @@ impl Fact {
             Self::Sip { call_id, .. }
             | Self::Started { call_id, .. }
             | Self::Answered { call_id, .. }
+            | Self::Bridged { call_id, .. }
             | Self::Refused { call_id, .. }
             | Self::Node { call_id, .. }
             | Self::Hook { call_id, .. }
             | Self::Digit { call_id, .. }
             | Self::Collected { call_id, .. }
             | Self::Note { call_id, .. }
+            | Self::Registration { call_id, .. }
+            | Self::TrunkRegistration { call_id, .. }
             | Self::Recorded { call_id, .. }
             | Self::Ended { call_id, .. } => call_id,
         }
@@ -190,12 +244,15 @@ impl Fact {
             Self::Sip { at, .. }
             | Self::Started { at, .. }
             | Self::Answered { at, .. }
+            | Self::Bridged { at, .. }
             | Self::Refused { at, .. }
             | Self::Node { at, .. }
             | Self::Hook { at, .. }
             | Self::Digit { at, .. }
             | Self::Collected { at, .. }
             | Self::Note { at, .. }
+            | Self::Registration { at, .. }
+            | Self::TrunkRegistration { at, .. }
             | Self::Recorded { at, .. }
             | Self::Ended { at, .. } => *at,
         }
@@ -227,6 +284,7 @@ impl Fact {
                 json!({"account": account, "from": from, "dialled": dialled, "callflow": callflow}),
             ),
             Self::Answered { .. } => ("answered", json!({})),
+            Self::Bridged { other, .. } => ("bridged", json!({"other": other})),
             Self::Refused { status, why, .. } => ("refused", json!({"status": status, "why": why})),
             Self::Node { module, path, .. } => ("node", json!({"module": module, "path": path})),
             Self::Hook {
@@ -245,6 +303,34 @@ impl Fact {
                 ("collected", json!({"count": count, "why": why}))
             }
             Self::Note { text, .. } => ("note", json!({"text": text})),
+            Self::Registration {
+                account,
+                device,
+                what,
+                aor,
+                contact,
+                source,
+                user_agent,
+                expires_at,
+                ..
+            } => (
+                "registration",
+                json!({"account": account, "device": device, "what": what, "aor": aor, "contact": contact,
+                       "source": source.to_string(), "user_agent": user_agent, "expires_at": expires_at}),
+            ),
+            Self::TrunkRegistration {
+                account,
+                carrier,
+                what,
+                server,
+                status,
+                expires_at,
+                ..
+            } => (
+                "trunk_registration",
+                json!({"account": account, "carrier": carrier, "what": what, "server": server,
+                       "status": status, "expires_at": expires_at}),
+            ),
             Self::Recorded { id, .. } => ("recorded", json!({"id": id})),
             Self::Ended {
                 cause,

@@ -52,6 +52,9 @@ impl Rings {
     pub(super) fn push(&mut self, fact: &Arc<Fact>) -> Vec<Finished> {
         let at = fact.at();
         if !self.calls.contains_key(fact.call_id()) {
+            if is_minor(fact, self.calls.len()) {
+                return self.settle(at);
+            }
             if self.calls.len() >= CALLS {
                 metrics::counter!("swivel_trace_dropped_total").increment(1);
                 return self.settle(at);
@@ -135,6 +138,39 @@ impl Ring {
             self.dropped += 1;
         }
     }
+}
+
+/// Whether a fact opens no ring: questions whether a phone is there come by the thousand, and what else is no call must
+/// leave room for calls. Subscribers are told of them all the same.
+fn is_minor(fact: &Fact, rings: usize) -> bool {
+    let other = |methods: &[&str]| match fact {
+        Fact::Sip { bytes, .. } => methods.contains(&method_of(bytes)),
+        Fact::Registration { .. } | Fact::TrunkRegistration { .. } => methods.contains(&"REGISTER"),
+        _ => false,
+    };
+    other(&["OPTIONS"])
+        || (rings >= CALLS / 2 && other(&["REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH"]))
+}
+
+/// The method a message is about; empty when that cannot be seen.
+fn method_of(bytes: &[u8]) -> &str {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => bytes
+            .get(..error.valid_up_to())
+            .and_then(|valid| std::str::from_utf8(valid).ok())
+            .unwrap_or_default(),
+    };
+    let first = text.split(' ').next().unwrap_or_default();
+    if !first.starts_with("SIP/") {
+        return first;
+    }
+    let cseq = text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.trim().eq_ignore_ascii_case("CSeq").then_some(value)
+    });
+    cseq.and_then(|value| value.split_whitespace().nth(1))
+        .unwrap_or_default()
 }
 
 fn shortened(fact: &Arc<Fact>) -> Arc<Fact> {
@@ -300,6 +336,38 @@ mod tests {
         assert_eq!(finished.len(), 1);
         assert_eq!(finished[0].facts.len(), 3);
         assert!(rings.lines("a").is_empty());
+    }
+
+    fn message(call_id: &str, text: &'static str) -> Arc<Fact> {
+        Arc::new(Fact::Sip {
+            call_id: call_id.into(),
+            at: UnixMicros::from_secs(1),
+            direction: super::super::Way::Out,
+            peer: ([10, 0, 0, 2], 5060).into(),
+            local: ([10, 0, 0, 1], 5060).into(),
+            transport: crate::sip::flow::Transport::Udp,
+            bytes: text.into(),
+        })
+    }
+
+    #[test]
+    fn questions_whether_a_phone_is_there_leave_no_trace_and_registrations_only_while_there_is_room()
+     {
+        let mut rings = Rings::default();
+        rings.push(&message("o", "OPTIONS sip:a@b SIP/2.0\r\n\r\n"));
+        rings.push(&message("p", "SIP/2.0 200 OK\r\nCSeq: 1 OPTIONS\r\n\r\n"));
+        assert!(rings.calls.is_empty());
+        let register = "REGISTER sip:b SIP/2.0\r\n\r\n";
+        rings.push(&message("r", register));
+        assert_eq!(rings.calls.len(), 1);
+        for n in 0..CALLS / 2 {
+            rings.push(&note(&n.to_string(), 1, "a call"));
+        }
+        let before = rings.calls.len();
+        rings.push(&message("s", register));
+        assert_eq!(rings.calls.len(), before);
+        rings.push(&message("i", "INVITE sip:b SIP/2.0\r\n\r\n"));
+        assert_eq!(rings.calls.len(), before + 1);
     }
 
     #[test]

@@ -97,4 +97,29 @@ pub struct RecordSpec {
     pub silence: Option<Duration>,
     /// Keys that end it.
     pub finish_on: Keys,
+    /// Whose voice is recorded.
+    pub sides: Sides,
+}
+
+/// Whose voice a recording holds. What the peer hears is whatever the port sends it: the other party of a joined port,
+/// prompts, music.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sides {
+    /// What the peer says.
+    #[default]
+    Peer,
+    /// What the peer says and what it hears, added up.
+    Mixed,
+    /// What the peer says on the first channel, what it hears on the second.
+    Apart,
+}
+
+impl Sides {
+    /// Channels of the file.
+    pub fn channels(self) -> u16 {
+        match self {
+            Self::Peer | Self::Mixed => 1,
+            Self::Apart => 2,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use rtrb::{Consumer, RingBuffer};
 use super::command::{Command, Source};
 use super::config::{MediaConfig, MediaError};
 use super::event::{MediaEvent, MediaEvents, Outside, PortStats};
+use super::identity;
 use super::io::PacketIo;
 use super::io::epoll::EpollIo;
 use super::io::priority;
@@ -18,7 +19,7 @@ use super::io::wait::Waiter;
 use super::keeper::{Job, Keeper};
 use super::link::{Link, Message};
 use super::pool::{Pair, PoolCounts, PortPool};
-use super::port::{Audio, PortState};
+use super::port::{Audio, PortState, Ready};
 use super::record::Recorder;
 use super::wheel::SLOT;
 use super::worker::{Retired, Worker};
@@ -27,6 +28,10 @@ use crate::base::id::PortId;
 use crate::base::rng::Rng;
 use crate::base::time::UnixMicros;
 use crate::host::{clock, task};
+use crate::rtp::dtls::Identity;
+use crate::rtp::ice::IceCredentials;
+use crate::rtp::srtp::Suite;
+use crate::sdp::{Crypto, Webrtc};
 
 /// The media engine. A cheap handle; the threads end with the last handle and port.
 #[derive(Debug, Clone)]
@@ -35,11 +40,12 @@ pub struct Media(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     pool: Arc<PortPool>,
-    links: Vec<Arc<Link>>,
+    links: Arc<[Arc<Link>]>,
     outside: Arc<Outside>,
     keeper: Arc<Keeper>,
     recorder: Arc<Recorder>,
     next_id: AtomicU64,
+    identity: OnceLock<Option<Arc<Identity>>>,
     rng: Mutex<Rng>,
     keepalive: Option<Duration>,
     clock: Clock,
@@ -92,13 +98,16 @@ impl Media {
                 source,
             };
             let (waiter, bell) = Waiter::new().map_err(failed)?;
-            let set = EpollIo::open().map_err(failed)?;
+            let sockets = (
+                EpollIo::open().map_err(failed)?,
+                waiter.set().map_err(failed)?,
+            );
             let link = Arc::new(Link::new(Some(bell)));
             let (worker, events, gone) =
                 new_worker(&link, &outside, rng.fork(), clock::now(), clock::unix_now());
             let inbox = Arc::clone(&link);
             let thread = task::thread(&format!("media-{index}"), move || {
-                run(worker, EpollIo::new(set), &inbox, waiter)
+                run(worker, EpollIo::new(sockets.0, sockets.1), &inbox, waiter)
             })
             .map_err(failed)?;
             links.push(link);
@@ -119,11 +128,12 @@ impl Media {
         threads.extend(recording);
         let shared = Shared {
             pool,
-            links,
+            links: links.into(),
             outside: Arc::clone(&outside),
             keeper,
             recorder,
             next_id: AtomicU64::new(1),
+            identity: OnceLock::new(),
             rng: Mutex::new(rng),
             keepalive: config.keepalive(),
             clock: Clock::Host,
@@ -153,11 +163,12 @@ impl Media {
         let time = Arc::new(AtomicU64::new(0));
         let shared = Shared {
             pool: Arc::clone(&pool),
-            links: vec![Arc::clone(&link)],
+            links: Arc::from([Arc::clone(&link)]),
             outside: Arc::clone(&outside),
             keeper: Arc::new(Keeper::default()),
             recorder: Arc::clone(&recorder),
             next_id: AtomicU64::new(1),
+            identity: OnceLock::new(),
             rng: Mutex::new(rng),
             keepalive: config.keepalive(),
             clock: Clock::Inline(now, Arc::clone(&time)),
@@ -188,9 +199,7 @@ impl Media {
     /// # Errors
     /// When no pair is free or the address cannot be bound.
     pub fn take(&self, local: IpAddr) -> Result<Port, MediaError> {
-        let pair = self.0.pool.take(local, self.0.now())?;
-        self.0.keeper.stir();
-        let worker = (0..self.0.links.len())
+        let least = (0..self.0.links.len())
             .min_by_key(|w| {
                 self.0
                     .links
@@ -198,6 +207,54 @@ impl Media {
                     .map_or(usize::MAX, |l| l.ports.load(Ordering::Relaxed))
             })
             .unwrap_or(0);
+        self.take_on(least, local)
+    }
+
+    /// The same on the thread of another port, for one that will be joined with it: nothing has to move then.
+    ///
+    /// # Errors
+    /// When no pair is free or the address cannot be bound.
+    pub fn take_beside(&self, port: &Port, local: IpAddr) -> Result<Port, MediaError> {
+        let worker = lock(&port.side).worker;
+        self.take_on(worker, local)
+    }
+
+    /// What the peer of `a` says is sent to the peer of `b` and the other way round, until [`part`](Self::part), the end
+    /// of either port, or a join with another. Relayed as it arrives when codec, packet length and the way of sending
+    /// keys agree, otherwise transcoded; planned anew with each `Configure`. Sources queued on a port play instead.
+    ///
+    /// A port of another thread is moved to that of `a`.
+    pub fn join(&self, a: &Port, b: &Port) {
+        let worker = a.settle();
+        b.move_to(worker);
+        a.push(Message::Join(a.id, b.id));
+    }
+
+    /// Ends the join of two ports; nothing when they are not joined with each other.
+    pub fn part(&self, a: &Port, b: &Port) {
+        a.push(Message::Part(a.id, b.id));
+    }
+
+    /// Our side of a WebRTC leg whose media is reached at `candidates`: for [`Local::webrtc`](crate::sdp::Local), once a
+    /// leg. `None` when no certificate could be made.
+    pub fn webrtc(&self, candidates: Vec<SocketAddr>) -> Option<Webrtc> {
+        let identity = self.0.identity()?;
+        Some(Webrtc {
+            ice: IceCredentials::new(&mut lock(&self.0.rng)),
+            fingerprint: identity.fingerprint(),
+            candidates,
+            offers: false,
+        })
+    }
+
+    /// SRTP keys of a leg, in the order of preference: for [`Local::crypto`](crate::sdp::Local), once a leg.
+    pub fn crypto(&self, suites: &[Suite]) -> Crypto {
+        Crypto::new(suites, &mut lock(&self.0.rng))
+    }
+
+    fn take_on(&self, worker: usize, local: IpAddr) -> Result<Port, MediaError> {
+        let pair = self.0.pool.take(local, self.0.now())?;
+        self.0.keeper.stir();
         if let Some(link) = self.0.links.get(worker) {
             link.ports.fetch_add(1, Ordering::Relaxed);
         }
@@ -206,11 +263,11 @@ impl Media {
             rtp: pair.rtp,
             rtcp: pair.rtcp,
             shared: Arc::clone(&self.0),
-            worker,
-            side: Mutex::new(Side {
+            side: Arc::new(Mutex::new(Side {
+                worker,
                 pair: Some(pair),
                 codec: None,
-            }),
+            })),
         })
     }
 
@@ -239,9 +296,26 @@ impl Shared {
         }
     }
 
+    /// The certificate of this run, made when the first browser calls.
+    fn identity(&self) -> Option<Arc<Identity>> {
+        self.identity
+            .get_or_init(|| identity::make().map(Arc::new))
+            .clone()
+    }
+
     fn send(&self, worker: usize, message: Message) {
         if let Some(link) = self.links.get(worker) {
             link.push(message);
+        }
+    }
+
+    fn count(&self, worker: usize, more: bool) {
+        if let Some(link) = self.links.get(worker) {
+            if more {
+                link.ports.fetch_add(1, Ordering::Relaxed);
+            } else {
+                link.ports.fetch_sub(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -252,28 +326,47 @@ impl Shared {
         clip: Arc<Clip>,
         codec: Codec,
         looped: bool,
-        worker: usize,
+        side: &Arc<Mutex<Side>>,
         port: PortId,
     ) -> (Audio, Option<Job>) {
         let inline = matches!(self.clock, Clock::Inline(..));
-        if let Some(frames) = clip
-            .encoded_ready(codec)
-            .or_else(|| inline.then(|| clip.encoded(codec)))
-        {
-            return (Audio::frames(frames, codec, looped), None);
+        let ready = if inline {
+            Some(make(&clip, codec))
+        } else if codec.is_seamless() {
+            clip.encoded_ready(codec).map(Ready::Frames)
+        } else {
+            clip.pcm_ready(codec.sample_rate_hz()).map(Ready::Samples)
+        };
+        if ready.is_some() {
+            return (Audio::clip(codec, ready, 0, looped), None);
         }
         let ticket = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let job = self.links.get(worker).map(Arc::clone).map(|link| -> Job {
-            Box::new(move || link.push(Message::Prepared(port, ticket, clip.encoded(codec))))
+        let (links, side) = (Arc::clone(&self.links), Arc::clone(side));
+        let job: Job = Box::new(move || {
+            let made = make(&clip, codec);
+            // Under the lock: the port cannot move away in between.
+            let side = lock(&side);
+            if let Some(link) = links.get(side.worker) {
+                link.push(Message::Prepared(port, ticket, made));
+            }
         });
-        (Audio::awaited(ticket, codec, looped), job)
+        (Audio::clip(codec, None, ticket, looped), Some(job))
+    }
+}
+
+/// What a port that speaks `codec` plays of a clip.
+fn make(clip: &Clip, codec: Codec) -> Ready {
+    if codec.is_seamless() {
+        Ready::Frames(clip.encoded(codec))
+    } else {
+        Ready::Samples(clip.pcm(codec.sample_rate_hz()))
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         let mut threads = std::mem::take(&mut self.threads).into_iter();
-        for link in &self.links {
+        for link in self.links.iter() {
             link.stop();
         }
         // Workers first: what they still hold goes to the keeper and the recorder.
@@ -296,13 +389,15 @@ pub struct Port {
     rtp: SocketAddr,
     rtcp: SocketAddr,
     shared: Arc<Shared>,
-    worker: usize,
-    side: Mutex<Side>,
+    /// Shared with what the keeper prepares for the port.
+    side: Arc<Mutex<Side>>,
 }
 
 /// What the handle remembers.
 #[derive(Debug)]
 struct Side {
+    /// Which thread it is on, or on its way to.
+    worker: usize,
     /// The sockets, until the first instruction gives them to the worker.
     pair: Option<Pair>,
     /// The codec agreed on last.
@@ -327,29 +422,21 @@ impl Port {
 
     /// Tells the port what to do. Never blocks; obeyed within a few milliseconds, in order.
     pub fn command(&self, command: Command) {
-        let mut side = self.side.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pair) = side.pair.take() {
-            let mut rng = self
-                .shared
-                .rng
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .fork();
-            let state = PortState::new(self.id, self.shared.keepalive, &mut rng);
-            self.push(Message::Attach(Box::new(state), pair));
-        }
+        let mut side = lock(&self.side);
+        self.attach(&mut side);
         let codec = side.codec.unwrap_or(Codec::Pcmu);
         let mut job = None;
         let message = match command {
             Command::Configure(plan) => {
                 side.codec = Some(plan.agreed.codec);
-                Message::Configure(self.id, plan)
+                let browser = plan.agreed.webrtc.is_some();
+                let identity = browser.then(|| self.shared.identity()).flatten();
+                Message::Configure(self.id, plan, identity)
             }
             Command::Play { op, source } => {
                 let mut frames = |clip, looped| {
                     let (audio, later) =
-                        self.shared
-                            .frames(clip, codec, looped, self.worker, self.id);
+                        self.shared.frames(clip, codec, looped, &self.side, self.id);
                     job = later;
                     audio
                 };
@@ -383,20 +470,58 @@ impl Port {
             Command::Inband(on) => Message::Inband(self.id, on),
             Command::Flush => Message::Flush(self.id),
         };
-        self.push(message);
+        self.shared.send(side.worker, message);
         if let Some(job) = job {
             self.shared.keeper.prepare(job);
         }
     }
 
     fn push(&self, message: Message) {
-        self.shared.send(self.worker, message);
+        let side = lock(&self.side);
+        self.shared.send(side.worker, message);
+    }
+
+    /// Gives the sockets to the worker, the first time something is asked of it.
+    fn attach(&self, side: &mut Side) {
+        if let Some(pair) = side.pair.take() {
+            let mut rng = lock(&self.shared.rng).fork();
+            let state = PortState::new(self.id, self.shared.keepalive, &mut rng);
+            let message = Message::Attach(Box::new(state), pair);
+            self.shared.send(side.worker, message);
+        }
+    }
+
+    /// Makes sure that its worker has it; which one that is.
+    fn settle(&self) -> usize {
+        let mut side = lock(&self.side);
+        self.attach(&mut side);
+        side.worker
+    }
+
+    /// Moves it to another worker, with everything it plays and records.
+    fn move_to(&self, worker: usize) {
+        let mut side = lock(&self.side);
+        let from = side.worker;
+        if from != worker
+            && let Some(to) = self.shared.links.get(worker)
+        {
+            self.shared.count(from, false);
+            self.shared.count(worker, true);
+            side.worker = worker;
+            if side.pair.is_none() {
+                // First the one that will have it: whatever is asked of the port from now on waits there.
+                to.push(Message::Expect(self.id));
+                self.shared
+                    .send(from, Message::Move(self.id, Arc::clone(to)));
+            }
+        }
+        self.attach(&mut side);
     }
 }
 
 impl Drop for Port {
     fn drop(&mut self) {
-        let side = self.side.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut side = lock(&self.side);
         match side.pair.take() {
             Some(pair) => {
                 self.shared.pool.give_back(pair, self.shared.now());
@@ -405,12 +530,14 @@ impl Drop for Port {
                     stats: Box::new(PortStats::default()),
                 });
             }
-            None => self.shared.send(self.worker, Message::Detach(self.id)),
+            None => self.shared.send(side.worker, Message::Detach(self.id)),
         }
-        if let Some(link) = self.shared.links.get(self.worker) {
-            link.ports.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.shared.count(side.worker, false);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The one worker of an inline engine.
@@ -436,6 +563,7 @@ impl InlineWorker {
             self.worker.obey(now, &mut self.inbox, io);
         }
         self.worker.tick(now, io);
+        self.worker.mend(now, io);
         self.worker.publish();
         while let Ok(gone) = self.retired.pop() {
             if let Some(pair) = gone.pair {
@@ -493,29 +621,31 @@ fn run(mut worker: Worker, mut io: EpollIo, link: &Link, mut waiter: Waiter) {
         let now = clock::now();
         if link.collect(&mut inbox) {
             worker.obey(now, &mut inbox, &mut io);
-        } else if link.is_stopped() && !link.has_waiting() {
+        } else if link.is_stopped() && !link.has_waiting() && !worker.is_expecting() {
             worker.publish();
             return;
         }
         worker.tick(now, &mut io);
+        worker.mend(now, &mut io);
         worker.publish();
         match worker.next_deadline() {
             Some(at) => {
                 let now = clock::now();
                 if at > now {
-                    waiter.sleep(Some((at - now, SLOT)));
+                    waiter.sleep(Some((at - now, SLOT)), &mut io.woken);
                 } else {
                     // A slot is due already: the timer's grid may be behind ours now.
                     waiter.realign();
+                    waiter.look(&mut io.woken);
                 }
             }
             None if worker.is_backlogged() => {
-                waiter.sleep(Some((SLOT, SLOT)));
+                waiter.sleep(Some((SLOT, SLOT)), &mut io.woken);
                 // Not the grid of the ports to come.
                 waiter.realign();
             }
             None if link.may_sleep() => {
-                waiter.sleep(None);
+                waiter.sleep(None, &mut io.woken);
                 link.awake();
             }
             None => {}

@@ -132,6 +132,8 @@ pub struct PortStats {
     pub mos: f32,
     /// Packets from sources that were not allowed to send here.
     pub strangers: u64,
+    /// SRTP packets whose tag was wrong, or that came again.
+    pub unauthentic: u64,
     /// Packets that were no RTP or RTCP at all.
     pub malformed: u64,
     /// 20 ms frames for which a stream had no audio in time.

@@ -9,21 +9,22 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use super::command::Plan;
 use super::io::wait::Bell;
 use super::pool::Pair;
-use super::port::{Audio, PortState};
+use super::port::{Audio, PortState, Ready};
 use super::record::Tap;
 use crate::base::id::{OpId, PortId};
+use crate::rtp::dtls::Identity;
 
 /// One message to a worker: a [`Command`](super::Command) after the handle has prepared what takes time or memory.
 #[derive(Debug)]
 pub(super) enum Message {
     /// A port with its sockets.
     Attach(Box<PortState>, Pair),
-    /// Where the peer is.
-    Configure(PortId, Box<Plan>),
+    /// Where the peer is; our certificate where it is a browser.
+    Configure(PortId, Box<Plan>, Option<Arc<Identity>>),
     /// Play behind what is queued.
     Play(PortId, OpId, Audio),
     /// The frames an earlier `Play` waits for.
-    Prepared(PortId, u64, Arc<[u8]>),
+    Prepared(PortId, u64, Ready),
     /// End an operation.
     Cancel(PortId, OpId),
     /// Send keys.
@@ -49,8 +50,61 @@ pub(super) enum Message {
     Inband(PortId, bool),
     /// End everything that plays.
     Flush(PortId),
+    /// What the one's peer says goes to the other's, both ways.
+    Join(PortId, PortId),
+    /// End that.
+    Part(PortId, PortId),
+    /// The port is on its way here from another worker: keep what is meant for it.
+    Expect(PortId),
+    /// Hand the port to another worker.
+    Move(PortId, Arc<Link>),
     /// The handle is gone.
     Detach(PortId),
+}
+
+impl Message {
+    /// Which port it is for.
+    pub(super) fn port(&self) -> PortId {
+        match self {
+            Self::Attach(state, _) => state.id(),
+            Self::Configure(port, ..)
+            | Self::Play(port, ..)
+            | Self::Prepared(port, ..)
+            | Self::Cancel(port, _)
+            | Self::SendDigits { port, .. }
+            | Self::Record(port, _)
+            | Self::StopRecord(port, _)
+            | Self::Mute(port, _)
+            | Self::Inband(port, _)
+            | Self::Flush(port)
+            | Self::Join(port, _)
+            | Self::Part(port, _)
+            | Self::Expect(port)
+            | Self::Move(port, _)
+            | Self::Detach(port) => *port,
+        }
+    }
+
+    /// The second port of a message about two.
+    pub(super) fn other(&self) -> Option<PortId> {
+        match self {
+            Self::Join(_, other) | Self::Part(_, other) => Some(*other),
+            Self::Attach(..)
+            | Self::Configure(..)
+            | Self::Play(..)
+            | Self::Prepared(..)
+            | Self::Cancel(..)
+            | Self::SendDigits { .. }
+            | Self::Record(..)
+            | Self::StopRecord(..)
+            | Self::Mute(..)
+            | Self::Inband(..)
+            | Self::Flush(_)
+            | Self::Expect(_)
+            | Self::Move(..)
+            | Self::Detach(_) => None,
+        }
+    }
 }
 
 /// The handles' end of one worker.
@@ -141,7 +195,7 @@ impl Link {
 mod tests {
     use super::*;
     use crate::host::task;
-    use crate::media::io::wait::Waiter;
+    use crate::media::io::wait::{Waiter, Woken};
 
     #[test]
     fn a_sleeping_worker_misses_no_message_and_their_order_holds() {
@@ -161,6 +215,7 @@ mod tests {
                 task::thread("sender", send).unwrap()
             })
             .collect();
+        let mut woken = Woken::new();
         let (mut inbox, mut next) = (Vec::new(), [0u64; 3]);
         while next != [2000; 3] {
             if link.collect(&mut inbox) {
@@ -172,7 +227,7 @@ mod tests {
                     next[usize::try_from(sender).unwrap()] += 1;
                 }
             } else if link.may_sleep() {
-                waiter.sleep(None);
+                waiter.sleep(None, &mut woken);
                 link.awake();
             }
         }

@@ -6,6 +6,7 @@
 //! - `config`, `command`, `event`: what goes in and what comes out.
 //! - `engine`: handles, threads, the keeper. `link`: the way from a handle to a worker.
 //! - `pool`: bound RTP/RTCP pairs, quarantine. `io`: sockets, clock and bell. `sim`: the same, simulated.
+//! - `identity`: the certificate of WebRTC legs.
 //! - `worker`: the table of ports; `wheel`: which port is due in which 5 ms slot.
 //! - `port`: one port's state: playing, receiving, keys, RTCP.
 //! - `stream`: audio that arrives while it plays. `record`: WAV files, written by the recorder thread.
@@ -16,6 +17,7 @@ mod command;
 mod config;
 mod engine;
 mod event;
+mod identity;
 mod io;
 mod keeper;
 mod link;
@@ -26,7 +28,7 @@ mod stream;
 mod wheel;
 mod worker;
 
-pub use command::{Command, Plan, RecordSpec, Source};
+pub use command::{Command, Plan, RecordSpec, Sides, Source};
 pub use config::{MediaConfig, MediaError, PortRange, PortRangeError};
 pub use engine::{InlineWorker, Media, Port};
 pub use event::{Finish, MediaEvent, MediaEvents, PortStats, RecordEnd, Via};

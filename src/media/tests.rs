@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use smallvec::smallvec;
 
+mod join;
+mod webrtc;
+
 use super::sim::{Datagram, SimIo, SimLink};
 use super::*;
 use crate::audio::{Clip, Codec, DtmfDetector, dtmf_tone};
@@ -30,12 +33,15 @@ fn agreed() -> Agreed {
         payload_type: 0,
         accepts: smallvec![(0, Codec::Pcmu), (8, Codec::Pcma)],
         dtmf_payload_type: Some(101),
+        dtmf_clock_rate_hz: 8000,
         ptime_ms: 20,
         remote_rtp: at(PEER),
         remote_rtcp: at("198.51.100.7:4001"),
         rtcp_mux: false,
         direction: Direction::SendRecv,
         held: false,
+        srtp: None,
+        webrtc: None,
     }
 }
 
@@ -644,6 +650,7 @@ fn record(line: &Line, path: &str, max: u64, silence: Option<u64>, finish_on: &s
         max: Duration::from_millis(max),
         silence: silence.map(Duration::from_millis),
         finish_on: Keys::parse(finish_on),
+        sides: Sides::Peer,
     };
     line.command(Command::Record { op: OpId(9), spec });
 }

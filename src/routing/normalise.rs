@@ -41,7 +41,7 @@ pub fn classify(number: &str) -> Class {
     static CLASSES: LazyLock<Vec<(Class, Regex)>> = LazyLock::new(|| {
         CLASSIFIERS
             .iter()
-            .filter_map(|(name, pattern)| Some((Class(name), compile(pattern).ok()?)))
+            .filter_map(|c| Some((Class(c.name), compile(c.regex).ok()?)))
             .collect()
     });
     CLASSES
@@ -61,20 +61,46 @@ fn e164(number: &str) -> Option<String> {
     CONVERTERS.apply(number)
 }
 
-/// Class and pattern, in the order they are tested. The area codes are those of the islands in the North American plan.
-const CLASSIFIERS: &[(&str, &str)] = &[
-    (
+/// A class of numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Classifier {
+    /// Its name.
+    pub name: &'static str,
+    /// Its name for people.
+    pub friendly_name: &'static str,
+    /// Which normalised numbers it takes.
+    pub regex: &'static str,
+}
+
+const fn c(name: &'static str, friendly_name: &'static str, regex: &'static str) -> Classifier {
+    Classifier {
+        name,
+        friendly_name,
+        regex,
+    }
+}
+
+/// Every class, in the order they are tested. The area codes are those of the islands in the North American plan.
+pub const CLASSIFIERS: &[Classifier] = &[
+    c(
         "tollfree_us",
+        "US TollFree",
         r"^\+1((?:800|88\d|877|866|855|844|833|822)\d{7})$",
     ),
-    ("toll_us", r"^\+1(900\d{7})$"),
-    ("emergency", r"^(911|922|933|833|811|711|999)$"),
-    (
-        "caribbean",
-        r"^\+?1((?:242|246|264|268|284|340|345|441|473|649|658|664|721|758|767|784|787|809|829|849|868|869|876|939)\d{7})$",
+    c("toll_us", "US Toll", r"^\+1(900\d{7})$"),
+    c(
+        "emergency",
+        "Emergency Dispatcher",
+        r"^(911|922|933|833|811|711|999)$",
     ),
-    ("did_us", r"^(\+?1)?([2-9][0-9]{2}[2-9][0-9]{6})$"),
-    ("international", r"^\+([2-9]\d{7,})$"),
+    c(
+        "caribbean",
+        "Caribbean",
+        r"^\+?1((?:242|246|264|268|284|340|345|441|473|649|658|664|671|684|721|758|767|784|787|809|829|849|868|869|670|876|939)\d{7})$",
+    ),
+    c("did_us", "US DID", r"^(\+?1)?([2-9][0-9]{2}[2-9][0-9]{6})$"),
+    c("international", "International", r"^\+([2-9]\d{7,})$"),
+    c("unknown", "Unknown", r"^(.*)$"),
 ];
 
 #[cfg(test)]
@@ -103,8 +129,8 @@ mod tests {
 
     #[test]
     fn every_classifier_compiles_and_takes_its_own() {
-        for (name, pattern) in CLASSIFIERS {
-            assert!(compile(pattern).is_ok(), "{name}");
+        for class in CLASSIFIERS {
+            assert!(compile(class.regex).is_ok(), "{}", class.name);
         }
         for (number, class) in [
             ("+18005550100", "tollfree_us"),

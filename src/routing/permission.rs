@@ -47,7 +47,10 @@ pub fn restriction(
     if sources.audio_disabled() {
         return Some(Restriction::AudioDisabled);
     }
-    if sources.denied("closed_groups") && rings_somebody(flow) {
+    if sources.denied("closed_groups")
+        && let Some(callee) = rings_whom(flow)
+        && !share_a_group(account, &[device_id, owner_id.unwrap_or_default()], callee)
+    {
         return Some(Restriction::ClosedGroup);
     }
     sources
@@ -85,22 +88,36 @@ impl Sources<'_> {
     }
 }
 
-/// Whether the callflow rings a user or device, with voicemail or nothing after it: what `closed_groups` is about.
-/// Group documents are not known yet, so nobody shares a group and such a callflow is closed.
-fn rings_somebody(flow: Option<&Value>) -> bool {
+/// The user or device a callflow rings first, with voicemail or nothing after it: what `closed_groups` is about.
+fn rings_whom(flow: Option<&Value>) -> Option<&str> {
     let module = |node: &Value| {
-        node.get("module")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
+        let name = node.get("module").and_then(Value::as_str);
+        name.unwrap_or_default().to_owned()
     };
-    flow.is_some_and(|root| {
-        let next = root
-            .get("children")
-            .and_then(|children| children.get("_"))
-            .map(module);
-        matches!(module(root).as_str(), "user" | "device")
-            && next.is_none_or(|next| next == "voicemail")
+    let root = flow?;
+    let next = root.get("children").and_then(|children| children.get("_"));
+    let ends = next.map(module).is_none_or(|next| next == "voicemail");
+    let rings = matches!(module(root).as_str(), "user" | "device");
+    let id = root.get("data").and_then(|data| data.get("id"));
+    (rings && ends).then(|| id.and_then(Value::as_str).unwrap_or_default())
+}
+
+/// Whether one of `callers` and the callee, or its owner, are members of one group.
+fn share_a_group(account: &Account, callers: &[&str], callee: &str) -> bool {
+    let owner = account
+        .devices
+        .get(callee)
+        .and_then(|device| device.owner_id.as_deref());
+    let callees = [callee, owner.unwrap_or_default()];
+    account.groups.values().any(|group| {
+        let members = group.get("endpoints").and_then(Value::as_object);
+        let has = |ids: &[&str]| {
+            members.is_some_and(|members| {
+                ids.iter()
+                    .any(|id| !id.is_empty() && members.contains_key(*id))
+            })
+        };
+        has(callers) && has(&callees)
     })
 }
 
@@ -245,6 +262,20 @@ pub(super) mod tests {
         assert_eq!(try_flow(flow("menu")), None);
         let other = json!({"module": "user", "data": {}, "children": {"_": {"module": "menu", "data": {}}}});
         assert_eq!(try_flow(other), None);
+    }
+
+    #[test]
+    fn members_of_one_group_may_call_each_other() {
+        let deny = json!({"call_restriction": {"closed_groups": {"action": "deny"}}});
+        let mut account = with(account(json!({}), &[]), deny, json!({}));
+        let group = json!({"endpoints": {"u": {"type": "user"}, "other": {"type": "user"}}});
+        account.groups.insert("g".into(), Arc::new(group));
+        let calls = |callee: &str| {
+            let flow = json!({"module": "user", "data": {"id": callee}});
+            restriction(&account, "d", Some("u"), "101", None, Some(&flow))
+        };
+        assert_eq!(calls("other"), None);
+        assert_eq!(calls("stranger"), Some(Restriction::ClosedGroup));
     }
 
     #[test]

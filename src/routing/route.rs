@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::normalise::normalise;
+use super::trunks;
 use crate::directory::Account;
-use crate::directory::numbers::Hit;
+use crate::directory::numbers::{Hit, NO_MATCH};
 
 /// Who calls.
 #[derive(Debug, Clone, Copy)]
@@ -48,8 +49,34 @@ pub fn route(account: &Account, dialled: &str, caller: &Caller<'_>) -> Option<Ro
     let full = normalise(account, dialled);
     let hit = find(account, dialled, &full)
         .or_else(|| account.numbers.find_no_match(&full))
-        .filter(|hit| !hit.no_match || caller.may_use_no_match())?;
-    found(account, hit)
+        .filter(|hit| !hit.no_match || caller.may_use_no_match());
+    match hit {
+        Some(hit) => found(account, hit),
+        None => implicit_no_match(account, &full, caller),
+    }
+}
+
+/// A number that no callflow matches goes to the account's own trunks as if by `no_match`, where they take it and the
+/// account does not say otherwise (decision 20).
+fn implicit_no_match(account: &Account, full: &str, caller: &Caller<'_>) -> Option<Route> {
+    let digits = full.strip_prefix('+').unwrap_or(full);
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let wanted = account.doc.get("implicit_no_match") != Some(&Value::Bool(false));
+    let may = caller.may_use_no_match() && account.numbers.find_exact(NO_MATCH).is_none();
+    if !(is_number && wanted && may && trunks::takes(account, full)) {
+        return None;
+    }
+    Some(Route {
+        callflow_id: NO_MATCH.to_owned(),
+        doc: Arc::new(json!({
+            "name": "implicit no_match",
+            "numbers": [NO_MATCH],
+            "flow": {"module": "resources", "data": {}, "children": {}},
+        })),
+        capture_group: None,
+        capture_groups: BTreeMap::new(),
+        no_match: true,
+    })
 }
 
 /// The callflow for digits entered during a call (menu hunting): never `no_match`.
@@ -160,6 +187,36 @@ mod tests {
                 "nor by one of its other numbers"
             );
         }
+    }
+
+    #[test]
+    fn a_number_without_a_callflow_goes_to_the_accounts_trunks_unless_it_says_no() {
+        use crate::directory::Kind;
+        let office = |doc: Value| {
+            let trunk = json!({"rules": [".{7,}"], "gateways": [{"server": "h"}]});
+            Account::of(
+                "acc",
+                [
+                    (Kind::Account, String::new(), doc),
+                    (Kind::Trunk, "t".into(), trunk),
+                    (Kind::Callflow, "c".into(), json!({"numbers": ["2000000"]})),
+                ],
+            )
+        };
+        let own = office(json!({}));
+        let found = route(&own, "4155550100", &DEVICE).unwrap();
+        assert_eq!(found.doc["flow"]["module"], "resources");
+        assert!(found.no_match);
+        assert_eq!(id(&own, "2000000", &DEVICE).as_deref(), Some("c"));
+        assert_eq!(id(&own, "123", &DEVICE), None, "no trunk takes it");
+        assert_eq!(id(&own, "alice@example", &DEVICE), None);
+        let carrier = Caller {
+            authorizing_type: "resource",
+            device_id: "t",
+        };
+        assert_eq!(id(&own, "4155550100", &carrier), None);
+        let not = office(json!({"implicit_no_match": false}));
+        assert_eq!(id(&not, "4155550100", &DEVICE), None);
     }
 
     #[test]

@@ -43,6 +43,41 @@ pub struct Target {
     pub ignore_early_media: bool,
     /// Keys the called party must press before it is connected (call forward `require_keypress`).
     pub confirm: bool,
+    /// Rung although it is in a call; else it counts as busy then.
+    pub call_waiting: bool,
+    /// User part of the Request-URI in place of the one it registered with, or of the URI's.
+    pub request_user: Option<String>,
+    /// Host of the From URI; `None` is ours.
+    pub from_host: Option<String>,
+}
+
+impl Target {
+    /// The endpoint at `place`, with nothing special about it.
+    pub fn at(place: Place) -> Self {
+        Self {
+            place,
+            kind: "device",
+            id: String::new(),
+            owner_id: None,
+            name: String::new(),
+            delay: Duration::ZERO,
+            timeout: None,
+            progress_timeout: None,
+            caller_id_name: None,
+            caller_id_number: None,
+            privacy: None,
+            asserted_identity: false,
+            headers: Vec::new(),
+            codecs: Vec::new(),
+            srtp: None,
+            credentials: None,
+            ignore_early_media: false,
+            confirm: false,
+            call_waiting: true,
+            request_user: None,
+            from_host: None,
+        }
+    }
 }
 
 /// Where an endpoint is.

@@ -119,6 +119,11 @@ impl EventSender {
         }
     }
 
+    /// The RTP clock it counts in.
+    pub fn clock_rate_hz(&self) -> u32 {
+        self.ticks_per_ms * 1000
+    }
+
     /// Queues a digit: `duration_ms` of tone, then `gap_ms` of pause, both at least 40 ms and at most 60 s. False when
     /// the queue is full.
     pub fn push(&mut self, event: Event, duration_ms: u32, gap_ms: u32) -> bool {
@@ -346,6 +351,11 @@ impl EventReceiver {
             over: [None; REMEMBERED],
             newest: None,
         }
+    }
+
+    /// The RTP clock it counts in.
+    pub fn clock_rate_hz(&self) -> u32 {
+        self.ticks_per_ms * 1000
     }
 
     /// A telephone-event packet from the believed source.

@@ -21,6 +21,8 @@ pub struct JitterConfig {
     pub min_ms: u32,
     /// Most delay, in ms.
     pub max_ms: u32,
+    /// Bytes of a usual payload: room for it is made in advance.
+    pub payload_bytes: usize,
 }
 
 impl Default for JitterConfig {
@@ -30,6 +32,7 @@ impl Default for JitterConfig {
             initial_ms: 60,
             min_ms: 20,
             max_ms: 200,
+            payload_bytes: 160,
         }
     }
 }
@@ -112,10 +115,10 @@ struct Entry {
 }
 
 impl Entry {
-    /// With room for a usual packet (20 ms of a telephone codec), so that the first one allocates nothing either.
-    fn with_room() -> Self {
+    /// With room for a usual packet, so that the first one allocates nothing either.
+    fn with_room(bytes: usize) -> Self {
         Self {
-            payload: Vec::with_capacity(160),
+            payload: Vec::with_capacity(bytes),
             ..Self::default()
         }
     }
@@ -162,7 +165,9 @@ impl JitterBuffer {
     pub fn new(config: JitterConfig) -> Self {
         Self {
             config,
-            ring: (0..RING).map(|_| Entry::with_room()).collect(),
+            ring: (0..RING)
+                .map(|_| Entry::with_room(config.payload_bytes))
+                .collect(),
             stream: None,
             candidate: None,
             delay: Delay::new(&config),
@@ -616,8 +621,8 @@ impl Delay {
 
 /// Packets that can wait: 200 ms of 10 ms packets and some. A power of two.
 const RING: u64 = 32;
-/// Bytes of the longest payload kept: 200 ms of G.711.
-const MAX_PAYLOAD: usize = 1600;
+/// Bytes of the longest payload kept: 200 ms of G.711, 60 ms of L16.
+const MAX_PAYLOAD: usize = 1920;
 /// Longest packet kept.
 const MAX_PACKET_MS: u32 = 200;
 /// Silence is handed out in pieces of this length.

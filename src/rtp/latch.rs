@@ -140,6 +140,12 @@ impl Latch {
         }
     }
 
+    /// ICE has proved that the peer is there: the only source from now on.
+    pub fn prove(&mut self, source: SocketAddr) {
+        self.remote = canonical(source);
+        self.state = State::Locked;
+    }
+
     /// Where to send.
     pub fn remote(&self) -> SocketAddr {
         self.remote

@@ -102,6 +102,18 @@ impl Header {
         ]
     }
 
+    /// The packet of this header and `payload`, as its receiver will see it.
+    pub fn with<'a>(&self, payload: &'a [u8]) -> Packet<'a> {
+        Packet {
+            marker: self.marker,
+            payload_type: self.payload_type,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+            payload,
+        }
+    }
+
     /// Writes header and payload to the front of `out`; the length of the packet.
     pub fn write(&self, payload: &[u8], out: &mut [u8]) -> Result<usize, PacketError> {
         let total = Self::LEN + payload.len();

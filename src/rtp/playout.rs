@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 
 use super::jitter::{JitterBuffer, JitterConfig, JitterCounts, Pushed, Slot};
 use super::packet::Packet;
-use crate::audio::Codec;
 use crate::audio::plc::Plc;
+use crate::audio::{Codec, Decoder, Rate};
 
 /// What a frame is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Frame {
 /// Takes packets of the negotiated codecs, gives 20 ms frames of samples.
 #[derive(Debug)]
 pub struct Playout {
-    accepts: SmallVec<[(u8, Codec); 4]>,
+    accepts: SmallVec<[Accepted; 4]>,
     rate_hz: u32,
     clock_rate_hz: u32,
     jitter: JitterBuffer,
@@ -32,31 +32,54 @@ pub struct Playout {
     ready: Vec<i16>,
     /// One packet's samples, while it is worked on.
     decoded: Vec<i16>,
+    /// The same, at the codec's own rate.
+    own: Vec<i16>,
+}
+
+/// One payload type that may come.
+#[derive(Debug)]
+struct Accepted {
+    payload_type: u8,
+    codec: Codec,
+    decoder: Decoder,
+    /// From the codec's rate to that of the frames.
+    rate: Rate,
 }
 
 impl Playout {
-    /// For the payload types agreed on. Those whose sample rate or clock is not that of the first are not taken.
+    /// For the payload types agreed on. Frames have the sample rate of the first; codecs of another RTP clock are not
+    /// taken, since their timestamps mean another time (RFC 7160).
     pub fn new(accepts: &[(u8, Codec)], config: JitterConfig) -> Self {
         let first = accepts.first().map_or(Codec::Pcmu, |(_, codec)| *codec);
         let (rate_hz, clock_rate_hz) = (first.sample_rate_hz(), first.clock_rate_hz());
-        let alike = |codec: Codec| {
-            codec.sample_rate_hz() == rate_hz && codec.clock_rate_hz() == clock_rate_hz
-        };
+        let taken = accepts
+            .iter()
+            .filter(|(_, codec)| codec.clock_rate_hz() == clock_rate_hz);
+        let longest = taken
+            .clone()
+            .map(|(_, codec)| 20 * codec.bytes_per_ms())
+            .max()
+            .unwrap_or(160);
         Self {
-            accepts: accepts
-                .iter()
-                .copied()
-                .filter(|(_, codec)| alike(*codec))
+            accepts: taken
+                .map(|(payload_type, codec)| Accepted {
+                    payload_type: *payload_type,
+                    codec: *codec,
+                    decoder: codec.decoder(),
+                    rate: Rate::new(codec.sample_rate_hz(), rate_hz),
+                })
                 .collect(),
             rate_hz,
             clock_rate_hz,
             jitter: JitterBuffer::new(JitterConfig {
                 clock_rate_hz,
+                payload_bytes: longest,
                 ..config
             }),
             plc: Plc::new(rate_hz),
-            ready: Vec::with_capacity((rate_hz / 10) as usize),
-            decoded: Vec::with_capacity((rate_hz / 10) as usize),
+            ready: Vec::with_capacity(samples(ROOM_MS, rate_hz, 1000)),
+            decoded: Vec::with_capacity(samples(ROOM_MS, rate_hz, 1000)),
+            own: Vec::with_capacity(samples(ROOM_MS, 48_000, 1000)),
         }
     }
 
@@ -66,8 +89,8 @@ impl Playout {
         let known = self
             .accepts
             .iter()
-            .find(|(payload_type, _)| *payload_type == packet.payload_type);
-        if let Some((_, codec)) = known {
+            .find(|accepted| accepted.payload_type == packet.payload_type);
+        if let Some(Accepted { codec, .. }) = known {
             Some(self.jitter.push(now, packet, codec.ticks(packet.payload)))
         } else {
             self.jitter.note(packet);
@@ -91,12 +114,15 @@ impl Playout {
                     payload,
                     ..
                 } => {
-                    if let Some((_, codec)) = self
-                        .accepts
-                        .iter()
-                        .find(|(known, _)| *known == payload_type)
-                    {
-                        codec.decode(payload, &mut self.decoded);
+                    let known = |accepted: &&mut Accepted| accepted.payload_type == payload_type;
+                    if let Some(accepted) = self.accepts.iter_mut().find(known) {
+                        if accepted.rate.is_same() {
+                            accepted.decoder.decode(payload, &mut self.decoded);
+                        } else {
+                            self.own.clear();
+                            accepted.decoder.decode(payload, &mut self.own);
+                            accepted.rate.push(&self.own, &mut self.decoded);
+                        }
                     }
                     if self.decoded.is_empty() {
                         break; // no codec decodes a payload to nothing; never loop on it
@@ -147,6 +173,9 @@ impl Playout {
         self.ready.clear();
     }
 }
+
+/// More than one packet and a frame in wait can be.
+const ROOM_MS: u32 = 240;
 
 /// Ticks of the RTP clock as samples, at least one.
 fn samples(ticks: u32, rate_hz: u32, clock_rate_hz: u32) -> usize {

@@ -61,6 +61,36 @@ impl RtpSender {
         header
     }
 
+    /// The header of a packet passed on from elsewhere, under a number that need not be the next: what the source lost
+    /// is missing here too. Own packets go on after the highest number.
+    pub fn passed(
+        &mut self,
+        marker: bool,
+        payload_type: u8,
+        sequence: Seq,
+        timestamp: RtpTime,
+        octets: usize,
+    ) -> Header {
+        let next = self.sequence;
+        self.sequence = sequence;
+        let header = self.header(marker, payload_type, timestamp, octets);
+        if next.since(self.sequence) > 0 {
+            self.sequence = next;
+        }
+        self.resume = true;
+        header
+    }
+
+    /// The number of the next packet.
+    pub fn sequence(&self) -> Seq {
+        self.sequence
+    }
+
+    /// Moves the present time of the stream to where a source passed on has it.
+    pub fn set_time(&mut self, timestamp: RtpTime) {
+        self.timestamp = timestamp;
+    }
+
     /// `ticks` of the RTP clock have passed.
     pub fn advance(&mut self, ticks: u32) {
         self.timestamp = self.timestamp.plus(ticks);

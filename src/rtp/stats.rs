@@ -53,6 +53,15 @@ impl Reception {
         }
     }
 
+    /// The RTP clock is another one from now on: what was measured of the timing is void.
+    pub fn set_clock(&mut self, clock_rate_hz: u32) {
+        if self.clock_rate_hz != clock_rate_hz {
+            self.clock_rate_hz = clock_rate_hz;
+            self.jitter_ticks = 0.0;
+            self.max_jitter_ticks = 0.0;
+        }
+    }
+
     /// A packet from the believed source, before the jitter buffer; of any payload type.
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>) {
         self.packets += 1;

@@ -1,11 +1,14 @@
 //! Offer and answer (RFC 3264): what we say, and what both sides then do.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use smallvec::SmallVec;
 
+use super::crypto::{self, Crypto};
 use super::session::{Attribute, Connection, Host, Media, Origin, SdpError, Session};
+use super::webrtc::{self, Theirs, Webrtc, WebrtcAgreed};
 use crate::audio::Codec;
+use crate::rtp::srtp::SrtpKeys;
 
 /// Which way media flows, seen from whoever says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -89,7 +92,7 @@ pub struct Local {
     pub version: u64,
     /// Take and offer telephone-event.
     pub dtmf: bool,
-    /// Payload type of telephone-event in our offers.
+    /// Payload type of telephone-event at 8 kHz in our offers.
     pub dtmf_payload_type: u8,
     /// Packet length we ask for, in ms.
     pub ptime_ms: u8,
@@ -97,16 +100,20 @@ pub struct Local {
     pub rtcp_mux: bool,
     /// What we want: `SendRecv`, or less when we hold the peer.
     pub direction: Direction,
+    /// Our SRTP keys: offers are secure then, and secure offers are taken. Without them media is plain.
+    pub crypto: Option<Crypto>,
+    /// Our side of a WebRTC leg. Without it offers of browsers are refused.
+    pub webrtc: Option<Webrtc>,
 }
 
 impl Local {
-    /// The usual: every codec, telephone-event 101, 20 ms, RTCP on the next port, both ways.
+    /// The usual: the codecs of telephones and browsers, telephone-event 101, 20 ms, RTCP on the next port, both ways.
     pub fn new(address: IpAddr, rtp_port: u16, session_id: u64) -> Self {
         Self {
             address,
             rtp_port,
             rtcp_port: rtp_port.saturating_add(1),
-            codecs: Codec::ALL.to_vec(),
+            codecs: Codec::USUAL.to_vec(),
             session_id,
             version: session_id,
             dtmf: true,
@@ -114,6 +121,8 @@ impl Local {
             ptime_ms: 20,
             rtcp_mux: true,
             direction: Direction::SendRecv,
+            crypto: None,
+            webrtc: None,
         }
     }
 }
@@ -129,6 +138,8 @@ pub struct Agreed {
     pub accepts: SmallVec<[(u8, Codec); 4]>,
     /// Payload type of telephone-event, both ways.
     pub dtmf_payload_type: Option<u8>,
+    /// RTP clock its durations are counted in.
+    pub dtmf_clock_rate_hz: u32,
     /// Length of the packets we send, in ms: 10–60.
     pub ptime_ms: u8,
     /// Where RTP goes. The address is unspecified in an old-style hold: send nothing.
@@ -141,6 +152,10 @@ pub struct Agreed {
     pub direction: Direction,
     /// The peer holds us: it does not want our media.
     pub held: bool,
+    /// SRTP keys, when media is secure.
+    pub srtp: Option<SrtpKeys>,
+    /// ICE and DTLS, which end in keys, when the peer is a browser.
+    pub webrtc: Option<WebrtcAgreed>,
 }
 
 /// Why a description cannot be agreed on: 488 with a Warning header (RFC 3261 §20.43).
@@ -218,7 +233,13 @@ pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refus
             refuse(media)
         }
     });
-    let session = describe(local, media.collect());
+    let mut session = describe(local, media.collect());
+    if found.agreed.webrtc.is_some() {
+        let mid = offer.media.get(index).and_then(|m| m.attribute("mid"));
+        // Only when the offer has sections that share a path (RFC 9143 §7.3).
+        let group = offer.attribute("group").and(mid);
+        session.attributes = lite(group.filter(|mid| is_token(mid)));
+    }
     Ok((session, found.agreed))
 }
 
@@ -228,38 +249,48 @@ pub fn offer(local: &Local, direction: Direction) -> Session {
     let mut attributes = Vec::new();
     for &codec in &local.codecs {
         formats.push(codec.payload_type().to_string());
-        attributes.push(rtpmap(
-            codec.payload_type(),
-            codec.name(),
-            codec.clock_rate_hz(),
-        ));
+        describe_codec(&mut attributes, codec.payload_type(), codec);
     }
     if local.dtmf {
-        let clock = local
-            .codecs
-            .first()
-            .map_or(8000, |codec| codec.clock_rate_hz());
-        formats.push(local.dtmf_payload_type.to_string());
-        attributes.push(rtpmap(local.dtmf_payload_type, TELEPHONE_EVENT, clock));
-        attributes.push(Attribute::new(
-            "fmtp",
-            format!("{} {EVENTS_WITH_FLASH}", local.dtmf_payload_type),
-        ));
+        for (payload_type, clock_rate_hz) in event_types(local) {
+            formats.push(payload_type.to_string());
+            attributes.push(rtpmap(payload_type, TELEPHONE_EVENT, clock_rate_hz));
+            attributes.push(Attribute::new(
+                "fmtp",
+                format!("{payload_type} {EVENTS_WITH_FLASH}"),
+            ));
+        }
     }
     attributes.push(Attribute::new("ptime", local.ptime_ms.to_string()));
     if local.rtcp_port != local.rtp_port.wrapping_add(1) {
         attributes.push(Attribute::new("rtcp", local.rtcp_port.to_string()));
     }
     attributes.push(Attribute::flag(direction.name()));
+    let browser = local.webrtc.as_ref().filter(|w| w.offers);
+    let secure = local.crypto.as_ref().filter(|_| browser.is_none());
+    attributes.extend(secure.into_iter().flat_map(Crypto::lines));
+    if let Some(webrtc) = browser {
+        attributes.extend(webrtc.lines("actpass"));
+        attributes.push(Attribute::flag("rtcp-mux"));
+        attributes.push(Attribute::new("mid", OUR_MID));
+    }
     let media = Media {
         kind: "audio".to_owned(),
         port: local.rtp_port,
-        protocol: "RTP/AVP".to_owned(),
+        protocol: match (browser, secure) {
+            (Some(_), _) => "UDP/TLS/RTP/SAVPF".to_owned(),
+            (None, Some(crypto)) if !crypto.optimistic => "RTP/SAVP".to_owned(),
+            (None, Some(_) | None) => "RTP/AVP".to_owned(),
+        },
         formats,
         connection: None,
         attributes,
     };
-    describe(local, vec![media])
+    let mut session = describe(local, vec![media]);
+    if browser.is_some() {
+        session.attributes = lite(Some(OUR_MID));
+    }
+    session
 }
 
 /// What the peer's answer to our offer means. We send with the answer's payload types, and take both sides' numbers.
@@ -296,6 +327,13 @@ pub fn accept_answer(offer: &Session, answer: &Session, local: &Local) -> Result
         {
             agreed.accepts.push((payload_type, codec));
         }
+    }
+    agreed.srtp = local.crypto.as_ref().and_then(|c| c.accept(theirs));
+    if agreed.srtp.is_none() && is_secure(&ours.protocol) {
+        return Err(Refused::new(
+            305,
+            "Incompatible media format: no key for our secure offer",
+        ));
     }
     agreed.rtcp_mux = agreed.rtcp_mux && ours.attribute("rtcp-mux").is_some();
     if !agreed.rtcp_mux {
@@ -353,6 +391,8 @@ struct Found {
     formats: Vec<(u8, Codec)>,
     /// The peer wants hook flash events too.
     flash: bool,
+    /// Our `a=crypto`, under the tag of the one taken.
+    crypto: Option<Attribute>,
 }
 
 impl Found {
@@ -362,14 +402,14 @@ impl Found {
         let mut attributes = Vec::new();
         for &(payload_type, codec) in &self.formats {
             formats.push(payload_type.to_string());
-            attributes.push(rtpmap(payload_type, codec.name(), codec.clock_rate_hz()));
+            describe_codec(&mut attributes, payload_type, codec);
         }
         if let Some(payload_type) = self.agreed.dtmf_payload_type {
             formats.push(payload_type.to_string());
             attributes.push(rtpmap(
                 payload_type,
                 TELEPHONE_EVENT,
-                self.agreed.codec.clock_rate_hz(),
+                self.agreed.dtmf_clock_rate_hz,
             ));
             let events = if self.flash {
                 EVENTS_WITH_FLASH
@@ -379,12 +419,16 @@ impl Found {
             attributes.push(Attribute::new("fmtp", format!("{payload_type} {events}")));
         }
         attributes.push(Attribute::new("ptime", self.agreed.ptime_ms.to_string()));
+        if let (Some(agreed), Some(ours)) = (&self.agreed.webrtc, &local.webrtc) {
+            attributes.extend(ours.lines(if agreed.active { "active" } else { "passive" }));
+        }
         if self.agreed.rtcp_mux {
             attributes.push(Attribute::flag("rtcp-mux"));
         } else if local.rtcp_port != local.rtp_port.wrapping_add(1) {
             attributes.push(Attribute::new("rtcp", local.rtcp_port.to_string()));
         }
         attributes.push(Attribute::flag(self.agreed.direction.name()));
+        attributes.extend(self.crypto.clone());
         if let Some(mid) = offered.attribute("mid").filter(|mid| is_token(mid)) {
             attributes.push(Attribute::new("mid", mid));
         }
@@ -404,16 +448,42 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
     if media.port == 0 {
         return Err(Refused::new(304, "Media type not available: port 0"));
     }
-    if !["RTP/AVP", "RTP/AVPF"]
+    let secure = is_secure(&media.protocol);
+    let plain = ["RTP/AVP", "RTP/AVPF"]
         .iter()
-        .any(|known| media.protocol.eq_ignore_ascii_case(known))
-    {
+        .any(|known| media.protocol.eq_ignore_ascii_case(known));
+    let ours = local.crypto.as_ref();
+    let browser = webrtc::is_webrtc(&media.protocol);
+    if !plain && !(secure && ours.is_some()) && !(browser && local.webrtc.is_some()) {
         return Err(Refused::new(
             302,
             format!("Incompatible transport protocol {}", media.protocol),
         ));
     }
-    let remote_rtp = SocketAddr::new(remote_address(session, media, local)?, media.port);
+    let chosen = ours
+        .filter(|crypto| secure || crypto.optimistic)
+        .and_then(|crypto| crypto.choose(media));
+    if secure && chosen.is_none() {
+        return Err(Refused::new(
+            305,
+            "Incompatible media format: no common crypto suite",
+        ));
+    }
+    let rtc = local.webrtc.as_ref().filter(|_| browser);
+    let rtc = rtc.map(|ours| Theirs::read(session, media).map(|theirs| theirs.agree(ours)));
+    if rtc == Some(None) {
+        return Err(Refused::new(
+            305,
+            "Incompatible media format: no ICE credentials or SHA-256 fingerprint",
+        ));
+    }
+    let rtc = rtc.flatten();
+    let address = match remote_address(session, media, local) {
+        // ICE finds out where a browser is; what it writes there need not mean anything.
+        Err(_) if rtc.is_some() => unspecified(local.address),
+        said => said?,
+    };
+    let remote_rtp = SocketAddr::new(address, media.port);
     let formats = common(media, local);
     let Some(&(payload_type, codec)) = formats.first() else {
         return Err(Refused::new(
@@ -426,9 +496,16 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
     } else {
         None
     };
+    let dtmf_clock_rate_hz = event.map_or(codec.clock_rate_hz(), |found| found.clock_rate_hz);
     let rtcp_mux = local.rtcp_mux && media.attribute("rtcp-mux").is_some();
+    if rtc.is_some() && !rtcp_mux {
+        return Err(Refused::new(
+            305,
+            "Incompatible media format: WebRTC without rtcp-mux",
+        ));
+    }
     let mut theirs = direction_of(session, media);
-    if remote_rtp.ip().is_unspecified() {
+    if remote_rtp.ip().is_unspecified() && rtc.is_none() {
         // Hold as before RFC 3264: an address nobody can send to (§8.4).
         theirs = Direction::of(theirs.sends(), false);
     }
@@ -436,8 +513,9 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
         codec,
         payload_type,
         accepts: formats.iter().copied().collect(),
-        dtmf_payload_type: event.map(|(payload_type, _)| payload_type),
-        ptime_ms: ptime(session, media),
+        dtmf_payload_type: event.map(|found| found.payload_type),
+        dtmf_clock_rate_hz,
+        ptime_ms: codec.ptime_ms(ptime(session, media)),
         remote_rtp,
         remote_rtcp: if rtcp_mux {
             remote_rtp
@@ -447,11 +525,17 @@ fn consider(session: &Session, media: &Media, local: &Local) -> Result<Found, Re
         rtcp_mux,
         direction: local.direction.against(theirs),
         held: !theirs.receives(),
+        srtp: chosen.as_ref().map(|(ours, line)| SrtpKeys {
+            send: (*ours).clone(),
+            receive: line.key.clone(),
+        }),
+        webrtc: rtc,
     };
     Ok(Found {
+        crypto: chosen.map(|(ours, line)| crypto::line(line.tag, ours)),
         agreed,
         formats,
-        flash: event.is_some_and(|(_, flash)| flash),
+        flash: event.is_some_and(|found| found.flash),
     })
 }
 
@@ -488,8 +572,8 @@ fn common(media: &Media, local: &Local) -> Vec<(u8, Codec)> {
         .filter(|pt| *pt < 128)
     {
         let codec = match media.rtpmap(payload_type) {
-            Some(map) if map.channels == 1 => Codec::named(map.name, map.clock_rate_hz),
-            Some(_) => None,
+            Some(map) => Codec::named(map.name, map.clock_rate_hz)
+                .filter(|codec| codec.channels() == map.channels),
             None => Codec::of_static(payload_type),
         };
         if let Some(codec) = codec.filter(|codec| local.codecs.contains(codec))
@@ -501,24 +585,50 @@ fn common(media: &Media, local: &Local) -> Vec<(u8, Codec)> {
     found
 }
 
-/// The payload type of telephone-event at that clock, and whether it covers hook flash.
-fn telephone_event(media: &Media, clock_rate_hz: u32) -> Option<(u8, bool)> {
-    media
-        .formats
-        .iter()
-        .filter_map(|format| format.parse::<u8>().ok())
-        .filter(|pt| *pt < 128)
-        .find_map(|payload_type| {
+/// Telephone-events of a section.
+#[derive(Debug, Clone, Copy)]
+struct Events {
+    payload_type: u8,
+    clock_rate_hz: u32,
+    /// Hook flash is among them.
+    flash: bool,
+}
+
+/// Telephone-events at the clock of the audio (RFC 4733 §2.1). Of those at another, 8 kHz are taken all the same: many
+/// devices offer nothing else beside a codec of 48 kHz.
+fn telephone_event(media: &Media, clock_rate_hz: u32) -> Option<Events> {
+    let offered = || {
+        let numbers = media.formats.iter().filter_map(|f| f.parse::<u8>().ok());
+        numbers.filter(|pt| *pt < 128).filter_map(|payload_type| {
             let map = media.rtpmap(payload_type)?;
-            let fits = map.name.eq_ignore_ascii_case(TELEPHONE_EVENT)
-                && map.clock_rate_hz == clock_rate_hz;
-            fits.then(|| {
-                (
-                    payload_type,
-                    media.fmtp(payload_type).is_some_and(covers_flash),
-                )
+            let fits = map.name.eq_ignore_ascii_case(TELEPHONE_EVENT);
+            fits.then(|| Events {
+                payload_type,
+                clock_rate_hz: map.clock_rate_hz,
+                flash: media.fmtp(payload_type).is_some_and(covers_flash),
             })
         })
+    };
+    offered()
+        .find(|found| found.clock_rate_hz == clock_rate_hz)
+        .or_else(|| offered().find(|found| found.clock_rate_hz == 8000))
+}
+
+/// Telephone-events we offer: at the clock of each codec, and at 8 kHz in any case (sip.md §11).
+fn event_types(local: &Local) -> Vec<(u8, u32)> {
+    let mut types = Vec::new();
+    let clocks = local.codecs.iter().map(|codec| codec.clock_rate_hz());
+    for clock_rate_hz in clocks.chain([8000]) {
+        if types.iter().all(|(_, known)| *known != clock_rate_hz) {
+            let payload_type = match clock_rate_hz {
+                8000 => local.dtmf_payload_type,
+                16_000 => EVENTS_AT_16_KHZ,
+                _ => EVENTS_AT_48_KHZ,
+            };
+            types.push((payload_type, clock_rate_hz));
+        }
+    }
+    types
 }
 
 /// Whether an event list as `0-15,66` contains 16.
@@ -604,15 +714,59 @@ fn describe(local: &Local, media: Vec<Media>) -> Session {
     }
 }
 
+/// The `a=rtpmap` of a codec, and its `a=fmtp` when there is something to say.
+fn describe_codec(attributes: &mut Vec<Attribute>, payload_type: u8, codec: Codec) {
+    let name = codec.name();
+    let map = match codec.channels() {
+        1 => rtpmap(payload_type, name, codec.clock_rate_hz()),
+        channels => Attribute::new(
+            "rtpmap",
+            format!("{payload_type} {name}/{}/{channels}", codec.clock_rate_hz()),
+        ),
+    };
+    attributes.push(map);
+    if let Some(fmtp) = codec.fmtp() {
+        attributes.push(Attribute::new("fmtp", format!("{payload_type} {fmtp}")));
+    }
+}
+
 fn rtpmap(payload_type: u8, name: &str, clock_rate_hz: u32) -> Attribute {
     Attribute::new("rtpmap", format!("{payload_type} {name}/{clock_rate_hz}"))
+}
+
+/// Session attributes of a description for a browser.
+fn lite(mid: Option<&str>) -> Vec<Attribute> {
+    let group = mid.map(|mid| Attribute::new("group", format!("BUNDLE {mid}")));
+    std::iter::once(Attribute::flag("ice-lite"))
+        .chain(group)
+        .collect()
+}
+
+/// No address, of the same kind.
+fn unspecified(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// Whether a protocol is SRTP with keys in the description.
+fn is_secure(protocol: &str) -> bool {
+    ["RTP/SAVP", "RTP/SAVPF"]
+        .iter()
+        .any(|known| protocol.eq_ignore_ascii_case(known))
 }
 
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// How our one section is called in offers for browsers.
+const OUR_MID: &str = "0";
 const TELEPHONE_EVENT: &str = "telephone-event";
+/// Payload types of telephone-event at the clocks of wide-band codecs in our offers.
+const EVENTS_AT_16_KHZ: u8 = 111;
+const EVENTS_AT_48_KHZ: u8 = 110;
 /// Digits, `*`, `#`, A–D (RFC 4733 §3.2).
 const EVENTS: &str = "0-15";
 /// The same and hook flash.

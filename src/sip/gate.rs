@@ -79,7 +79,7 @@ impl Gate {
                 .saturating_add(b.tokens)
                 .min(full)
         };
-        let key = prefix(source);
+        let key = source_key(source);
         let place = self.place(key);
         let Some(set) = self.sets.get_mut(place) else {
             return false;
@@ -134,7 +134,7 @@ impl Gate {
 }
 
 /// What counts as one source: the IPv4 address, or the /64 of an IPv6 address. Never 0.
-fn prefix(source: IpAddr) -> u128 {
+pub(crate) fn source_key(source: IpAddr) -> u128 {
     match source.to_canonical() {
         IpAddr::V4(v4) => (1 << 64) | u128::from(u32::from(v4)),
         IpAddr::V6(v6) => (2 << 64) | (u128::from(v6) >> 64),

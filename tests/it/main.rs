@@ -11,6 +11,7 @@
 )]
 
 mod api;
+mod bridge;
 mod call;
 mod dropped;
 mod flow;
@@ -18,8 +19,11 @@ mod fuzz;
 mod fuzz_flow;
 mod fuzz_media;
 mod keypad;
+mod registrar;
 mod rules;
 mod schemas;
 mod sip_answers;
+mod talk;
 mod torture;
+mod transfer;
 mod world;

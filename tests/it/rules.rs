@@ -51,8 +51,15 @@ const IMPURE: &[&str] = &[
 const DOORS: &[(&str, &[&str])] = &[
     ("rsip", &["sip/msg/rsip_bridge.rs"]),
     ("rtp_rs", &["rtp/packet.rs"]),
+    ("is", &["rtp/ice.rs"]),
+    ("dimpl", &["rtp/dtls.rs"]),
+    ("rcgen", &["media/identity.rs"]),
+    ("aes", &["rtp/srtp.rs"]),
+    ("aes_gcm", &["rtp/srtp.rs"]),
     ("symphonia", &["clips/decode"]),
     ("rubato", &["audio/resample.rs"]),
+    // The codec's own module is called `opus` too, so the package goes by `::opus` there.
+    ("::opus", &["audio/codec/opus.rs"]),
     ("reqwest", &["host/http"]),
     ("rocksdb", &["store/rocks"]),
     ("quick_xml", &["twiml/parse", "pivot/sniff"]),

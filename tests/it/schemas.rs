@@ -12,28 +12,51 @@ use swivel::base::rng::Rng;
 use swivel::callflow;
 
 const MODULES: &[&str] = &[
+    "after_bridge",
     "answer",
     "audio_macro",
+    "branch_bnumber",
     "branch_variable",
+    "call_forward",
+    "call_pickup",
+    "call_waiting",
     "callflow",
     "check_cid",
     "cidlistmatch",
     "collect_dtmf",
     "dead_air",
+    "device",
+    "do_not_disturb",
+    "dynamic_cid",
     "flush_dtmf",
+    "group",
+    "group_pickup",
     "hangup",
+    "hotdesk",
+    "intercept",
     "language",
     "menu",
     "noop",
+    "offnet",
     "pivot",
     "play",
+    "prepend_cid",
+    "privacy",
+    "resources",
     "response",
+    "ring_group",
+    "ring_group_toggle",
     "send_dtmf",
+    "set_alert_info",
+    "set_cid",
     "set_variable",
     "set_variables",
     "sleep",
+    "temporal_route",
     "tones",
+    "transfer",
     "tts",
+    "user",
     "wait_for_hangup",
 ];
 
@@ -361,8 +384,12 @@ fn object(schema: &Value, rng: &mut Rng) -> Value {
     }
     if let Some(patterns) = schema.get("patternProperties").and_then(Value::as_object) {
         for (pattern, property) in patterns {
-            assert_eq!(pattern, "^[x|X]-", "no names for this pattern");
-            for name in ["X-One", "x-two", "|-bar", "Other"] {
+            let names: &[&str] = match pattern.as_str() {
+                "^[x|X]-" => &["X-One", "x-two", "|-bar", "Other"],
+                "^[a-zA-z0-9_\\-]+$" => &["X-One", "a_b", "[", "0"],
+                other => panic!("no names for {other}"),
+            };
+            for name in names.iter().copied() {
                 if chance(rng, 2) {
                     out.insert(name.into(), generate(property, rng));
                 }

@@ -123,7 +123,8 @@ pub(crate) fn recording(folder: &Path) -> Option<std::path::PathBuf> {
         .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
 }
 
-fn modules() -> String {
+/// Where baresip keeps its modules.
+pub(crate) fn modules() -> String {
     for folder in ["/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules"] {
         if Path::new(folder).is_dir() {
             return folder.to_owned();

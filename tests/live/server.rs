@@ -189,6 +189,11 @@ impl Server {
         self.account = reply["data"]["account_id"].as_str().unwrap().to_owned();
     }
 
+    /// A token of the account's administrator.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// GET below the account.
     pub(crate) fn get(&self, path: &str) -> Response {
         let path = format!("/v2/accounts/{}/{path}", self.account);

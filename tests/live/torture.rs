@@ -16,7 +16,7 @@ use super::tools::{now, root};
 /// Final status for a known device, for a stranger, 0 being silence; and the names of the messages.
 type Row = (u16, u16, &'static str);
 
-/// RFC 4475. 405 for REGISTER and MESSAGE, which this server does not take; 404 for users nobody has.
+/// RFC 4475. 405 for MESSAGE, which this server does not take; 401 for REGISTER, whoever sends it; 404 for users nobody has.
 const RFC4475: &[Row] = &[
     (0, 0, "bcast bigcode insuf noreason scalarlg test unreason"),
     (200, 200, "badbranch lwsdisp semiuri transports zeromf"),
@@ -28,10 +28,11 @@ const RFC4475: &[Row] = &[
     ),
     (404, 401, "baddate esc01 inv2543 longreq"),
     (
-        405,
         401,
-        "cparam01 cparam02 dblreq escnull mpart01 regaut01 regescrt unksm2",
+        401,
+        "cparam01 cparam02 dblreq escnull regaut01 regescrt unksm2",
     ),
+    (405, 401, "mpart01"),
     (406, 401, "sdp01"),
     (415, 401, "invut"),
     (416, 416, "novelsc unkscm"),
@@ -48,7 +49,7 @@ const RFC5118: &[Row] = &[
         "ipv6-bug-abnf-3-colons ipv6-correct-abnf-2-colons via-received-param-no-delim",
     ),
     (400, 400, "ipv6-bad ipv6-in-sdp mult-ip-in-sdp"),
-    (405, 401, "ipv6-good port-ambiguous port-unambiguous"),
+    (401, 401, "ipv6-good port-ambiguous port-unambiguous"),
     (481, 481, "mult-ip-in-header via-received-param-with-delim"),
     (488, 401, "ipv4-mapped-ipv6"),
 ];
@@ -89,10 +90,11 @@ const OURS: &[Row] = &[
          via_and_contact_marks",
     ),
     (404, 401, "escaped_uri"),
+    (405, 401, "binary_multipart"),
     (
-        405,
         401,
-        "auth_unknown_scheme binary_multipart contact_param_inside contact_param_outside contact_uri_headers \
+        401,
+        "auth_unknown_scheme contact_param_inside contact_param_outside contact_uri_headers \
          escaped_nul n_accept_50 n_authorization_empty n_authorization_marks scheme_in_addresses two_requests \
          v6_port_inside v6_port_outside v6_uri",
     ),

@@ -8,6 +8,7 @@ use crate::api::call::Call;
 use crate::api::documents::{self, Documents, Draft};
 use crate::api::error::ApiError;
 use crate::api::list;
+use crate::api::messages::{self, MWI};
 use crate::api::verb::Verb;
 use crate::directory::{Account, Kind, network};
 
@@ -20,14 +21,26 @@ pub(in crate::api) const DEVICES: Documents =
 fn verbs(args: &[&str]) -> &'static [Verb] {
     match args {
         ["status"] => READ,
+        [_, "mwi"] => MWI,
+        [_, "sync"] => &[Verb::Post],
         other => document_verbs(other),
     }
 }
 
 async fn answer(call: &Call) -> Result<Answer, ApiError> {
     if call.args() == ["status"] {
-        // Registered devices only; there is no registrar yet.
-        return Ok(Answer::ok(json!([])));
+        return status(call).await;
+    }
+    if let [device, what @ ("mwi" | "sync")] = call.args().as_slice() {
+        let account = call.account()?;
+        if !account.devices.contains_key(*device) {
+            return Err(ApiError::NoDocument { what: "device", id: (*device).to_owned() });
+        }
+        if *what == "mwi" {
+            return messages::answer(call, device).await;
+        }
+        let asked = call.api.registrations().sync(&account.id, device).await;
+        return Ok(Answer::ok(json!({ "phones": asked })));
     }
     if let Some(user) = call.within("users") {
         let account = call.account()?;
@@ -40,6 +53,17 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
         }
     }
     documents::answer(&DEVICES, call).await
+}
+
+/// Registered devices only (`api.md` §3.3).
+async fn status(call: &Call) -> Result<Answer, ApiError> {
+    let account = call.account()?;
+    let registered = call.api.registrations().list(Some(&account.id)).await;
+    let mut devices: Vec<&str> = registered.iter().map(|one| one.device.as_str()).collect();
+    devices.sort_unstable();
+    devices.dedup();
+    let rows = devices.iter().map(|id| json!({ "device_id": id, "registered": true }));
+    Ok(Answer::ok(rows.collect()))
 }
 
 fn row(id: &str, doc: &Value) -> Map<String, Value> {

@@ -65,6 +65,17 @@ pub(super) fn document_verbs(args: &[&str]) -> &'static [Verb] {
     }
 }
 
+/// Whether the client administers the account: what costs money is not for everybody.
+pub(super) fn admin(call: &Call) -> Result<(), ApiError> {
+    match &call.principal {
+        Some(principal) if principal.is_admin() => Ok(()),
+        Some(_) => Err(ApiError::Forbidden(
+            "only administrators may change this".to_owned(),
+        )),
+        None => Err(ApiError::Credentials),
+    }
+}
+
 macro_rules! resources {
     ($($name:ident::$item:ident),* $(,)?) => {
         $(pub(super) mod $name;)*
@@ -81,13 +92,21 @@ resources! {
     audit::RESOURCE,
     callflows::RESOURCE,
     cdrs::RESOURCE,
+    channels::RESOURCE,
     devices::RESOURCE,
+    groups::RESOURCE,
+    limits::RESOURCE,
     lists::RESOURCE,
     media::RESOURCE,
     menus::RESOURCE,
+    phone_numbers::RESOURCE,
     pivot::RESOURCE,
+    registrations::RESOURCE,
     schemas::RESOURCE,
+    temporal_rules::RESOURCE,
+    temporal_rules_sets::RESOURCE,
     token_auth::RESOURCE,
+    trunks::RESOURCE,
     user_auth::RESOURCE,
     users::RESOURCE,
 }

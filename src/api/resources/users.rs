@@ -8,11 +8,19 @@ use crate::api::documents::{self, Documents, Draft};
 use crate::api::error::ApiError;
 use crate::api::list;
 use crate::api::login::hashes;
+use crate::api::messages::{self, MWI};
+use crate::api::verb::Verb;
 use crate::directory::{Account, Kind, private};
 
-pub(in crate::api) const RESOURCE: Resource = Resource::new("users", document_verbs, |call| {
+pub(in crate::api) const RESOURCE: Resource = Resource::new("users", verbs, |call| {
     Box::pin(async move {
         allow(call)?;
+        if let [user, "mwi"] = call.args().as_slice() {
+            if !call.account()?.users.contains_key(*user) {
+                return Err(ApiError::NoDocument { what: "user", id: (*user).to_owned() });
+            }
+            return messages::answer(call, user).await;
+        }
         documents::answer(&USERS, call).await
     })
 });
@@ -24,6 +32,13 @@ pub(in crate::api) const USERS: Documents = Documents {
     ..Documents::plain(Kind::User, "user", "users", row)
 };
 
+fn verbs(args: &[&str]) -> &'static [Verb] {
+    match args {
+        [_, "mwi"] => MWI,
+        other => document_verbs(other),
+    }
+}
+
 /// A plain user changes nobody but itself, and not its own rights.
 fn allow(call: &Call) -> Result<(), ApiError> {
     let principal = call.principal.as_ref().ok_or(ApiError::Credentials)?;
@@ -33,7 +48,7 @@ fn allow(call: &Call) -> Result<(), ApiError> {
     let own = principal.user.as_ref().map(|user| user.id.as_str());
     let target = call.args().first().copied();
     let raises = call.data.get("priv_level").and_then(Value::as_str) == Some("admin");
-    if own.is_some() && own == target && !raises && call.verb != crate::api::verb::Verb::Delete {
+    if own.is_some() && own == target && !raises && call.verb != Verb::Delete {
         return Ok(());
     }
     Err(ApiError::Forbidden("only administrators may change other users".to_owned()))

@@ -40,6 +40,24 @@ static ALL: LazyLock<BTreeMap<&'static str, DocumentSchema>> = LazyLock::new(|| 
         ("lists", DocumentSchema::of::<documents::List>("lists")),
         ("media", DocumentSchema::of::<documents::Media>("media")),
         ("menus", DocumentSchema::of::<documents::Menu>("menus")),
+        ("groups", DocumentSchema::of::<documents::Group>("groups")),
+        ("limits", DocumentSchema::of::<documents::Limits>("limits")),
+        (
+            "phone_numbers",
+            DocumentSchema::of::<documents::PhoneNumber>("phone_numbers"),
+        ),
+        (
+            "resources",
+            DocumentSchema::of::<documents::Trunk>("resources"),
+        ),
+        (
+            "temporal_rules",
+            DocumentSchema::of::<documents::TemporalRule>("temporal_rules"),
+        ),
+        (
+            "temporal_rules_sets",
+            DocumentSchema::of::<documents::TemporalRuleSet>("temporal_rules_sets"),
+        ),
         ("users", DocumentSchema::of::<documents::User>("users")),
     ];
     all.into_iter()

@@ -19,7 +19,7 @@ use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::host::clock;
 use crate::media::{Command, Media, MediaConfig, MediaError, MediaEvent, MediaEvents, Plan, Port};
-use crate::media::{PortStats, RecordSpec, Source};
+use crate::media::{PortStats, RecordSpec, Sides, Source};
 use crate::net::dns::NameServer;
 use crate::net::driver::route_to;
 use crate::net::{Dialled, Tls};
@@ -383,7 +383,7 @@ impl<O: Observer> Caller<'_, O> {
                 }
                 self.apply_answer(body);
             }
-            SipEvent::Answered { leg, body } => {
+            SipEvent::Answered { leg, body, .. } => {
                 self.answered = Some(clock::now());
                 if self.offer.is_some() {
                     self.apply_answer(body);
@@ -424,10 +424,24 @@ impl<O: Observer> Caller<'_, O> {
                     self.remark("an unexpected call came and went".to_owned());
                 }
             }
+            // This caller goes nowhere but where its user said.
+            SipEvent::Refer { leg, refer } => {
+                let now = clock::now();
+                if self
+                    .endpoint
+                    .refer_progress(now, leg, refer.id, 603)
+                    .is_err()
+                {
+                    self.remark("who asked for a transfer has left".to_owned());
+                }
+            }
             SipEvent::Info { body, .. } => self.remark(format!("INFO with {}", body.content_type)),
             SipEvent::Established { .. }
             | SipEvent::Answer { .. }
-            | SipEvent::OfferFailed { .. } => {}
+            | SipEvent::OfferFailed { .. }
+            | SipEvent::Request(_)
+            | SipEvent::Response(_)
+            | SipEvent::BadCredentials(_) => {}
         }
     }
 
@@ -495,6 +509,7 @@ impl<O: Observer> Caller<'_, O> {
                     max: self.request.most + LINGER,
                     silence: None,
                     finish_on: Keys::NONE,
+                    sides: Sides::Peer,
                 },
             });
             self.remark(format!("media: {codec} with {rtp}"));

@@ -81,6 +81,7 @@ impl ConfigArgs {
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
+    keep_pages_small();
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
@@ -92,6 +93,13 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Call(args) => call::run(&args),
     }
+}
+
+/// Asks for no huge pages: with them the allocator's first touch of each 2 MiB makes all of it resident, which is most of
+/// what a server at rest would hold.
+fn keep_pages_small() {
+    // An old kernel that cannot do it costs memory, nothing else.
+    rustix::thread::disable_transparent_huge_pages(true).unwrap_or_default();
 }
 
 /// Asks the running server; without one does it on the store itself. Prints why when it does not work.

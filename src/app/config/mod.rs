@@ -21,6 +21,7 @@ use crate::api::HttpConfig;
 use crate::host::guard::GuardConfig;
 use crate::journal::RetentionConfig;
 use crate::media::MediaConfig;
+use crate::registrar::{RegistrarConfig, SecurityConfig};
 use crate::net::{DnsConfig, SipConfig, TlsConfig};
 use crate::speech::TtsConfig;
 
@@ -34,6 +35,10 @@ pub struct Config {
     pub drain_seconds: u64,
     /// `[sip]`: listeners, and what they show.
     pub sip: SipConfig,
+    /// `[registrar]`: how phones register.
+    pub registrar: RegistrarConfig,
+    /// `[security]`: what is done about people who guess passwords.
+    pub security: SecurityConfig,
     /// `[tls]`: certificates of SIP over TLS and secure WebSocket.
     pub tls: TlsConfig,
     /// `[dns]`: where SIP names are looked up.
@@ -58,6 +63,8 @@ impl Default for Config {
             data_dir: PathBuf::from("swivel-data"),
             drain_seconds: 300,
             sip: SipConfig::default(),
+            registrar: RegistrarConfig::default(),
+            security: SecurityConfig::default(),
             tls: TlsConfig::default(),
             dns: DnsConfig::default(),
             rtp: MediaConfig::default(),
@@ -154,6 +161,8 @@ impl Config {
         let differs = [
             ("data_dir", self.data_dir != new.data_dir),
             ("sip", self.sip != new.sip),
+            ("registrar", self.registrar != new.registrar),
+            ("security", self.security != new.security),
             ("dns", self.dns != new.dns),
             ("rtp", self.rtp != new.rtp),
             ("http", self.http != new.http),

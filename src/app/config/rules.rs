@@ -14,6 +14,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     );
     rules.range("drain_seconds", config.drain_seconds, 0, 86_400);
     sip(config, &mut rules);
+    registrar(config, &mut rules);
     tls(config, &mut rules);
     rules.range("dns.timeout_ms", config.dns.timeout_ms, 100, 30_000);
     rules.range("dns.hold_out_seconds", config.dns.hold_out_seconds, 0, 600);
@@ -117,6 +118,50 @@ fn sip(config: &Config, rules: &mut Rules) {
     );
     rules.range("sip.message_seconds", sip.message_seconds, 1, 600);
     rules.range("sip.dscp", sip.dscp, 0, 63);
+}
+
+fn registrar(config: &Config, rules: &mut Rules) {
+    let registrar = &config.registrar;
+    let security = &config.security;
+    rules.range("registrar.min_expires", registrar.min_expires, 1, 3600);
+    rules.range(
+        "registrar.max_expires",
+        registrar.max_expires,
+        registrar.min_expires.max(60),
+        86_400,
+    );
+    rules.range("registrar.max_bindings", registrar.max_bindings, 1, 100);
+    for name in &registrar.domains {
+        let plain = !name.is_empty() && !name.contains(['/', ':', ' ', '@']);
+        rules.require(
+            plain,
+            "registrar.domains",
+            name,
+            "must be host names without scheme, user or port",
+        );
+    }
+    rules.range(
+        "registrar.options_seconds",
+        registrar.options_seconds,
+        0,
+        3600,
+    );
+    rules.range("registrar.options_misses", registrar.options_misses, 1, 100);
+    rules.range("registrar.crlf_seconds", registrar.crlf_seconds, 0, 3600);
+    rules.range("security.ban_failures", security.ban_failures, 0, 1000);
+    rules.range(
+        "security.ban_window_seconds",
+        security.ban_window_seconds,
+        1,
+        3600,
+    );
+    rules.range("security.ban_seconds", security.ban_seconds, 1, 86_400);
+    rules.range(
+        "security.failures_per_hour",
+        security.failures_per_hour,
+        1,
+        100_000,
+    );
 }
 
 fn tls(config: &Config, rules: &mut Rules) {

@@ -1,8 +1,6 @@
 //! The codecs swivel speaks. A new one is one file with a type that implements [`Format`] and one word in `codecs!`.
 
-use super::level::SILENCE;
-
-/// What a codec file provides. Codecs with memory between frames keep it beside, not in, this trait.
+/// What a codec file provides.
 pub trait Format {
     /// Encoding name in SDP (RFC 3551 table 4); compared without regard to case.
     const NAME: &'static str;
@@ -14,10 +12,22 @@ pub trait Format {
     const PAYLOAD_TYPE: u8;
     /// Whether `PAYLOAD_TYPE` stands for this codec without an `a=rtpmap` line.
     const STATIC: bool;
+    /// Channels in `a=rtpmap`. What is encoded and decoded is mono.
+    const CHANNELS: u32 = 1;
+    /// What we say of it in `a=fmtp`.
+    const FMTP: Option<&'static str> = None;
+    /// Bytes a millisecond makes; of a codec without a fixed rate, of a usual packet.
+    const BYTES_PER_MS: usize;
+    /// Whether payloads are one long row of bytes, so many a millisecond, that may be cut and joined anywhere.
+    const SEAMLESS: bool = true;
+    /// What a sender remembers between packets; made when a call is set up, never while it runs.
+    type Encoder: Default + std::fmt::Debug + Send;
+    /// What a receiver remembers.
+    type Decoder: Default + std::fmt::Debug + Send;
     /// Appends the encoded form of `pcm` to `out`.
-    fn encode(pcm: &[i16], out: &mut Vec<u8>);
+    fn encode(state: &mut Self::Encoder, pcm: &[i16], out: &mut Vec<u8>);
     /// Appends the samples of one payload to `out`.
-    fn decode(payload: &[u8], out: &mut Vec<i16>);
+    fn decode(state: &mut Self::Decoder, payload: &[u8], out: &mut Vec<i16>);
     /// How many RTP clock ticks one payload lasts.
     fn ticks(payload: &[u8]) -> u32;
 }
@@ -33,6 +43,46 @@ macro_rules! codecs {
                 #[doc = concat!("See `audio/codec/", stringify!($module), ".rs`.")]
                 $name,
             )+
+        }
+
+        /// What one outgoing stream remembers.
+        #[derive(Debug)]
+        enum Encoding {
+            $($name(Box<<$module::$name as Format>::Encoder>),)+
+        }
+
+        /// What one incoming stream remembers.
+        #[derive(Debug)]
+        enum Decoding {
+            $($name(Box<<$module::$name as Format>::Decoder>),)+
+        }
+
+        impl Encoder {
+            /// Which codec it is.
+            pub fn codec(&self) -> Codec {
+                match &self.0 { $(Encoding::$name(_) => Codec::$name),+ }
+            }
+
+            /// Appends the encoded form of `pcm` (at the codec's `sample_rate_hz`) to `out`.
+            pub fn encode(&mut self, pcm: &[i16], out: &mut Vec<u8>) {
+                match &mut self.0 {
+                    $(Encoding::$name(state) => <$module::$name as Format>::encode(state, pcm, out)),+
+                }
+            }
+        }
+
+        impl Decoder {
+            /// Which codec it is.
+            pub fn codec(&self) -> Codec {
+                match &self.0 { $(Decoding::$name(_) => Codec::$name),+ }
+            }
+
+            /// Appends the samples of one payload to `out`.
+            pub fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) {
+                match &mut self.0 {
+                    $(Decoding::$name(state) => <$module::$name as Format>::decode(state, payload, out)),+
+                }
+            }
         }
 
         impl Codec {
@@ -64,14 +114,34 @@ macro_rules! codecs {
                 match self { $(Self::$name => <$module::$name as Format>::STATIC),+ }
             }
 
-            /// Appends the encoded form of `pcm` (at `sample_rate_hz`) to `out`.
-            pub fn encode(self, pcm: &[i16], out: &mut Vec<u8>) {
-                match self { $(Self::$name => <$module::$name as Format>::encode(pcm, out)),+ }
+            /// Channels in `a=rtpmap`.
+            pub fn channels(self) -> u32 {
+                match self { $(Self::$name => <$module::$name as Format>::CHANNELS),+ }
             }
 
-            /// Appends the samples of one payload to `out`.
-            pub fn decode(self, payload: &[u8], out: &mut Vec<i16>) {
-                match self { $(Self::$name => <$module::$name as Format>::decode(payload, out)),+ }
+            /// What we say of it in `a=fmtp`.
+            pub fn fmtp(self) -> Option<&'static str> {
+                match self { $(Self::$name => <$module::$name as Format>::FMTP),+ }
+            }
+
+            /// Whether payloads may be cut and joined anywhere.
+            pub fn is_seamless(self) -> bool {
+                match self { $(Self::$name => <$module::$name as Format>::SEAMLESS),+ }
+            }
+
+            /// Bytes a millisecond makes; where that varies, of a usual packet.
+            pub fn bytes_per_ms(self) -> usize {
+                match self { $(Self::$name => <$module::$name as Format>::BYTES_PER_MS),+ }
+            }
+
+            /// The sending end of a new stream. Allocates.
+            pub fn encoder(self) -> Encoder {
+                Encoder(match self { $(Self::$name => Encoding::$name(Box::default())),+ })
+            }
+
+            /// The receiving end of a new stream. Allocates.
+            pub fn decoder(self) -> Decoder {
+                Decoder(match self { $(Self::$name => Decoding::$name(Box::default())),+ })
             }
 
             /// How many RTP clock ticks one payload lasts.
@@ -82,11 +152,21 @@ macro_rules! codecs {
     };
 }
 
-codecs! { pcmu::Pcmu, pcma::Pcma }
+codecs! { pcmu::Pcmu, pcma::Pcma, g722::G722, opus::Opus, l16::L16 }
+
+/// The sending end of one stream.
+#[derive(Debug)]
+pub struct Encoder(Encoding);
+
+/// The receiving end of one stream.
+#[derive(Debug)]
+pub struct Decoder(Decoding);
 
 impl Codec {
     /// How many codecs there are.
     pub const COUNT: usize = Self::ALL.len();
+    /// What we offer, and take from an offer, unless somebody says otherwise: what telephones and browsers speak.
+    pub const USUAL: &'static [Codec] = &[Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::Opus];
 
     /// Samples in a millisecond.
     pub fn samples_per_ms(self) -> usize {
@@ -106,6 +186,15 @@ impl Codec {
             .find(|c| c.name().eq_ignore_ascii_case(name) && c.clock_rate_hz() == clock_rate_hz)
     }
 
+    /// The codec of a name in a KAZOO document: as in SDP, in any case, whatever follows an `@`.
+    pub fn of_document(name: &str) -> Option<Codec> {
+        let name = name.split('@').next().unwrap_or(name).trim();
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|c| c.name().eq_ignore_ascii_case(name))
+    }
+
     /// The codec a static payload type stands for.
     pub fn of_static(payload_type: u8) -> Option<Codec> {
         Self::ALL
@@ -119,12 +208,31 @@ impl Codec {
         self as usize
     }
 
-    /// `ms` milliseconds of encoded silence, appended to `out`.
-    pub fn silence(self, ms: usize, out: &mut Vec<u8>) {
-        for _ in 0..ms {
-            let frame = SILENCE.get(..self.samples_per_ms()).unwrap_or(SILENCE);
-            self.encode(frame, out);
+    /// The packet length next to `ptime_ms` that the codec can make, in whole tens.
+    pub fn ptime_ms(self, ptime_ms: u8) -> u8 {
+        match (self.is_seamless(), ptime_ms) {
+            // Frames of Opus (RFC 6716 §2.1.4).
+            (false, 0..20) => 10,
+            (false, 20..40) => 20,
+            (false, 40..60) => 40,
+            (false, 60..) => 60,
+            (true, ptime_ms) => ptime_ms,
         }
+    }
+
+    /// Appends the encoded form of a whole sound (at `sample_rate_hz`) to `out`.
+    pub fn encode(self, pcm: &[i16], out: &mut Vec<u8>) {
+        self.encoder().encode(pcm, out);
+    }
+
+    /// Appends the samples of a whole sound to `out`.
+    pub fn decode(self, payload: &[u8], out: &mut Vec<i16>) {
+        self.decoder().decode(payload, out);
+    }
+
+    /// `ms` milliseconds of encoded silence, appended to `out`; one packet of them where packets cannot be joined.
+    pub fn silence(self, ms: usize, out: &mut Vec<u8>) {
+        self.encode(&vec![0; self.samples_per_ms() * ms], out);
     }
 }
 
@@ -158,10 +266,22 @@ mod tests {
         for codec in Codec::ALL {
             let (mut encoded, mut pcm) = (Vec::new(), Vec::new());
             codec.silence(20, &mut encoded);
-            assert_eq!(encoded.len(), 160);
-            assert_eq!(codec.ticks(&encoded), 160);
+            assert_eq!(codec.ticks(&encoded), 20 * codec.ticks_per_ms());
             codec.decode(&encoded, &mut pcm);
-            assert!(pcm.iter().all(|s| s.unsigned_abs() <= 8), "{codec:?}");
+            assert_eq!(pcm.len(), 20 * codec.samples_per_ms());
+            assert!(pcm.iter().all(|s| s.unsigned_abs() <= 16), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_documents_are_understood() {
+        for (name, codec) in [
+            ("OPUS", Some(Codec::Opus)),
+            ("G722", Some(Codec::G722)),
+            ("PCMA@20i", Some(Codec::Pcma)),
+            ("G729", None),
+        ] {
+            assert_eq!(Codec::of_document(name), codec);
         }
     }
 }

@@ -11,12 +11,15 @@ impl Format for Pcmu {
     const SAMPLE_RATE_HZ: u32 = 8000;
     const PAYLOAD_TYPE: u8 = 0;
     const STATIC: bool = true;
+    const BYTES_PER_MS: usize = 8;
+    type Encoder = ();
+    type Decoder = ();
 
-    fn encode(pcm: &[i16], out: &mut Vec<u8>) {
+    fn encode(_: &mut (), pcm: &[i16], out: &mut Vec<u8>) {
         out.extend(pcm.iter().map(|&sample| compress(sample)));
     }
 
-    fn decode(payload: &[u8], out: &mut Vec<i16>) {
+    fn decode(_: &mut (), payload: &[u8], out: &mut Vec<i16>) {
         out.extend(payload.iter().map(|&code| EXPANDED.get(usize::from(code)).copied().unwrap_or(0)));
     }
 

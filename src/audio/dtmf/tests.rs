@@ -161,7 +161,7 @@ fn noise_20_db_below_the_tones_does_not_matter() {
 #[test]
 fn g711_and_concealment_in_between_do_not_matter() {
     use crate::audio::Codec;
-    for codec in Codec::ALL {
+    for codec in [Codec::Pcmu, Codec::Pcma] {
         for digit in KEYPAD.chars() {
             let (mut bytes, mut pcm) = (Vec::new(), Vec::new());
             codec.encode(&alone(&pair(digit, 60.0, -12.0, -12.0, 1.0), 0), &mut bytes);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use crate::audio::Codec;
 use crate::base::cause::Cause;
 use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
@@ -23,7 +24,12 @@ impl CallHandle {
     pub async fn answer(&self) -> Result<(), CallError> {
         match self.state().phase {
             Phase::Ended(ended) => return Err(CallError::Ended(ended)),
-            Phase::Answered { .. } => return Ok(()),
+            Phase::Answered { .. } => {
+                self.arrived();
+                return Ok(());
+            }
+            // Whoever we call answers by himself.
+            Phase::Ringing { .. } if self.is_outbound() => return Err(CallError::NotAnswered),
             Phase::Ringing { .. } => {}
         }
         self.open_durably().await;
@@ -35,7 +41,7 @@ impl CallHandle {
         } else {
             self.describe_offer()?
         };
-        let leg = self.0.leg;
+        let leg = self.leg();
         self.0
             .core
             .endpoint(|endpoint, now| endpoint.accept(now, leg, Some(body)))
@@ -62,7 +68,7 @@ impl CallHandle {
         if let Some(ended) = self.ended() {
             return Err(CallError::Ended(ended));
         }
-        if self.answered() {
+        if self.answered() || self.is_outbound() {
             return Ok(());
         }
         self.provisional(180, None)
@@ -79,6 +85,7 @@ impl CallHandle {
             Phase::Ringing { early } => Some(early),
         };
         match early {
+            Some(_) if self.is_outbound() => Err(CallError::NotAnswered),
             Some(false) if self.0.offered => {
                 let body = self.describe_answer()?;
                 self.provisional(183, Some(body))?;
@@ -97,7 +104,7 @@ impl CallHandle {
     }
 
     fn provisional(&self, status: u16, body: Option<Body>) -> Result<(), CallError> {
-        let leg = self.0.leg;
+        let leg = self.leg();
         self.state_mut().rang_at.get_or_insert(clock::unix_now());
         self.journal_ringing();
         self.0
@@ -131,7 +138,7 @@ impl CallHandle {
             }
             Err(refused) => {
                 tracing::debug!(call = ?self, %refused, "no common media");
-                self.reject(488, "", Cause::INCOMPATIBLE_DESTINATION);
+                self.refuse(488, "", Cause::INCOMPATIBLE_DESTINATION);
                 Err(CallError::NoCommonCodec)
             }
         }
@@ -160,10 +167,29 @@ impl CallHandle {
         };
         let shown = self.0.core.shown_address(self.0.facts.source.ip(), address);
         Ok(Local {
+            codecs: self.codecs(),
             rtcp_port: port.rtcp_addr().port(),
             version: state.media.version,
             ..Local::new(shown, port.rtp_addr().port(), state.media.session_id)
         })
+    }
+
+    /// Codecs in the order they are offered: those of the target, else all.
+    fn codecs(&self) -> Vec<Codec> {
+        let named = self.0.target.iter().flat_map(|target| &target.codecs);
+        let known: Vec<Codec> = named
+            .filter_map(|name| {
+                Codec::ALL
+                    .iter()
+                    .find(|codec| codec.name().eq_ignore_ascii_case(name))
+            })
+            .copied()
+            .collect();
+        if known.is_empty() {
+            Codec::ALL.to_vec()
+        } else {
+            known
+        }
     }
 
     /// Has the port follow what was agreed on last.
@@ -185,12 +211,13 @@ impl CallHandle {
         Plan {
             latch: is_natted(agreed.remote_rtp.ip(), signalling),
             signalling_ip: signalling,
-            timeout: if agreed.direction.receives() {
+            // Who holds us need not send anything, whatever direction it named.
+            timeout: if agreed.direction.receives() && !agreed.held {
                 config.rtp_timeout
             } else {
                 config.held_timeout
             },
-            cname: format!("{:016x}@swivel", self.0.leg.0),
+            cname: format!("{:016x}@swivel", self.leg().0),
             agreed,
         }
     }

@@ -3,8 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ring::Ring;
+use super::talk::{Talk, TalkEnd};
 use crate::audio::Clip;
 use crate::base::cause::Cause;
+use crate::call::error::CallError;
+use crate::call::handle::CallHandle;
+use crate::call::outbound::MAX_PASSES;
 use crate::routing::Target;
 
 /// Whom to ring and how.
@@ -26,6 +31,22 @@ pub struct BridgeOptions {
     pub hold_music: Option<Arc<Clip>>,
     /// The longest time the two may talk.
     pub limit: Option<Duration>,
+}
+
+impl Default for BridgeOptions {
+    /// Nobody yet, all at once, until the caller gives up.
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            strategy: Strategy::Simultaneous,
+            timeout: None,
+            ringback: None,
+            ignore_early_media: false,
+            fail_on_single_reject: false,
+            hold_music: None,
+            limit: None,
+        }
+    }
 }
 
 /// How endpoints are rung.
@@ -54,4 +75,52 @@ pub enum Bridged {
     },
     /// The caller, or a feature code, moved the call elsewhere: the flow ends without a hang-up.
     Transferred,
+}
+
+impl CallHandle {
+    /// Rings the targets, connects the caller to the first that answers, and returns when both have parted. Dropping
+    /// the future gives up whoever rings or talks.
+    ///
+    /// # Errors
+    /// When the caller's leg ends.
+    pub async fn bridge(&self, options: BridgeOptions) -> Result<Bridged, CallError> {
+        if let Some(ended) = self.ended() {
+            return Err(CallError::Ended(ended));
+        }
+        let facts = self.own_facts();
+        if facts.max_forwards <= 1 || facts.passes >= MAX_PASSES {
+            return Ok(self.nobody(Cause::EXCHANGE_ROUTING_ERROR, 483));
+        }
+        self.state_mut().failed = None;
+        let mut ring = Ring::new(self, &options);
+        let callee = match ring.until_answered().await? {
+            Ok(callee) => callee,
+            Err((status, cause)) => return Ok(self.nobody(cause, status)),
+        };
+        drop(ring);
+        let limit = options.limit;
+        let talk = Talk::begin(self, &callee.0, options.hold_music.clone());
+        self.arrived();
+        let end = match limit {
+            Some(limit) => match tokio::time::timeout(limit, Box::pin(talk.converse())).await {
+                Ok(end) => end,
+                Err(_elapsed) => {
+                    callee.0.end(Cause::ALLOTTED_TIMEOUT);
+                    TalkEnd::Left(Cause::ALLOTTED_TIMEOUT)
+                }
+            },
+            None => Box::pin(talk.converse()).await,
+        };
+        match (end, self.ended()) {
+            (TalkEnd::Moved, None) => Ok(Bridged::Transferred),
+            (TalkEnd::Left(cause), None) => Ok(Bridged::Done { cause }),
+            (TalkEnd::Moved | TalkEnd::Left(_), Some(ended)) => Err(CallError::Ended(ended)),
+        }
+    }
+
+    /// Nobody could be reached.
+    fn nobody(&self, cause: Cause, status: u16) -> Bridged {
+        self.state_mut().failed = Some(status);
+        Bridged::Failed { cause, status }
+    }
 }

@@ -8,18 +8,31 @@ use crate::sip::ua::Reason;
 
 impl CallHandle {
     /// Ends the call: BYE when it was answered, the cause's own status when not. A call that has ended stays as it is.
+    ///
+    /// A flow that a transfer has started and that reached nobody only gives the call back to the transferor.
     pub fn hangup(&self, cause: Cause) {
+        if !self.returns(cause.status) {
+            self.end(cause);
+        }
+    }
+
+    /// Ends the leg, whatever its flow is doing.
+    pub(in crate::call) fn end(&self, cause: Cause) {
+        self.end_because(cause, reason(cause));
+    }
+
+    /// Ends the leg and tells its peer that reason: BYE, CANCEL or the cause's status.
+    pub(in crate::call) fn end_because(&self, cause: Cause, reason: Reason) {
         let answered = match self.state().phase {
             Phase::Ended(_) => return,
             Phase::Answered { .. } => true,
             Phase::Ringing { .. } => false,
         };
-        if !answered {
-            return self.reject(cause.status, "", cause);
+        if !answered && !self.is_outbound() {
+            return self.refuse(cause.status, "", cause);
         }
         self.0.cause.set(Some(cause));
-        let leg = self.0.leg;
-        let reason = reason(cause);
+        let leg = self.leg();
         let sent = self
             .0
             .core
@@ -31,16 +44,22 @@ impl CallHandle {
 
     /// Refuses an unanswered call with that final response; an answered one is hung up.
     pub fn reject(&self, status: u16, reason_phrase: &str, cause: Cause) {
+        if !self.returns(status) {
+            self.refuse(status, reason_phrase, cause);
+        }
+    }
+
+    pub(in crate::call) fn refuse(&self, status: u16, reason_phrase: &str, cause: Cause) {
         let answered = match self.state().phase {
             Phase::Ended(_) => return,
             Phase::Answered { .. } => true,
             Phase::Ringing { .. } => false,
         };
-        if answered {
-            return self.hangup(cause);
+        if answered || self.is_outbound() {
+            return self.end(cause);
         }
         self.0.cause.set(Some(cause));
-        let leg = self.0.leg;
+        let leg = self.leg();
         let status = if (300..700).contains(&status) {
             status
         } else {

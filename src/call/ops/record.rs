@@ -8,7 +8,7 @@ use crate::base::id::OpId;
 use crate::base::keys::Keys;
 use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
-use crate::media::{Command, RecordEnd, RecordSpec};
+use crate::media::{Command, RecordEnd, RecordSpec, Sides};
 
 /// How to record.
 #[derive(Debug, Clone)]
@@ -48,6 +48,7 @@ impl CallHandle {
             max: options.max,
             silence: options.silence,
             finish_on: options.finish_on,
+            sides: Sides::Peer,
         };
         self.command(Command::Record { op, spec })?;
         self.state_mut().recording.push(op);

@@ -1,7 +1,8 @@
-//! Sockets of one worker by epoll: one set for paced ports, looked at only at the worker's slots.
+//! Sockets of one worker by epoll: one set for paced ports, looked at only at the worker's slots, and the set the worker
+//! sleeps in for relayed ones.
 //!
-//! Nobody sleeps in this set, so an arriving packet wakes no thread; at a slot it names the sockets that have something,
-//! and silent ones cost nothing. A socket gives one packet a round and a few rounds a slot, so a flood on one port
+//! Nobody sleeps in the first set, so an arriving packet wakes no thread; at a slot it names the sockets that have
+//! something, and silent ones cost nothing. A packet of a relayed port wakes the worker and goes on at once. A socket gives one packet a round and a few rounds a slot, so a flood on one port
 //! cannot hold up the others.
 
 use std::io;
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, connect, connect_unspec, recvfrom, send, sendto};
 use rustix::time::Timespec;
 
+use super::wait::Woken;
 use super::{Channel, PacketIo, PortKey, Received};
 use crate::media::pool::Pair;
 
@@ -25,11 +27,16 @@ pub(in crate::media) struct EpollIo {
     next: usize,
     filled: usize,
     rounds: u32,
+    /// The set the worker sleeps in, and what was found there last.
+    relay_set: OwnedFd,
+    pub(in crate::media) woken: Woken,
 }
 
 #[derive(Debug)]
 struct Attached {
     pair: Pair,
+    /// Its RTP socket stands in the set the worker sleeps in.
+    relayed: bool,
     rtp_peer: Option<SocketAddr>,
     rtcp_peer: Option<SocketAddr>,
 }
@@ -50,7 +57,8 @@ impl EpollIo {
         Ok(epoll::create(epoll::CreateFlags::CLOEXEC)?)
     }
 
-    pub(in crate::media) fn new(set: OwnedFd) -> Self {
+    /// `set` of its own, and the one of the worker's [`Waiter`](super::wait::Waiter).
+    pub(in crate::media) fn new(set: OwnedFd, relay_set: OwnedFd) -> Self {
         let blank = Event {
             flags: EventFlags::empty(),
             data: EventData::new_u64(0),
@@ -62,11 +70,32 @@ impl EpollIo {
             next: 0,
             filled: 0,
             rounds: 0,
+            relay_set,
+            woken: Woken::new(),
         }
     }
 
     fn get(&self, key: PortKey) -> Option<&Attached> {
         self.ports.get(key.0 as usize)?.as_ref()
+    }
+
+    /// Takes a packet from the socket of that number.
+    fn take(&self, data: u64, buffer: &mut [u8]) -> Option<Received> {
+        let key = PortKey((data >> 1) as u32);
+        let channel = if data & 1 == 0 {
+            Channel::Rtp
+        } else {
+            Channel::Rtcp
+        };
+        let (socket, peer) = self.get(key).and_then(|a| a.socket(channel))?;
+        let (len, _, from) = recvfrom(socket, buffer, RecvFlags::DONTWAIT).ok()?;
+        let from = from.and_then(|a| SocketAddr::try_from(a).ok()).or(peer)?;
+        Some(Received {
+            key,
+            channel,
+            from,
+            len,
+        })
     }
 
     /// Asks which sockets have something. `false`: none, or enough for this slot.
@@ -102,6 +131,7 @@ impl PacketIo for EpollIo {
         if let Some(place) = self.ports.get_mut(index) {
             *place = Some(Attached {
                 pair,
+                relayed: false,
                 rtp_peer: None,
                 rtcp_peer: None,
             });
@@ -111,9 +141,13 @@ impl PacketIo for EpollIo {
     fn detach(&mut self, key: PortKey) -> Option<Pair> {
         let attached = self.ports.get_mut(key.0 as usize)?.take()?;
         if let Some(sockets) = &attached.pair.sockets {
-            for socket in [&sockets.rtp, &sockets.rtcp] {
-                epoll::delete(&self.set, socket).ok();
-            }
+            let rtp_set = if attached.relayed {
+                &self.relay_set
+            } else {
+                &self.set
+            };
+            epoll::delete(rtp_set, &sockets.rtp).ok();
+            epoll::delete(&self.set, &sockets.rtcp).ok();
         }
         // What the last round named may be this port's: it is gone, so `get` finds nothing.
         Some(attached.pair)
@@ -169,35 +203,53 @@ impl PacketIo for EpollIo {
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> Option<Received> {
+        if let Some(received) = self.receive_relayed(buffer) {
+            return Some(received);
+        }
         loop {
             if self.next >= self.filled && !self.refill() {
                 return None;
             }
-            let event = self.events.get(self.next)?;
+            let data = self.events.get(self.next)?.data.u64();
             self.next += 1;
-            let data = event.data.u64();
-            let key = PortKey((data >> 1) as u32);
-            let channel = if data & 1 == 0 {
-                Channel::Rtp
-            } else {
-                Channel::Rtcp
-            };
-            let Some((socket, peer)) = self.get(key).and_then(|a| a.socket(channel)) else {
-                continue;
-            };
-            let Ok((len, _, from)) = recvfrom(socket, &mut *buffer, RecvFlags::DONTWAIT) else {
-                continue;
-            };
-            let Some(from) = from.and_then(|a| SocketAddr::try_from(a).ok()).or(peer) else {
-                continue;
-            };
-            return Some(Received {
-                key,
-                channel,
-                from,
-                len,
-            });
+            if let Some(received) = self.take(data, buffer) {
+                return Some(received);
+            }
         }
+    }
+
+    fn relay(&mut self, key: PortKey, on: bool) {
+        let Some(attached) = self.ports.get_mut(key.0 as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let Some(sockets) = &attached.pair.sockets else {
+            return;
+        };
+        if attached.relayed == on {
+            return;
+        }
+        let (from, to) = if on {
+            (&self.set, &self.relay_set)
+        } else {
+            (&self.relay_set, &self.set)
+        };
+        let data = EventData::new_u64(u64::from(key.0) << 1);
+        epoll::delete(from, &sockets.rtp).ok();
+        match epoll::add(to, &sockets.rtp, data, EventFlags::IN) {
+            Ok(()) => attached.relayed = on,
+            Err(error) => {
+                tracing::error!(%error, port = %attached.pair.rtp, "cannot watch a media socket");
+            }
+        }
+    }
+
+    fn receive_relayed(&mut self, buffer: &mut [u8]) -> Option<Received> {
+        while let Some(data) = self.woken.next_socket() {
+            if let Some(received) = self.take(data, buffer) {
+                return Some(received);
+            }
+        }
+        None
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! - `PacketIo` (here): what a worker needs of the machine. The simulated world has its own in `media/sim.rs`.
 //! - `socket`: making one RTP/RTCP pair of sockets.
-//! - `epoll`: sockets drained at the worker's slots, sent to directly.
+//! - `epoll`: sockets drained at the worker's slots or, when relayed, as packets arrive; sent to directly.
 //! - `priority`: the scheduling of media threads.
-//! - `wait`: the worker's clock (a timer every slot) and the bell that wakes an idle one.
+//! - `wait`: the worker's clock (a timer every slot), relayed sockets, and the bell that wakes an idle one.
 
 pub(super) mod epoll;
 pub(super) mod priority;
@@ -53,4 +53,10 @@ pub trait PacketIo {
     fn connect(&mut self, key: PortKey, channel: Channel, to: Option<SocketAddr>);
     /// Takes the next waiting packet of any socket.
     fn receive(&mut self, buffer: &mut [u8]) -> Option<Received>;
+    /// Whether packets of this port's RTP socket are wanted as they arrive (`true`) or once a slot.
+    fn relay(&mut self, _key: PortKey, _on: bool) {}
+    /// Takes the next waiting packet of those that are wanted as they arrive.
+    fn receive_relayed(&mut self, buffer: &mut [u8]) -> Option<Received> {
+        self.receive(buffer)
+    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::session::Session;
-use crate::audio::DtmfDetector;
+use crate::audio::{DtmfDetector, Rate};
 use crate::media::event::PortStats;
 use crate::rtp::event::Key;
 use crate::rtp::jitter::{JitterConfig, Pushed};
@@ -26,6 +26,8 @@ pub(super) struct Hearing {
     events: Option<EventReceiver>,
     playout: Option<Box<Playout>>,
     detector: Option<Box<DtmfDetector>>,
+    /// From the rate of the sound to that of the detector and of recordings.
+    narrowing: Rate,
     /// Milliseconds of sound that are due and not yet taken.
     owed_ms: u32,
     last_heard: Option<Instant>,
@@ -40,6 +42,7 @@ impl Default for Hearing {
             events: None,
             playout: None,
             detector: None,
+            narrowing: Rate::new(NARROW_HZ, NARROW_HZ),
             owed_ms: 0,
             last_heard: None,
             silent: false,
@@ -48,8 +51,10 @@ impl Default for Hearing {
 }
 
 /// What a packet brought.
-#[derive(Debug, Default)]
-pub(super) struct Heard {
+#[derive(Debug)]
+pub(super) struct Heard<'a> {
+    /// The packet itself.
+    pub(super) packet: Packet<'a>,
     /// Keys that went down.
     pub(super) keys: SmallVec<[char; 4]>,
     /// Ours go to where it came from from now on.
@@ -62,9 +67,16 @@ impl Hearing {
         let Some(session) = session else { return };
         let clock_rate_hz = session.codec.clock_rate_hz();
         self.reception
-            .get_or_insert_with(|| Reception::new(clock_rate_hz));
-        self.events
-            .get_or_insert_with(|| EventReceiver::new(clock_rate_hz));
+            .get_or_insert_with(|| Reception::new(clock_rate_hz))
+            .set_clock(clock_rate_hz);
+        let events_hz = session.dtmf_clock_rate_hz;
+        if self
+            .events
+            .as_ref()
+            .is_none_or(|e| e.clock_rate_hz() != events_hz)
+        {
+            self.events = Some(EventReceiver::new(events_hz));
+        }
         // Events agreed on are the only way keys come: never both (sip.md §11).
         let detect = self.inband && session.dtmf_payload_type.is_none();
         match (detect, self.detector.is_some()) {
@@ -74,10 +86,9 @@ impl Hearing {
         }
         match (detect || wanted, self.playout.is_some()) {
             (true, false) => {
-                self.playout = Some(Box::new(Playout::new(
-                    &session.accepts,
-                    JitterConfig::default(),
-                )));
+                let playout = Playout::new(&session.accepts, JitterConfig::default());
+                self.narrowing = Rate::new(playout.rate_hz(), NARROW_HZ);
+                self.playout = Some(Box::new(playout));
                 self.owed_ms = 0;
             }
             (false, true) => self.playout = None,
@@ -113,19 +124,23 @@ impl Hearing {
     }
 
     /// A packet on the RTP port. `None`: it is not the peer's, or no RTP.
-    pub(super) fn packet(
+    pub(super) fn packet<'a>(
         &mut self,
         now: Instant,
         session: &mut Session,
         from: SocketAddr,
-        bytes: &[u8],
+        bytes: &'a [u8],
         stats: &mut PortStats,
-    ) -> Option<Heard> {
+    ) -> Option<Heard<'a>> {
         let Ok(packet) = Packet::parse(bytes) else {
             stats.malformed += 1;
             return None;
         };
-        let mut heard = Heard::default();
+        let mut heard = Heard {
+            packet,
+            keys: SmallVec::new(),
+            moved: false,
+        };
         match session.latch.receive(now, from, &packet) {
             Verdict::Accept => {}
             Verdict::Latched(_) => heard.moved = true,
@@ -196,7 +211,18 @@ impl Hearing {
         })
     }
 
-    /// A key found in the sound.
+    /// A frame at the rate of the detector and of recordings.
+    pub(super) fn narrow(&mut self, pcm: &[i16], out: &mut Vec<i16>) {
+        out.clear();
+        self.narrowing.push(pcm, out);
+    }
+
+    /// Whether keys are looked for in the sound.
+    pub(super) fn detects(&self) -> bool {
+        self.detector.is_some()
+    }
+
+    /// A key found in the sound, at that rate.
     pub(super) fn detect(&mut self, pcm: &[i16]) -> Option<char> {
         self.detector.as_mut()?.push(pcm)
     }
@@ -229,5 +255,7 @@ fn key_down(key: Key) -> Option<char> {
     }
 }
 
+/// The rate of detectors and recordings.
+pub(super) const NARROW_HZ: u32 = 8000;
 /// The length of a frame of [`Playout`].
 const FRAME_MS: u32 = 20;

@@ -41,7 +41,8 @@ pub(super) struct Keys {
 
 #[derive(Debug)]
 struct Sequence {
-    op: OpId,
+    /// `None`: nobody waits for its end.
+    op: Option<OpId>,
     keys: VecDeque<char>,
     duration_ms: u32,
     gap_ms: u32,
@@ -54,14 +55,15 @@ impl Keys {
         self.ops.len()
     }
 
-    /// Queues a sequence. `false`: too many wait already.
+    /// Queues a sequence. `events`: the RTP clock of telephone-events, where they are agreed. `false`: too many wait
+    /// already.
     pub(super) fn push(
         &mut self,
-        op: OpId,
+        op: Option<OpId>,
         keys: &str,
         duration_ms: u32,
         gap_ms: u32,
-        events: bool,
+        events: Option<u32>,
     ) -> bool {
         if self.ops.len() >= WAITING_SEQUENCES {
             return false;
@@ -69,9 +71,14 @@ impl Keys {
         let duration_ms = duration_ms.clamp(LEAST_MS, MOST_MS);
         let gap_ms = gap_ms.clamp(LEAST_MS, MOST_MS);
         let keys: VecDeque<char> = keys.chars().take(MOST_KEYS).collect();
-        let tones = (!events).then(|| (render(&keys, duration_ms, gap_ms), 0));
-        self.sender
-            .get_or_insert_with(|| Box::new(EventSender::new(EVENT_CLOCK_HZ)));
+        let tones = events
+            .is_none()
+            .then(|| (render(&keys, duration_ms, gap_ms), 0));
+        let clock_rate_hz = events.unwrap_or(TONE_RATE_HZ);
+        let fits = |sender: &EventSender| sender.clock_rate_hz() == clock_rate_hz / 1000 * 1000;
+        if self.ops.is_empty() && !self.sender.as_deref().is_some_and(fits) {
+            self.sender = Some(Box::new(EventSender::new(clock_rate_hz)));
+        }
         self.ops.push_back(Sequence {
             op,
             keys,
@@ -83,17 +90,18 @@ impl Keys {
     }
 
     pub(super) fn cancel(&mut self, op: OpId, notes: &mut VecDeque<Note>) {
-        if self.ops.front().is_some_and(|s| s.op == op) {
+        if self.ops.front().is_some_and(|s| s.op == Some(op)) {
             self.rest_ms = 0;
             if let Some(sender) = &mut self.sender {
                 sender.cancel();
             }
         }
         self.ops.retain(|s| {
-            if s.op == op {
+            let keep = s.op != Some(op);
+            if !keep {
                 notes.push_back(Note::Finished(op, Finish::Cancelled));
             }
-            s.op != op
+            keep
         });
     }
 
@@ -101,7 +109,7 @@ impl Keys {
         notes.extend(
             self.ops
                 .drain(..)
-                .map(|s| Note::Finished(s.op, Finish::Cancelled)),
+                .filter_map(|s| Some(Note::Finished(s.op?, Finish::Cancelled))),
         );
     }
 
@@ -152,7 +160,7 @@ impl Keys {
                 }
             } else if !events {
                 // Agreed when it was queued, and no longer: it cannot be sent.
-                notes.push_back(Note::Finished(front.op, Finish::Failed));
+                notes.extend(front.op.map(|op| Note::Finished(op, Finish::Failed)));
                 self.ops.pop_front();
                 continue;
             } else if let Some(key) = front.keys.pop_front() {
@@ -177,7 +185,7 @@ impl Keys {
                 }
                 continue;
             }
-            notes.push_back(Note::Finished(front.op, Finish::Done));
+            notes.extend(front.op.map(|op| Note::Finished(op, Finish::Done)));
             self.ops.pop_front();
         }
         KeySlot::Idle
@@ -210,8 +218,8 @@ fn render(keys: &VecDeque<char>, duration_ms: u32, gap_ms: u32) -> Vec<i16> {
     out
 }
 
-/// The clock of telephone-event beside a telephone codec.
-const EVENT_CLOCK_HZ: u32 = 8000;
+/// The rate of keys made tones.
+const TONE_RATE_HZ: u32 = 8000;
 const TONE_SAMPLES_PER_MS: usize = 8;
 /// Shortest key and shortest gap (sip.md §11).
 const LEAST_MS: u32 = 40;

@@ -2,34 +2,44 @@
 //!
 //! - here: the port's slot (hear, speak, watch), instructions, notes for the signalling thread.
 //! - `play`: the queue of sources. `keys`: keys being sent. `hear`: what arrives. `reports`: RTCP.
-//! - `session`: what was agreed with the peer, and where it is.
+//! - `rtc`: ICE and DTLS of a WebRTC leg.
+//! - `joined`: what passes between two ports. `session`: what was agreed with the peer, and where it is.
 
 mod hear;
+mod joined;
 mod keys;
 mod play;
 mod reports;
+mod rtc;
 mod session;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(super) use play::Audio;
+pub(super) use joined::Passing;
+pub(super) use play::{Audio, Ready};
 
-use self::hear::Hearing;
+use self::hear::{Hearing, NARROW_HZ};
+use self::joined::Joined;
 use self::keys::{KeySlot, Keys};
-use self::play::Queue;
+use self::play::{Queue, Sink};
 use self::reports::Reports;
 use self::session::Session;
-use super::command::Plan;
+use super::command::{Plan, Sides};
 use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Via};
 use super::io::{Channel, PacketIo, PortKey};
 use super::link::Message;
 use super::record::Tap;
 use super::wheel::Place;
+use crate::audio::Rate;
 use crate::base::id::{OpId, PortId};
 use crate::base::rng::Rng;
 use crate::base::time::UnixMicros;
-use crate::rtp::{Header, RtpSender};
+use crate::rtp::dtls::Identity;
+use crate::rtp::jitter::JitterConfig;
+use crate::rtp::{Header, Playout, RtpSender};
 
 /// The state of one port.
 #[derive(Debug)]
@@ -44,7 +54,10 @@ pub(super) struct PortState {
     queue: Queue,
     keys: Keys,
     hearing: Hearing,
+    joined: Joined,
     tap: Option<Tap>,
+    /// What we send, as the peer hears it: for recordings of both sides.
+    own: Option<Box<Ear>>,
     reports: Reports,
     muted: bool,
     keepalive: Option<Duration>,
@@ -68,8 +81,15 @@ pub(super) struct Scratch {
     packet: Vec<u8>,
     /// The samples being looked at.
     pcm: Vec<i16>,
+    /// Samples on their way from one rate to another.
+    raw: Vec<i16>,
+    pub(super) wide: Vec<i16>,
+    /// The other side of a recording.
+    other: Vec<i16>,
+    /// What one port heard for the port it is joined with.
+    pub(super) far: Vec<i16>,
     /// An RTCP packet being built.
-    rtcp: [u8; crate::rtp::rtcp::Report::MAX_LEN],
+    rtcp: [u8; MOST_RTCP],
 }
 
 impl Scratch {
@@ -77,7 +97,11 @@ impl Scratch {
         Self {
             packet: Vec::with_capacity(Header::LEN + 8 * 1024),
             pcm: Vec::with_capacity(8 * 1024),
-            rtcp: [0; crate::rtp::rtcp::Report::MAX_LEN],
+            raw: Vec::with_capacity(8 * 1024),
+            wide: Vec::with_capacity(8 * 1024),
+            other: Vec::with_capacity(8 * 1024),
+            far: Vec::with_capacity(8 * 1024),
+            rtcp: [0; MOST_RTCP],
         }
     }
 }
@@ -120,7 +144,9 @@ impl PortState {
             queue: Queue::default(),
             keys: Keys::default(),
             hearing: Hearing::default(),
+            joined: Joined::default(),
             tap: None,
+            own: None,
             reports: Reports::default(),
             muted: false,
             keepalive,
@@ -144,7 +170,7 @@ impl PortState {
     /// Obeys an instruction. May allocate: this is not the tick.
     pub(super) fn obey<I: PacketIo>(&mut self, message: Message, cx: &mut Context<'_, I>) {
         match message {
-            Message::Configure(_, plan) => self.configure(*plan, cx),
+            Message::Configure(_, plan, identity) => self.configure(*plan, identity, cx),
             Message::Play(_, op, audio) => {
                 if self.queue.len() >= QUEUED_SOURCES {
                     self.notes.push_back(Note::Finished(op, Finish::Failed));
@@ -165,15 +191,22 @@ impl PortState {
                 gap_ms,
                 ..
             } => {
-                let events = self
-                    .session
-                    .as_ref()
-                    .is_none_or(|s| s.dtmf_payload_type.is_some());
-                if !self.keys.push(op, &digits, duration_ms, gap_ms, events) {
+                let events = match &self.session {
+                    Some(session) => session.events_hz(),
+                    None => Some(NARROW_HZ),
+                };
+                if !self
+                    .keys
+                    .push(Some(op), &digits, duration_ms, gap_ms, events)
+                {
                     self.notes.push_back(Note::Finished(op, Finish::Failed));
                 }
             }
             Message::Record(_, tap) => {
+                self.own = match (&self.session, tap.sides()) {
+                    (Some(session), Sides::Mixed | Sides::Apart) => Some(Ear::new(session)),
+                    (Some(_) | None, _) => None,
+                };
                 if let Some(other) = self.tap.replace(tap) {
                     other.end(RecordEnd::Stopped);
                 }
@@ -185,18 +218,41 @@ impl PortState {
             }
             Message::Mute(_, on) => self.muted = on,
             Message::Inband(_, on) => self.hearing.inband = on,
-            Message::Attach(..) | Message::Detach(_) => {}
+            Message::Attach(..)
+            | Message::Detach(_)
+            | Message::Expect(_)
+            | Message::Move(..)
+            | Message::Join(..)
+            | Message::Part(..) => {}
         }
-        self.hearing.prepare(
-            self.session.as_ref(),
-            self.tap.is_some() || self.queue.has_echo(),
-        );
+        self.prepare_hearing();
+        if let Some(session) = &self.session {
+            self.queue.adapt(session.codec);
+        }
         // Whatever ends on the tick finds room for its note.
         self.notes
             .reserve(self.queue.len() + self.keys.len() + KEPT_NOTES);
     }
 
-    fn configure<I: PacketIo>(&mut self, plan: Plan, cx: &mut Context<'_, I>) {
+    /// Makes or drops what hearing needs at present.
+    fn prepare_hearing(&mut self) {
+        let wanted = self.tap.is_some() || self.queue.has_echo() || self.is_transcoded();
+        self.hearing.prepare(self.session.as_ref(), wanted);
+    }
+
+    /// It came from another worker: what was said to the old one's sockets is to be said again.
+    pub(super) fn moved(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.unsettle();
+        }
+    }
+
+    fn configure<I: PacketIo>(
+        &mut self,
+        plan: Plan,
+        identity: Option<Arc<Identity>>,
+        cx: &mut Context<'_, I>,
+    ) {
         let before = self.session.take();
         let was = before.as_ref().map(Session::signalled);
         if before
@@ -205,7 +261,7 @@ impl PortState {
         {
             self.hearing.restart_playout();
         }
-        let session = Session::new(cx.now, plan, before);
+        let session = Session::new(cx.now, plan, identity, before);
         if was != Some(session.signalled()) {
             self.hearing.restart();
         }
@@ -215,6 +271,10 @@ impl PortState {
         // Released, so that the learning window can see other sources; bound again once nothing is left to learn.
         cx.io.connect(cx.key, Channel::Rtp, None);
         self.hearing.heard_at(cx.now);
+        self.joined.foreign = false;
+        if self.own.is_some() {
+            self.own = Some(Ear::new(&session));
+        }
         self.session = Some(session);
     }
 
@@ -226,21 +286,47 @@ impl PortState {
         self.watch(cx);
     }
 
-    /// A packet arrived.
-    pub(super) fn receive<I: PacketIo>(
+    /// A packet arrived. What is to go on to the port it is joined with comes back.
+    pub(super) fn receive<'a, I: PacketIo>(
         &mut self,
         cx: &mut Context<'_, I>,
         channel: Channel,
-        from: std::net::SocketAddr,
-        bytes: &[u8],
-    ) {
+        from: SocketAddr,
+        bytes: &'a mut [u8],
+    ) -> Option<Passing<'a>> {
         let Some(session) = &mut self.session else {
             self.stats.strangers += 1;
-            return;
+            return None;
         };
+        if channel == Channel::Rtp
+            && let Some(rtc) = session.rtc.as_deref_mut()
+        {
+            if rtc.keep(from, bytes) {
+                return None;
+            }
+            if rtc.selected() != Some(from) {
+                self.stats.strangers += 1;
+                return None;
+            }
+        }
+        if session.lacks_keys() {
+            self.stats.unauthentic += 1;
+            return None;
+        }
         let shared_port =
             channel == Channel::Rtp && session.rtcp_mux && crate::rtp::packet::is_rtcp(bytes);
-        if channel == Channel::Rtcp || shared_port {
+        let is_rtcp = channel == Channel::Rtcp || shared_port;
+        // Before anything else: what is not authentic neither latches nor counts.
+        let length = match session.srtp() {
+            Some(srtp) if is_rtcp => srtp.unprotect.rtcp(bytes),
+            Some(srtp) => srtp.unprotect.rtp(bytes),
+            None => Ok(bytes.len()),
+        };
+        let Some(bytes) = length.ok().and_then(|length| bytes.get(..length)) else {
+            self.stats.unauthentic += 1;
+            return None;
+        };
+        if is_rtcp {
             let ssrc = self.sender.ssrc();
             self.reports.receive(
                 cx.now,
@@ -252,58 +338,81 @@ impl PortState {
                 bytes,
                 &mut self.stats,
             );
-            return;
+            return None;
         }
-        let Some(heard) = self
+        let heard = self
             .hearing
-            .packet(cx.now, session, from, bytes, &mut self.stats)
-        else {
-            return;
-        };
+            .packet(cx.now, session, from, bytes, &mut self.stats)?;
         if heard.moved {
             session.latched();
         }
         for key in heard.keys {
             self.digit(key, Via::Event);
+            self.tell_key(key);
         }
+        self.passing(heard.packet)
     }
 
-    /// Decoded sound for whoever wants it: recording, key detector, echo.
+    /// Decoded sound for whoever wants it: recording, key detector, echo, the port on the other side.
     fn hear<I>(&mut self, cx: &mut Context<'_, I>) {
         if let Some(key) = self.hearing.timeout(cx.now) {
             self.digit(key, Via::Event);
         }
+        let transcoded = self.is_transcoded();
         for _ in 0..self.hearing.periods(self.period_ms()) {
             let Some(sound) = self.hearing.frame(&mut cx.scratch.pcm) else {
                 return;
             };
-            if self
-                .tap
-                .as_mut()
-                .is_some_and(|tap| !tap.push(&cx.scratch.pcm))
-            {
-                self.tap = None;
+            if transcoded && sound {
+                cx.scratch.far.extend_from_slice(&cx.scratch.pcm);
             }
             if self.queue.is_echoing() && sound {
                 self.queue.echo(&cx.scratch.pcm);
             }
-            if let Some(key) = self.hearing.detect(&cx.scratch.pcm) {
+            if self.tap.is_none() && !self.hearing.detects() {
+                continue;
+            }
+            let Scratch { pcm, raw, .. } = &mut *cx.scratch;
+            self.hearing.narrow(pcm, raw);
+            if let Some(key) = self.hearing.detect(raw) {
                 self.digit(key, Via::Inband);
             }
+            self.record(cx.scratch);
+        }
+    }
+
+    /// Hands a frame of what the peer says, and of what it hears, to the recording.
+    fn record(&mut self, scratch: &mut Scratch) {
+        let Some(tap) = &mut self.tap else { return };
+        if let Some(own) = &mut self.own {
+            own.frame(&mut scratch.wide, &mut scratch.other);
+        } else {
+            scratch.other.clear();
+        }
+        if !tap.push(&mut scratch.raw, &scratch.other) {
+            self.tap = None;
+            self.own = None;
         }
     }
 
     fn speak<I: PacketIo>(&mut self, cx: &mut Context<'_, I>, late: bool) {
-        let Some(session) = &self.session else { return };
+        let Some(session) = &mut self.session else {
+            return;
+        };
         if late {
             self.sender.pause();
             self.sender.advance(session.ticks);
             return;
         }
-        let Scratch { packet, pcm, .. } = &mut *cx.scratch;
+        let Scratch {
+            packet,
+            pcm,
+            raw,
+            wide,
+            ..
+        } = &mut *cx.scratch;
         packet.clear();
         packet.resize(Header::LEN, 0);
-        let target = Header::LEN + session.frame_bytes;
         let events = session.dtmf_payload_type.is_some();
         let header = match self.keys.slot(
             self.sender.timestamp(),
@@ -320,6 +429,7 @@ impl PortState {
                 packet.extend_from_slice(&payload);
                 // Audio comes back with a marker.
                 self.sender.pause();
+                self.joined.interrupt();
                 let payload_type = session.dtmf_payload_type.unwrap_or_default();
                 session.sends.then(|| {
                     self.sender
@@ -328,42 +438,82 @@ impl PortState {
             }
             KeySlot::Pause => None,
             KeySlot::Tone => {
-                session.codec.encode(pcm, packet);
+                self.joined.interrupt();
+                wide.clear();
+                session.widen(pcm, wide);
+                session.encode(wide, packet);
+                let octets = packet.len() - Header::LEN;
                 session
                     .sends
-                    .then(|| self.sender.audio(session.payload_type, session.frame_bytes))
+                    .then(|| self.sender.audio(session.payload_type, octets))
             }
             KeySlot::Idle => {
-                let mut any = self
-                    .queue
-                    .fill(session, target, packet, pcm, &mut self.notes);
+                let playing = self.queue.len() > 0;
+                pcm.clear();
+                let sink = Sink {
+                    session: &mut *session,
+                    begin: packet.len(),
+                    packet: &mut *packet,
+                    pcm: &mut *pcm,
+                    raw,
+                    wide,
+                };
+                let mut any = self.queue.fill(sink, &mut self.notes);
+                if !any && !playing && self.joined.take(cx.now, session.samples(), pcm) {
+                    session.encode(pcm, packet);
+                    any = true;
+                } else if any {
+                    self.joined.interrupt();
+                }
                 let quiet = |last: Instant, every| cx.now.saturating_duration_since(last) >= every;
                 let keepalive = self
                     .keepalive
                     .is_some_and(|every| self.last_sent.is_some_and(|last| quiet(last, every)));
                 if (any && self.muted) || (!any && keepalive) {
+                    self.joined.interrupt();
                     packet.truncate(Header::LEN);
-                    packet.resize(target, session.silence_byte);
+                    pcm.clear();
+                    pcm.resize(session.samples(), 0);
+                    session.encode(pcm, packet);
                     any = true;
                 }
-                (any && session.sends)
-                    .then(|| self.sender.audio(session.payload_type, session.frame_bytes))
+                let octets = packet.len() - Header::LEN;
+                (any && session.sends && octets > 0)
+                    .then(|| self.sender.audio(session.payload_type, octets))
             }
         };
+        let ticks = session.ticks;
         match (header, session.remote()) {
-            (Some(header), Some(to)) => {
-                if let Some(head) = packet.first_chunk_mut::<{ Header::LEN }>() {
-                    *head = header.bytes();
-                }
-                let sent = cx.io.send(cx.key, Channel::Rtp, to, packet);
-                self.last_sent = Some(cx.now);
-                self.stats.packets_sent += 1;
-                self.stats.bytes_sent += (packet.len() - Header::LEN) as u64;
-                self.stats.send_errors += u64::from(!sent);
-            }
+            (Some(header), Some(to)) => self.transmit(header, to, cx),
             (Some(_), None) | (None, _) => self.sender.pause(),
         }
-        self.sender.advance(session.ticks);
+        self.sender.advance(ticks);
+    }
+
+    /// Sends the packet in the scratch buffer, under `header`.
+    fn transmit<I: PacketIo>(&mut self, header: Header, to: SocketAddr, cx: &mut Context<'_, I>) {
+        let now = cx.now;
+        if self.session.as_ref().is_none_or(|s| !s.may_send(now)) {
+            self.sender.pause();
+            return;
+        }
+        let packet = &mut cx.scratch.packet;
+        let Some((head, payload)) = packet.split_first_chunk_mut::<{ Header::LEN }>() else {
+            return;
+        };
+        *head = header.bytes();
+        if let Some(own) = &mut self.own {
+            own.playout.push(cx.now, &header.with(payload));
+        }
+        self.stats.packets_sent += 1;
+        self.stats.bytes_sent += payload.len() as u64;
+        let srtp = self.session.as_mut().and_then(Session::srtp);
+        if srtp.is_some_and(|srtp| srtp.protect.rtp(packet).is_err()) {
+            return;
+        }
+        let sent = cx.io.send(cx.key, Channel::Rtp, to, packet);
+        self.last_sent = Some(cx.now);
+        self.stats.send_errors += u64::from(!sent);
     }
 
     fn watch<I: PacketIo>(&mut self, cx: &mut Context<'_, I>) {
@@ -387,7 +537,10 @@ impl PortState {
     }
 
     fn report<I: PacketIo>(&mut self, cx: &mut Context<'_, I>, bye: bool) {
-        let Some(session) = &self.session else { return };
+        let now = cx.now;
+        let Some(session) = self.session.as_mut().filter(|s| s.may_send(now)) else {
+            return;
+        };
         let ntp = cx.clock.ntp(cx.now);
         let rtcp = &mut cx.scratch.rtcp;
         let Some(len) = self.reports.write(
@@ -401,7 +554,12 @@ impl PortState {
         ) else {
             return;
         };
-        if let (Some((channel, to)), Some(bytes)) = (session.rtcp_remote(), rtcp.get(..len)) {
+        let len = match session.srtp() {
+            Some(srtp) => srtp.protect.rtcp(rtcp, len),
+            None => Some(len),
+        };
+        let bytes = len.and_then(|len| rtcp.get(..len));
+        if let (Some((channel, to)), Some(bytes)) = (session.rtcp_remote(), bytes) {
             cx.io.send(cx.key, channel, to, bytes);
         }
     }
@@ -425,6 +583,7 @@ impl PortState {
         if let Some(tap) = self.tap.take() {
             tap.end(why);
         }
+        self.own = None;
     }
 
     /// Says goodbye and ends everything. What it still has to say follows by [`next_event`](Self::next_event).
@@ -440,6 +599,12 @@ impl PortState {
         self.hearing.fill_in(&mut stats, self.session.as_ref());
         self.reports.fill_in(&mut stats);
         stats
+    }
+
+    /// Whether something came up that has to wait for the end of the tick.
+    pub(super) fn needs_mending(&self, now: Instant) -> bool {
+        let rtc = self.session.as_ref().and_then(|s| s.rtc.as_deref());
+        self.is_mismatched() || rtc.is_some_and(|rtc| rtc.is_due(now))
     }
 
     /// Whether it has something to say.
@@ -467,6 +632,31 @@ impl PortState {
     }
 }
 
+/// An ear for what we send.
+#[derive(Debug)]
+struct Ear {
+    playout: Playout,
+    narrowing: Rate,
+}
+
+impl Ear {
+    fn new(session: &Session) -> Box<Self> {
+        let sent = [(session.payload_type, session.codec)];
+        let playout = Playout::new(&sent, JitterConfig::default());
+        let narrowing = Rate::new(playout.rate_hz(), NARROW_HZ);
+        Box::new(Self { playout, narrowing })
+    }
+
+    /// The next 20 ms at the rate of recordings.
+    fn frame(&mut self, own_rate: &mut Vec<i16>, out: &mut Vec<i16>) {
+        self.playout.frame(own_rate);
+        out.clear();
+        self.narrowing.push(own_rate, out);
+    }
+}
+
+/// The longest report, protected.
+const MOST_RTCP: usize = crate::rtp::rtcp::Report::MAX_LEN + crate::rtp::srtp::Suite::MOST_GROWTH;
 /// The length of packets until something else is agreed.
 const DEFAULT_PTIME_MS: u8 = 20;
 /// Sources that may wait on one port.

@@ -91,6 +91,7 @@ impl Reports {
             return;
         }
         let mut any = false;
+        let ticks_per_ms = session.codec.ticks_per_ms();
         for packet in rtcp::parse(bytes).take(PACKETS_IN_A_COMPOUND) {
             any = true;
             match packet {
@@ -100,12 +101,12 @@ impl Reports {
                     }
                     blocks
                         .filter(|b| b.ssrc == own_ssrc)
-                        .for_each(|b| self.about_us(ntp, &b));
+                        .for_each(|b| self.about_us(ntp, ticks_per_ms, &b));
                 }
                 Rtcp::Receiver { blocks, .. } => {
                     blocks
                         .filter(|b| b.ssrc == own_ssrc)
-                        .for_each(|b| self.about_us(ntp, &b));
+                        .for_each(|b| self.about_us(ntp, ticks_per_ms, &b));
                 }
                 Rtcp::Cname { .. } | Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
             }
@@ -123,10 +124,10 @@ impl Reports {
         stats.remote_jitter_ms = self.remote_jitter_ms;
     }
 
-    fn about_us(&mut self, ntp: u64, block: &ReportBlock) {
+    fn about_us(&mut self, ntp: u64, ticks_per_ms: u32, block: &ReportBlock) {
         self.round_trip = round_trip(ntp, block).or(self.round_trip);
         self.remote_loss = f32::from(block.fraction_lost) / 256.0;
-        self.remote_jitter_ms = block.jitter as f32 / 8.0;
+        self.remote_jitter_ms = block.jitter as f32 / ticks_per_ms.max(1) as f32;
     }
 }
 

@@ -32,7 +32,7 @@ impl Directory {
     }
 
     /// Makes `path` (relative) with `.part` behind its name, and the directories above it.
-    pub(super) fn create(&self, path: &Path) -> io::Result<PartFile> {
+    pub(super) fn create(&self, path: &Path, channels: u16) -> io::Result<PartFile> {
         let refused = || {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -77,9 +77,11 @@ impl Directory {
             file: Some(file),
             directory,
             name: name.to_owned(),
+            channels,
             buffer: Vec::with_capacity(BUFFER_BYTES + 1024),
         };
-        file.buffer.extend_from_slice(&wav::header(RATE_HZ, 1, 0));
+        file.buffer
+            .extend_from_slice(&wav::header(RATE_HZ, channels, 0));
         Ok(file)
     }
 
@@ -98,6 +100,7 @@ pub(super) struct PartFile {
     file: Option<File>,
     directory: OwnedFd,
     name: String,
+    channels: u16,
     buffer: Vec<u8>,
 }
 
@@ -111,7 +114,7 @@ impl PartFile {
         }
     }
 
-    /// Completes the header, makes everything durable and gives the file its name. A full disk costs the samples that
+    /// Samples of all channels. Completes the header, makes everything durable and gives the file its name. A full disk costs the samples that
     /// did not fit, not the recording.
     pub(super) fn finish(mut self, samples: u64) -> io::Result<()> {
         let flushed = self.flush();
@@ -121,10 +124,11 @@ impl PartFile {
         let mut data_bytes = samples.saturating_mul(2);
         if flushed.is_err() {
             let written = file.metadata()?.len();
-            data_bytes = data_bytes.min(written.saturating_sub(wav::HEADER_LEN as u64)) & !1;
+            data_bytes = data_bytes.min(written.saturating_sub(wav::HEADER_LEN as u64));
+            data_bytes -= data_bytes % (2 * u64::from(self.channels.max(1)));
         }
         let named = file
-            .write_all_at(&wav::header(RATE_HZ, 1, data_bytes), 0)
+            .write_all_at(&wav::header(RATE_HZ, self.channels, data_bytes), 0)
             .and_then(|()| {
                 file.set_len(data_bytes + wav::HEADER_LEN as u64)?;
                 file.sync_all()?;
@@ -188,7 +192,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut file = Directory::open(dir.path())
             .unwrap()
-            .create(Path::new("acc/202401/a-b_c.wav"))
+            .create(Path::new("acc/202401/a-b_c.wav"), 1)
             .unwrap();
         let (part, whole) = (
             dir.path().join("acc/202401/a-b_c.wav.part"),
@@ -209,7 +213,7 @@ mod tests {
         drop(
             Directory::open(dir.path())
                 .unwrap()
-                .create(Path::new("x.wav"))
+                .create(Path::new("x.wav"), 1)
                 .unwrap(),
         );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -237,7 +241,7 @@ mod tests {
             "..wav",
             "x\0.wav",
         ] {
-            assert!(directory.create(Path::new(bad)).is_err(), "{bad:?}");
+            assert!(directory.create(Path::new(bad), 1).is_err(), "{bad:?}");
         }
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
     }
@@ -247,13 +251,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let directory = Directory::open(dir.path()).unwrap();
         directory
-            .create(Path::new("x.wav"))
+            .create(Path::new("x.wav"), 1)
             .unwrap()
             .finish(0)
             .unwrap();
         assert!(
             directory
-                .create(Path::new("x.wav"))
+                .create(Path::new("x.wav"), 1)
                 .unwrap()
                 .finish(0)
                 .is_err()

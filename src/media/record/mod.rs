@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use self::file::{Directory, PartFile};
-use super::command::RecordSpec;
+use super::command::{RecordSpec, Sides};
 use super::config::MediaConfig;
 use super::event::{MediaEvent, Outside, RecordEnd};
 use crate::audio::level::Vad;
+use crate::audio::mix;
 use crate::base::id::{OpId, PortId};
 use crate::base::keys::Keys;
 use crate::host::{clock, task};
@@ -31,6 +32,7 @@ use crate::host::{clock, task};
 pub(super) struct Tap {
     op: OpId,
     finish_on: Keys,
+    sides: Sides,
     ring: Producer<i16>,
     shared: Arc<TapState>,
 }
@@ -52,12 +54,30 @@ impl Tap {
         self.finish_on
     }
 
-    /// Takes a frame. `false`: the recorder has ended the recording.
-    pub(super) fn push(&mut self, pcm: &[i16]) -> bool {
-        if self.ring.push_entire_slice(pcm).is_err() {
+    /// Whose voice it wants.
+    pub(super) fn sides(&self) -> Sides {
+        self.sides
+    }
+
+    /// Takes a frame of what the peer says and one of what it hears, where both are wanted. `false`: the recorder has
+    /// ended the recording.
+    pub(super) fn push(&mut self, peer: &mut [i16], own: &[i16]) -> bool {
+        let wanted = peer.len() * usize::from(self.sides.channels());
+        if self.sides == Sides::Mixed {
+            mix::add(peer, own);
+        }
+        if self.ring.slots() < wanted {
             self.shared
                 .missed
-                .fetch_add(pcm.len() as u64, Ordering::Relaxed);
+                .fetch_add(wanted as u64, Ordering::Relaxed);
+        } else if self.sides == Sides::Apart {
+            let heard = own.iter().copied().chain(std::iter::repeat(0));
+            let both = peer.iter().zip(heard).flat_map(|(a, b)| [*a, b]);
+            if let Ok(chunk) = self.ring.write_chunk_uninit(wanted) {
+                chunk.fill_from_iter(both);
+            }
+        } else {
+            self.ring.push_entire_slice(peer).ok();
         }
         !self.ring.is_abandoned()
     }
@@ -104,7 +124,9 @@ struct Recording {
     file: Option<PartFile>,
     samples: u64,
     missed_written: u64,
+    /// Counted over all channels, as `samples`.
     max_samples: u64,
+    channels: u16,
     silence: Option<Duration>,
     vad: Vad,
     ended: Option<RecordEnd>,
@@ -116,6 +138,7 @@ struct Finished {
     op: OpId,
     file: Option<PartFile>,
     samples: u64,
+    channels: u16,
     why: RecordEnd,
 }
 
@@ -142,10 +165,12 @@ impl Recorder {
 
     /// Starts a recording; the tap goes to the port. A file that cannot be made ends it as failed.
     pub(super) fn begin(&self, port: PortId, op: OpId, spec: RecordSpec) -> Tap {
-        let (producer, ring) = RingBuffer::new(RING_SAMPLES);
+        let channels = spec.sides.channels();
+        let (producer, ring) = RingBuffer::new(RING_SAMPLES * usize::from(channels));
         let shared = Arc::new(TapState::default());
         let max_samples =
             u64::try_from(spec.max.as_micros() / MICROS_PER_SAMPLE).unwrap_or(u64::MAX);
+        let max_samples = max_samples.saturating_mul(u64::from(channels));
         let path = spec
             .path
             .strip_prefix(&self.directory)
@@ -160,6 +185,7 @@ impl Recorder {
             samples: 0,
             missed_written: 0,
             max_samples,
+            channels,
             silence: spec.silence,
             vad: Vad::new(),
             ended: None,
@@ -169,6 +195,7 @@ impl Recorder {
         Tap {
             op,
             finish_on: spec.finish_on,
+            sides: spec.sides,
             ring: producer,
             shared,
         }
@@ -290,12 +317,15 @@ impl Recorder {
             op,
             file,
             samples,
+            channels,
             why,
         } = finished;
         let done = file.map(|file| file.finish(samples));
         let (length, why) = match done {
             Some(Ok(())) => (
-                Duration::from_micros(samples.saturating_mul(MICROS_PER_SAMPLE as u64)),
+                Duration::from_micros(
+                    (samples / u64::from(channels.max(1))).saturating_mul(MICROS_PER_SAMPLE as u64),
+                ),
                 why,
             ),
             Some(Err(error)) => {
@@ -319,7 +349,7 @@ impl Recording {
             self.ended = Some(RecordEnd::DiskFull);
             return;
         }
-        match directory.map(|d| d.create(&self.path)) {
+        match directory.map(|d| d.create(&self.path, self.channels)) {
             Some(Ok(file)) => self.file = Some(file),
             Some(Err(error)) => {
                 tracing::error!(%error, path = %self.path.display(), "cannot make a recording");
@@ -351,7 +381,8 @@ impl Recording {
                 .saturating_add(usize::try_from(missed).unwrap_or(0)),
             0,
         );
-        for frame in pcm.chunks(FRAME_SAMPLES) {
+        let channels = usize::from(self.channels.max(1));
+        for frame in pcm.chunks(FRAME_SAMPLES * channels) {
             let room = usize::try_from(self.max_samples - self.samples).unwrap_or(usize::MAX);
             let frame = frame.get(..room).unwrap_or(frame);
             if let Some(error) = self.file.as_mut().and_then(|f| f.write(frame).err()) {
@@ -368,7 +399,12 @@ impl Recording {
                 return;
             }
             self.samples += frame.len() as u64;
-            self.vad.push(frame, 20);
+            // The silence that ends a recording is the peer's.
+            let mut peer = [0; FRAME_SAMPLES];
+            let heard = frame.iter().step_by(channels);
+            peer.iter_mut().zip(heard).for_each(|(to, s)| *to = *s);
+            let samples = frame.len() / channels;
+            self.vad.push(peer.get(..samples).unwrap_or(&peer), 20);
             if self.samples >= self.max_samples {
                 self.ended = Some(RecordEnd::MaxLength);
                 return;
@@ -397,6 +433,7 @@ impl Recording {
             op: self.op,
             file,
             samples: self.samples,
+            channels: self.channels,
             why,
         }
     }

@@ -239,7 +239,7 @@ fn absurd_payloads_are_not_kept() {
         Pushed::TooLong
     );
     assert_eq!(
-        rig.buffer.push(now, &packet(1, 1, 1, &[0; 1601]), 160),
+        rig.buffer.push(now, &packet(1, 1, 1, &[0; 1921]), 160),
         Pushed::TooLong
     );
     assert_eq!(

@@ -374,7 +374,7 @@ fn an_answer_that_refuses_our_audio_is_refused() {
         304
     );
     assert_eq!(
-        accept_answer(&offered, &session("m=audio 4000 RTP/AVP 9\r\n"), &ours)
+        accept_answer(&offered, &session("m=audio 4000 RTP/AVP 18\r\n"), &ours)
             .unwrap_err()
             .code,
         305
@@ -437,4 +437,294 @@ fn a_bomb_of_formats_and_attributes_is_cut_and_judged() {
     let offered = session(&format!("m=audio 4000 RTP/AVP{formats}\n{lines}"));
     assert_eq!(offered.media[0].formats.len(), 128);
     assert_eq!(answer(&offered, &local()).unwrap_err().code, 305);
+}
+
+#[test]
+fn wide_band_codecs_are_agreed_on_with_their_numbers_and_clocks() {
+    let browser = "m=audio 4000 RTP/AVP 111 63 9 0 8 13 110 126\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n\
+        a=rtpmap:63 red/48000/2\r\na=rtpmap:9 G722/8000\r\na=rtpmap:110 telephone-event/48000\r\na=rtpmap:126 telephone-event/8000\r\n";
+    let (described, agreed) = answer(&session(browser), &local()).unwrap();
+    assert_eq!((agreed.codec, agreed.payload_type), (Codec::Opus, 111));
+    assert_eq!(
+        agreed.accepts.as_slice(),
+        [
+            (111, Codec::Opus),
+            (9, Codec::G722),
+            (0, Codec::Pcmu),
+            (8, Codec::Pcma)
+        ]
+    );
+    assert_eq!(
+        (agreed.dtmf_payload_type, agreed.dtmf_clock_rate_hz),
+        (Some(110), 48_000)
+    );
+    let text = described.to_string();
+    assert!(text.contains("a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n"));
+    assert!(text.contains("a=rtpmap:110 telephone-event/48000\r\n"));
+    // Events at 8 kHz are better than none.
+    let agreed = agree(
+        "m=audio 4000 RTP/AVP 96 101\r\na=rtpmap:96 OPUS/48000/2\r\na=rtpmap:101 telephone-event/8000\r\n",
+    );
+    assert_eq!(
+        (agreed.dtmf_payload_type, agreed.dtmf_clock_rate_hz),
+        (Some(101), 8000)
+    );
+    // One channel of a codec that has two is another codec.
+    assert_eq!(
+        refuse_code("m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 opus/48000\r\n"),
+        305
+    );
+    assert_eq!(agree("m=audio 4000 RTP/AVP 9 0\r\n").codec, Codec::G722);
+}
+
+#[test]
+fn packets_of_opus_have_lengths_opus_has() {
+    for (asked, made) in [(10, 10), (20, 20), (30, 20), (40, 40), (50, 40), (60, 60)] {
+        let agreed = agree(&format!(
+            "m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 opus/48000/2\r\na=ptime:{asked}\r\n"
+        ));
+        assert_eq!(agreed.ptime_ms, made);
+    }
+}
+
+#[test]
+fn the_offer_follows_the_preference() {
+    let ours = Local {
+        codecs: vec![Codec::Opus, Codec::G722, Codec::Pcma, Codec::L16],
+        ..local()
+    };
+    let offered = offer(&ours, Direction::SendRecv);
+    assert_eq!(
+        offered.media[0].formats,
+        ["96", "9", "8", "97", "110", "101", "111"]
+    );
+    let text = offered.to_string();
+    for line in [
+        "a=rtpmap:96 opus/48000/2",
+        "a=rtpmap:9 G722/8000",
+        "a=rtpmap:97 L16/16000",
+        "a=rtpmap:110 telephone-event/48000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=rtpmap:111 telephone-event/16000",
+    ] {
+        assert!(text.contains(&format!("{line}\r\n")), "{line}");
+    }
+    let answered = session(
+        "m=audio 4000 RTP/AVP 9 101\r\na=rtpmap:9 G722/8000\r\na=rtpmap:101 telephone-event/8000\r\n",
+    );
+    let agreed = accept_answer(&offered, &answered, &ours).unwrap();
+    assert_eq!(
+        (agreed.codec, agreed.dtmf_payload_type),
+        (Codec::G722, Some(101))
+    );
+}
+
+mod secure {
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::rtp::srtp::Suite;
+
+    const KEY: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+
+    fn ours(seed: u64) -> Local {
+        let suites = [Suite::Aes128Gcm, Suite::Aes128Sha80, Suite::Aes128Sha32];
+        Local {
+            crypto: Some(Crypto::new(&suites, &mut Rng::seeded(seed))),
+            ..local()
+        }
+    }
+
+    fn crypto(section: &Media) -> Vec<&str> {
+        let lines = section.attributes.iter().filter(|a| a.name == "crypto");
+        lines.filter_map(|a| a.value.as_deref()).collect()
+    }
+
+    #[test]
+    fn a_secure_offer_is_answered_with_one_line_under_its_tag() {
+        let offered = session(&format!(
+            "m=audio 4000 RTP/SAVP 0\r\na=crypto:1 F8_128_HMAC_SHA1_80 inline:{KEY}\r\na=crypto:7 AES_CM_128_HMAC_SHA1_32 inline:{KEY}|2^31\r\n\
+             a=crypto:8 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n"
+        ));
+        let (described, agreed) = answer(&offered, &ours(1)).unwrap();
+        let section = &described.media[0];
+        assert_eq!(section.protocol, "RTP/SAVP");
+        let lines = crypto(section);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("7 AES_CM_128_HMAC_SHA1_32 inline:"));
+        assert!(!lines[0].contains(KEY), "a key of our own");
+        let keys = agreed.srtp.unwrap();
+        assert_eq!(keys.receive.suite(), Suite::Aes128Sha32);
+        assert_ne!(keys.send, keys.receive);
+        // The same again for a refresh.
+        assert_eq!(answer(&offered, &ours(1)).unwrap().0, described);
+    }
+
+    #[test]
+    fn an_offer_and_its_answer_end_with_each_others_keys() {
+        let (caller, callee) = (ours(1), ours(2));
+        let offered = offer(&caller, Direction::SendRecv);
+        assert_eq!(offered.media[0].protocol, "RTP/SAVP");
+        assert_eq!(crypto(&offered.media[0]).len(), 3);
+        let (answered, theirs) = answer(&offered, &callee).unwrap();
+        let agreed = accept_answer(&offered, &answered, &caller).unwrap();
+        let (mine, yours) = (agreed.srtp.unwrap(), theirs.srtp.unwrap());
+        assert_eq!((mine.send, mine.receive), (yours.receive, yours.send));
+    }
+
+    #[test]
+    fn secure_offers_are_refused_without_keys_or_a_common_suite() {
+        let offered = session(&format!(
+            "m=audio 4000 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n"
+        ));
+        assert_eq!(answer(&offered, &local()).unwrap_err().code, 302);
+        let strange = session(&format!(
+            "m=audio 4000 RTP/SAVP 0\r\na=crypto:1 F8_128_HMAC_SHA1_80 inline:{KEY}\r\n"
+        ));
+        assert_eq!(answer(&strange, &ours(1)).unwrap_err().code, 305);
+        assert_eq!(
+            answer(&session("m=audio 4000 RTP/SAVP 0\r\n"), &ours(1))
+                .unwrap_err()
+                .code,
+            305
+        );
+        // A plain offer stays plain, and a secure one is not answered in the clear.
+        let (_, agreed) = answer(&session("m=audio 4000 RTP/AVP 0\r\n"), &ours(1)).unwrap();
+        assert_eq!(agreed.srtp, None);
+        let offered = offer(&ours(1), Direction::SendRecv);
+        let clear = session("m=audio 4000 RTP/SAVP 0\r\n");
+        assert!(accept_answer(&offered, &clear, &ours(1)).is_err());
+        let tag = session(&format!(
+            "m=audio 4000 RTP/SAVP 0\r\na=crypto:9 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n"
+        ));
+        assert!(accept_answer(&offered, &tag, &ours(1)).is_err());
+    }
+
+    #[test]
+    fn keys_beside_plain_media_are_taken_when_allowed() {
+        let mut optimistic = ours(1);
+        optimistic.crypto.as_mut().unwrap().optimistic = true;
+        let offered = session(&format!(
+            "m=audio 4000 RTP/AVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n"
+        ));
+        let (described, agreed) = answer(&offered, &optimistic).unwrap();
+        assert!(agreed.srtp.is_some() && crypto(&described.media[0]).len() == 1);
+        assert_eq!(described.media[0].protocol, "RTP/AVP");
+        assert_eq!(answer(&offered, &ours(1)).unwrap().1.srtp, None);
+        let ours = offer(&optimistic, Direction::SendRecv);
+        assert_eq!(ours.media[0].protocol, "RTP/AVP");
+        let plain = session("m=audio 4000 RTP/AVP 0\r\n");
+        assert_eq!(
+            accept_answer(&ours, &plain, &optimistic).unwrap().srtp,
+            None
+        );
+    }
+}
+
+mod browser {
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::rtp::dtls::Fingerprint;
+    use crate::rtp::ice::IceCredentials;
+
+    fn ours(seed: u64, offers: bool) -> Local {
+        Local {
+            webrtc: Some(Webrtc {
+                ice: IceCredentials::new(&mut Rng::seeded(seed)),
+                fingerprint: Fingerprint([seed as u8; 32]),
+                candidates: vec!["192.0.2.1:16384".parse().unwrap()],
+                offers,
+            }),
+            ..local()
+        }
+    }
+
+    /// What Chromium sends, shortened.
+    fn chromium(setup: &str) -> Session {
+        let fingerprint = Fingerprint([9; 32]);
+        Session::parse(
+            format!(
+                "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS x\r\n\
+                 m=audio 9 UDP/TLS/RTP/SAVPF 111 9 0 8 110 126\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=ice-ufrag:Ab/+\r\n\
+                 a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=ice-options:trickle\r\na=fingerprint:{fingerprint}\r\na=setup:{setup}\r\na=mid:0\r\n\
+                 a=sendrecv\r\na=rtcp-mux\r\na=rtcp-rsize\r\na=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 transport-cc\r\n\
+                 a=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:9 G722/8000\r\na=rtpmap:110 telephone-event/48000\r\n\
+                 a=rtpmap:126 telephone-event/8000\r\na=ssrc:1 cname:x\r\n"
+            )
+            .as_bytes(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_browsers_offer_is_answered_as_a_lite_end() {
+        let (described, agreed) = answer(&chromium("actpass"), &ours(1, false)).unwrap();
+        let webrtc = agreed.webrtc.unwrap();
+        assert!(webrtc.active && webrtc.their_ufrag == "Ab/+");
+        assert_eq!(webrtc.fingerprint, Fingerprint([9; 32]));
+        assert_eq!((agreed.codec, agreed.payload_type), (Codec::Opus, 111));
+        assert!(agreed.rtcp_mux && !agreed.held);
+        assert_eq!(agreed.direction, Direction::SendRecv);
+        let text = described.to_string();
+        for line in [
+            "a=ice-lite",
+            "a=group:BUNDLE 0",
+            "m=audio 16384 UDP/TLS/RTP/SAVPF 111 9 0 8 110",
+            "a=setup:active",
+            "a=rtcp-mux",
+            "a=mid:0",
+            "a=candidate:1 1 udp 2130706431 192.0.2.1 16384 typ host",
+            "a=end-of-candidates",
+        ] {
+            assert!(text.contains(&format!("{line}\r\n")), "{line} in {text}");
+        }
+        assert!(text.contains(&format!("a=ice-pwd:{}\r\n", webrtc.ours.password)));
+        let (_, agreed) = answer(&chromium("active"), &ours(1, false)).unwrap();
+        assert!(!agreed.webrtc.unwrap().active);
+    }
+
+    #[test]
+    fn offers_without_what_security_needs_are_refused() {
+        assert_eq!(
+            answer(&chromium("actpass"), &local()).unwrap_err().code,
+            302
+        );
+        for missing in ["ice-ufrag", "ice-pwd", "fingerprint", "rtcp-mux"] {
+            let mut offered = chromium("actpass");
+            offered.media[0].attributes.retain(|a| a.name != missing);
+            let refused = answer(&offered, &ours(1, false)).unwrap_err();
+            assert_eq!(refused.code, 305, "{missing}");
+        }
+    }
+
+    #[test]
+    fn our_offer_for_a_browser_and_its_answer() {
+        let ours = ours(1, true);
+        let offered = offer(&ours, Direction::SendRecv);
+        let text = offered.to_string();
+        for line in [
+            "a=ice-lite",
+            "a=group:BUNDLE 0",
+            "a=setup:actpass",
+            "a=mid:0",
+            "a=rtcp-mux",
+        ] {
+            assert!(text.contains(&format!("{line}\r\n")), "{line} in {text}");
+        }
+        assert_eq!(offered.media[0].protocol, "UDP/TLS/RTP/SAVPF");
+        let mut answered = chromium("active");
+        answered.media[0].formats = vec!["96".into(), "110".into()];
+        answered.media[0]
+            .attributes
+            .push(Attribute::new("rtpmap", "96 opus/48000/2"));
+        let agreed = accept_answer(&offered, &answered, &ours).unwrap();
+        assert_eq!(agreed.codec, Codec::Opus);
+        assert!(agreed.rtcp_mux && !agreed.webrtc.unwrap().active);
+    }
+
+    #[test]
+    fn telephones_are_answered_as_before() {
+        let offered = session("m=audio 4000 RTP/AVP 0\r\n");
+        let plain = answer(&offered, &local()).unwrap();
+        assert_eq!(answer(&offered, &ours(1, false)).unwrap(), plain);
+    }
 }

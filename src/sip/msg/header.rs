@@ -67,6 +67,7 @@ names! {
     AuthenticationInfo "Authentication-Info";
     Expires "Expires";
     MinExpires "Min-Expires";
+    FlowTimer "Flow-Timer";
     SessionExpires "Session-Expires" "x";
     MinSe "Min-SE";
     RSeq "RSeq";

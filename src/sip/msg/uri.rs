@@ -91,6 +91,20 @@ impl Uri {
             .ok()
     }
 
+    /// A header of the URI (what follows `?`), its escapes undone; the first of that name.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers.as_deref()?.split('&').find_map(|header| {
+            let (key, value) = header.split_once('=')?;
+            if !key.eq_ignore_ascii_case(name) {
+                return None;
+            }
+            let text = percent_encoding::percent_decode_str(value)
+                .decode_utf8()
+                .ok()?;
+            (!text.chars().any(char::is_control)).then(|| text.into_owned())
+        })
+    }
+
     /// The `transport` parameter.
     pub fn transport(&self) -> Option<&str> {
         self.params.get("transport").flatten()

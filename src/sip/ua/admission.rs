@@ -112,7 +112,11 @@ impl Endpoint {
             drop_first_challenge(&mut response);
             bytes = response.to_bytes();
         }
-        self.send_reply(request.path, bytes);
+        if let Some(now) = refused.held {
+            self.hold_back(now, request.path, bytes);
+        } else {
+            self.send_reply(request.path, bytes);
+        }
     }
 
     /// Notes why a message was refused, in words an operator understands.
@@ -153,21 +157,23 @@ impl Endpoint {
 
     /// Whether this request is refused for load alone.
     pub(super) fn check_load(&mut self, request: &Incoming) -> Result<(), Refused> {
-        if self.draining {
+        let registrar = self.is_for_registrar(&request.method);
+        // A phone that cannot refresh while we drain would be lost to the server that comes after us.
+        if self.draining && !registrar {
             self.count("we are draining");
             return Err(self.unavailable(self.config.retry_after));
         }
-        if request.method != Method::Invite {
+        if request.method != Method::Invite && !registrar {
             return Ok(());
         }
-        if let Some(retry_after) = self.overload {
+        if let Some(retry_after) = self.overload.filter(|_| !registrar) {
             self.count("we are overloaded");
             return Err(self.unavailable(retry_after));
         }
         let source = request.path.flow.remote.ip();
         let full = self.servers.len() + self.clients.len() >= self.config.max_transactions
             || self.servers.of_source(source) >= self.config.max_transactions_per_source
-            || self.legs.len() >= self.config.max_legs;
+            || (self.legs.len() >= self.config.max_legs && !registrar);
         if !full {
             return Ok(());
         }
@@ -192,7 +198,7 @@ impl Endpoint {
         self.check_credentials(now, request)
     }
 
-    fn check_credentials(
+    pub(super) fn check_credentials(
         &mut self,
         now: Instant,
         request: &Incoming,
@@ -205,7 +211,7 @@ impl Endpoint {
             .doorman
             .realm(host)
             .unwrap_or_else(|| self.config.default_realm.clone());
-        let mut stale = false;
+        let (mut stale, mut held) = (false, false);
         let mut cause = "it has no credentials";
         if let Some(credentials) = Credentials::of(message, &realm) {
             let known = self.doorman.secret(&realm, &credentials.username);
@@ -220,11 +226,15 @@ impl Endpoint {
                     stale = true;
                     cause = "its nonce is old or used";
                 }
-                (Verdict::Valid | Verdict::Invalid, _) => cause = "its credentials are wrong",
+                (Verdict::Valid | Verdict::Invalid, _) => {
+                    cause = "its credentials are wrong";
+                    held = self.bad_credentials(now, request, &realm, &credentials.username);
+                }
             }
         }
         self.count(cause);
         let mut challenge = Refused::new(401);
+        challenge.held = held.then_some(now);
         for line in self.nonces.challenges(now, &realm, stale) {
             challenge = challenge.with(Name::WwwAuthenticate, line.to_string());
         }

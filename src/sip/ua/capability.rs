@@ -5,10 +5,11 @@ use super::reply::Refused;
 use crate::sip::msg::{Message, Method, Name};
 
 /// The methods implemented, for Allow.
-pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK";
+pub(super) const ALLOW: &str =
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, REGISTER";
 /// The extensions implemented, for Supported.
-pub(super) const SUPPORTED: &str = "100rel, timer";
-const OPTION_TAGS: [&str; 2] = ["100rel", "timer"];
+pub(super) const SUPPORTED: &str = "100rel, timer, replaces";
+const OPTION_TAGS: [&str; 4] = ["100rel", "timer", "replaces", "norefersub"];
 /// Bodies of INVITE, UPDATE and PRACK.
 pub(super) const ACCEPT: &str = "application/sdp";
 /// Bodies of INFO.
@@ -24,9 +25,9 @@ pub(super) fn check_method(method: &Method) -> Result<(), Refused> {
         | Method::Options
         | Method::Info
         | Method::Update
-        | Method::Prack => Ok(()),
+        | Method::Prack
+        | Method::Refer => Ok(()),
         Method::Register
-        | Method::Refer
         | Method::Notify
         | Method::Subscribe
         | Method::Message
@@ -50,12 +51,18 @@ pub(super) fn check_scheme(uri: &str) -> Result<(), Refused> {
 
 /// Refuses extensions the peer requires and we lack (§8.2.2.3).
 pub(super) fn check_require(message: &Message) -> Result<(), Refused> {
+    check_required(message, &[])
+}
+
+/// The same where `more` extensions are known.
+pub(super) fn check_required(message: &Message, more: &[&str]) -> Result<(), Refused> {
     let unsupported: Vec<&str> = message
         .tokens(Name::Require)
         .into_iter()
         .filter(|tag| {
             !OPTION_TAGS
                 .iter()
+                .chain(more)
                 .any(|known| tag.eq_ignore_ascii_case(known))
         })
         .collect();

@@ -52,6 +52,10 @@ pub struct EndpointConfig {
     pub tcp_switch: bool,
     /// Whether callers must prove who they are. Off only for endpoints that serve nobody (the command-line caller).
     pub authenticate: bool,
+    /// Whether REGISTER and SUBSCRIBE are taken; they come out as `SipEvent::Request`.
+    pub registrar: bool,
+    /// Wrong passwords for one name and realm an hour before answers to further ones are held back for a second.
+    pub failures_per_hour: u32,
     /// The realm of challenges when the doorman names none.
     pub default_realm: Arc<str>,
     /// How long a nonce of ours may be used.
@@ -82,6 +86,8 @@ impl Default for EndpointConfig {
             max_legs: 50_000,
             tcp_switch: true,
             authenticate: true,
+            registrar: false,
+            failures_per_hour: 20,
             default_realm: "swivel".into(),
             nonce_lifetime: Duration::from_secs(60),
             digest: vec![Algorithm::Sha256, Algorithm::Md5],

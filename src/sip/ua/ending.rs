@@ -136,6 +136,7 @@ impl Endpoint {
     /// Fires whatever is due on a leg.
     pub(super) fn leg_timeout(&mut self, now: Instant, leg: &mut Leg) {
         self.ringing_timeout(now, leg);
+        self.calling_timeout(now, leg);
         self.success_timeout(now, leg);
         if leg.waiting.as_ref().is_some_and(|w| now >= w.until) {
             self.waited_too_long(now, leg);

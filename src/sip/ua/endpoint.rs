@@ -7,10 +7,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::admission::Bucket;
+use super::bans::{Bans, Slow};
+use super::client_request::Sent;
 use super::leg::{Leg, Phase};
 use super::requests::Owner;
 use super::transport::Streams;
-use super::{Body, Counts, Doorman, EndpointConfig, LegId, Listener, SipEvent, Transmit};
+use super::{
+    Body, Counts, Doorman, EndpointConfig, LegId, Listener, RequestId, SipEvent, Transmit,
+};
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::sip::dialog::dialog::from_token;
@@ -39,6 +43,12 @@ pub struct InviteRequest {
     pub uri: String,
     /// The next hop.
     pub to: Target,
+    /// Where to try in turn when the hop before gives no answer, cannot be reached or answers 503 (RFC 3263 §4.3).
+    pub alternatives: Vec<Target>,
+    /// The path to take to the first hop instead of a socket of our choice: the one a phone registered over.
+    pub flow: Option<Flow>,
+    /// Values of Route, nearest first (the Path of a registration, RFC 3327).
+    pub routes: Vec<String>,
     /// Value of From, without tag.
     pub from: String,
     /// Value of To; `None` = the Request-URI in angle brackets.
@@ -65,6 +75,9 @@ impl InviteRequest {
         Self {
             uri: uri.into(),
             to,
+            alternatives: Vec::new(),
+            flow: None,
+            routes: Vec::new(),
             from: from.into(),
             to_header: None,
             call_id: None,
@@ -122,6 +135,8 @@ pub(super) enum TimerKey {
     Server(ServerId),
     Client(ClientId),
     Leg(LegId),
+    /// Answers that were held back.
+    Held,
 }
 
 /// Every transaction, dialog and INVITE usage of a set of listeners.
@@ -135,6 +150,8 @@ pub struct Endpoint {
     pub(super) servers: Servers<LegId>,
     pub(super) clients: Clients<Owner>,
     pub(super) legs: Map<LegId, Box<Leg>>,
+    /// Plain requests on their way.
+    pub(super) requests: Map<RequestId, Sent>,
     /// Legs by their tag.
     pub(super) tags: Map<u64, LegId>,
     pub(super) timers: Schedule<TimerKey>,
@@ -145,11 +162,14 @@ pub struct Endpoint {
     pub(super) nonces: Nonces,
     pub(super) limits: Limits,
     pub(super) strangers: Bucket,
+    pub(super) bans: Bans,
+    pub(super) slow: Slow,
     /// Messages refused, by cause.
     pub(super) refusals: BTreeMap<&'static str, u64>,
     pub(super) overload: Option<Duration>,
     pub(super) draining: bool,
     pub(super) next_leg: u64,
+    pub(super) next_request: u64,
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<SipEvent>,
 }
@@ -171,6 +191,7 @@ impl Endpoint {
         let seed = Seed([rng.u64(), rng.u64()]);
         let strangers = Bucket::new(config.stranger_options_per_second);
         let gate = Gate::new(config.source_rate, GATE_SOURCES, rng.u64());
+        let slow = Slow::new(seed, config.failures_per_hour);
         let mut secret = [0; 32];
         rng.fill(&mut secret);
         let mut nonces = Nonces::new(secret, config.nonce_lifetime);
@@ -185,6 +206,7 @@ impl Endpoint {
             servers: Servers::new(seed),
             clients: map(seed),
             legs: map(seed),
+            requests: map(seed),
             tags: map(seed),
             timers: Schedule::new(),
             streams: Streams::new(seed),
@@ -193,10 +215,13 @@ impl Endpoint {
             nonces,
             limits: Limits::default(),
             strangers,
+            bans: Bans::new(seed),
+            slow,
             refusals: BTreeMap::new(),
             overload: None,
             draining: false,
             next_leg: 0,
+            next_request: 0,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -262,6 +287,7 @@ impl Endpoint {
             match key {
                 TimerKey::Server(id) => self.server_timeout(now, id),
                 TimerKey::Client(id) => self.client_timeout(now, id),
+                TimerKey::Held => self.release_held(now),
                 TimerKey::Leg(id) => {
                     self.with_leg(id, |endpoint, leg| {
                         leg.armed = None;

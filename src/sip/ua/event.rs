@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Principal, Reason};
+use super::{IncomingRequest, Principal, Reason, Refer, Response};
 use crate::sip::flow::{Flow, Transport};
-use crate::sip::msg::Message;
+use crate::sip::msg::{Message, Method};
 
 /// Names one INVITE usage, incoming or outgoing. Never reused within the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +84,10 @@ pub enum SipEvent {
         leg: LegId,
         /// Session description in it.
         body: Option<Body>,
+        /// Which dialog won.
+        to_tag: Box<str>,
+        /// User-Agent or Server of whoever answered.
+        agent: Option<Box<str>>,
     },
     /// Our INVITE failed. Timeouts are 408, transport failures 503.
     Rejected {
@@ -134,6 +138,14 @@ pub enum SipEvent {
         /// Its Info-Package (RFC 6086).
         package: Option<String>,
     },
+    /// The peer of a call that is up wants it transferred; answered 202 already. Report how it goes by
+    /// `refer_progress`.
+    Refer {
+        /// Which leg.
+        leg: LegId,
+        /// Where to.
+        refer: Box<Refer>,
+    },
     /// The leg is over.
     Ended {
         /// Which leg.
@@ -145,8 +157,27 @@ pub enum SipEvent {
         /// The peer's Reason header, or ours.
         reason: Option<Reason>,
     },
+    /// A REGISTER or SUBSCRIBE of somebody known.
+    Request(Box<IncomingRequest>),
+    /// A plain request of ours is over.
+    Response(Box<Response>),
+    /// Somebody sent credentials that are wrong; the challenge is on its way already.
+    BadCredentials(Box<BadCredentials>),
     /// A message passed; only when tracing is on.
     Trace(Box<Trace>),
+}
+
+/// Credentials that are wrong: an unknown user or a wrong password.
+#[derive(Debug, Clone)]
+pub struct BadCredentials {
+    /// Where they came from.
+    pub flow: Flow,
+    /// With which method.
+    pub method: Method,
+    /// The user they name, as it came.
+    pub username: String,
+    /// The realm they are for.
+    pub realm: Arc<str>,
 }
 
 /// A new call to us.

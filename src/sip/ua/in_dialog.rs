@@ -18,6 +18,9 @@ impl Endpoint {
     pub(super) fn in_dialog(&mut self, now: Instant, request: Incoming, key: String) {
         let to_tag = request.to_tag.as_deref().unwrap_or_default();
         let Some(id) = self.leg_of(to_tag, &request.call_id) else {
+            if self.config.registrar && request.method == Method::Subscribe {
+                return self.resubscribe(now, request, key);
+            }
             return self.reply_statelessly(&request, &Refused::new(481));
         };
         // Callers inside a dialog are never refused for load, but nobody fills the table either.
@@ -76,10 +79,10 @@ impl Endpoint {
             Method::Invite if early => Err(self.busy_with_theirs()),
             Method::Invite => self.reinvite_arrives(now, leg, request, key),
             // `check_method` let nothing else through; ACK and CANCEL never come here.
+            Method::Refer => self.refer_arrives(now, leg, request, key),
             Method::Ack
             | Method::Cancel
             | Method::Register
-            | Method::Refer
             | Method::Notify
             | Method::Subscribe
             | Method::Message

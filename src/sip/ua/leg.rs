@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::transport::Hop;
-use super::{Body, LegId, Reason};
+use super::{Body, LegId, Reason, Target};
 use crate::base::secret::Secret;
 use crate::sip::dialog::dialog::Dialog;
 use crate::sip::dialog::exchange::Exchange;
@@ -51,6 +51,8 @@ pub(super) struct Leg {
     /// RSeq and CSeq of a reliable response that was still unacknowledged at the final one.
     pub(super) late_prack: Option<(u32, u32)>,
     pub(super) credentials: Option<Box<Credentials>>,
+    /// The peer's REFERs whose outcome it waits for, by the sequence number of each (RFC 3515 §2.4.6).
+    pub(super) refers: Vec<u32>,
     pub(super) armed: Option<TimerId>,
 }
 
@@ -131,6 +133,10 @@ pub(super) struct Calling {
     pub(super) raised: bool,
     /// Where it went.
     pub(super) hop: Hop,
+    /// Where to go when that place gives no answer (RFC 3263 §4.3).
+    pub(super) alternatives: VecDeque<Target>,
+    /// When a place that has said nothing at all counts as dead, while there are others.
+    pub(super) dead_at: Option<Instant>,
 }
 
 /// A caller's INVITE that was given up.
@@ -244,6 +250,7 @@ impl Leg {
             remote_body: None,
             late_prack: None,
             credentials: None,
+            refers: Vec::new(),
             armed: None,
         }
     }
@@ -280,12 +287,10 @@ impl Leg {
                 ringing.expires_at,
                 ringing.repeat.as_ref().map(|(at, _, _)| *at),
             ],
-            Phase::Calling(_)
-            | Phase::Cancelling(_)
-            | Phase::Up
-            | Phase::Leaving(_)
-            | Phase::Ending
-            | Phase::Gone => [None; 3],
+            Phase::Calling(calling) => [calling.dead_at, None, None],
+            Phase::Cancelling(_) | Phase::Up | Phase::Leaving(_) | Phase::Ending | Phase::Gone => {
+                [None; 3]
+            }
         };
         let session = match self.phase {
             Phase::Up => self.session.as_ref().map(SessionTimer::poll_timeout),

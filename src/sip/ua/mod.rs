@@ -10,16 +10,19 @@
 //! - `admission`: what is refused or answered without state: load, challenges, strangers.
 //! - `capability`, `multipart`: what we implement, and the refusals of the rest.
 //! - `reply`: building responses.
-//! - `requests`: client transactions.
+//! - `requests`: client transactions. `client_request`: plain requests of ours, such as OPTIONS.
+//! - `outside`: requests outside calls that the registrar answers. `bans`: sources nobody listens to.
 //! - `transport`: sockets, streams, and the addresses of ours that messages name.
 //! - `leg`: one INVITE usage.
 //! - `uas`, `uac`: an INVITE up to its final response, from either side.
-//! - `in_dialog`, `modify`, `prack`, `ending`: what happens inside a call.
+//! - `in_dialog`, `modify`, `prack`, `refer`, `ending`: what happens inside a call.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
 mod admission;
+mod bans;
 mod capability;
+mod client_request;
 pub mod config;
 pub mod doorman;
 mod ending;
@@ -29,7 +32,9 @@ mod in_dialog;
 mod leg;
 mod modify;
 mod multipart;
+mod outside;
 mod prack;
+mod refer;
 mod reply;
 mod requests;
 mod transport;
@@ -37,12 +42,16 @@ mod uac;
 mod uas;
 
 pub use crate::sip::msg::Reason;
+pub use client_request::{ClientRequest, RequestId, Response, Way};
 pub use config::{EndpointConfig, Listener, Reliable};
 pub use doorman::{Doorman, Principal};
 pub use endpoint::{Endpoint, InviteRequest, Refusal, SipError, Target};
 pub use event::{
-    Body, Counts, Direction, How, IncomingInvite, LegId, Side, SipEvent, Trace, Transmit,
+    BadCredentials, Body, Counts, Direction, How, IncomingInvite, LegId, Side, SipEvent, Trace,
+    Transmit,
 };
+pub use outside::{IncomingRequest, Unanswered};
+pub use refer::{DialogState, Refer};
 
 #[cfg(test)]
 mod tests;

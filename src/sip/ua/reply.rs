@@ -1,5 +1,7 @@
 //! Building responses (RFC 3261 §8.2.6).
 
+use std::time::Instant;
+
 use crate::sip::dialog::dialog::token;
 use crate::sip::msg::{Message, Name};
 
@@ -10,6 +12,8 @@ pub(super) struct Refused {
     /// Empty takes the standard phrase.
     pub(super) reason: &'static str,
     pub(super) headers: Vec<(Name, String)>,
+    /// Sent a second after this time only, so that guessing takes its while.
+    pub(super) held: Option<Instant>,
 }
 
 impl Refused {
@@ -18,6 +22,7 @@ impl Refused {
             status,
             reason: "",
             headers: Vec::new(),
+            held: None,
         }
     }
 
@@ -26,6 +31,7 @@ impl Refused {
             status,
             reason,
             headers: Vec::new(),
+            held: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::endpoint::{Endpoint, TimerKey};
 use super::transport::{Hop, needs_tls, next_host};
-use super::{LegId, Reason};
+use super::{LegId, Reason, RequestId};
 use crate::sip::dialog::dialog::{from_token, token};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::msg::{Message, Method, Name};
@@ -24,7 +24,11 @@ pub(super) enum Owner {
     Update(LegId),
     Prack(LegId),
     Info(LegId),
+    /// A NOTIFY about a transfer.
+    Notify(LegId),
     Bye(LegId),
+    /// A request outside calls.
+    Plain(RequestId),
     /// A CANCEL, or the BYE of a call that lost a race: nobody waits for the result.
     Nobody,
 }
@@ -387,6 +391,7 @@ impl Endpoint {
         client.armed = None;
         let owner = client.owner;
         let mut failed = false;
+        let mut request = None;
         match &mut client.machine {
             ClientMachine::Invite(machine) => match machine.handle_timeout(now) {
                 invite_client::Action::Resend => self.send_again(id),
@@ -404,6 +409,9 @@ impl Endpoint {
                 client::Action::Nothing | client::Action::Pass | client::Action::Unreachable => {}
             },
         }
+        if failed && let Some(client) = self.clients.get_mut(&id) {
+            request = client.request.take();
+        }
         self.settle_client(id);
         if failed {
             self.deliver(
@@ -412,7 +420,7 @@ impl Endpoint {
                 Outcome {
                     status: 408,
                     message: None,
-                    request: None,
+                    request,
                     flow: None,
                     id,
                 },
@@ -474,6 +482,7 @@ impl Endpoint {
                         == client::Action::Unreachable
                 }
             };
+            let request = client.request.take();
             self.settle_client(id);
             if unreachable {
                 self.deliver(
@@ -482,7 +491,7 @@ impl Endpoint {
                     Outcome {
                         status: 503,
                         message: None,
-                        request: None,
+                        request,
                         flow: None,
                         id,
                     },
@@ -511,7 +520,9 @@ impl Endpoint {
             Owner::Reinvite(leg) => self.reinvite_outcome(now, leg, outcome),
             Owner::Update(leg) => self.update_outcome(now, leg, outcome),
             Owner::Prack(leg) | Owner::Info(leg) => self.plain_outcome(now, leg, owner, outcome),
+            Owner::Notify(leg) => self.notify_outcome(now, leg, outcome),
             Owner::Bye(leg) => self.bye_outcome(now, leg, outcome),
+            Owner::Plain(id) => self.request_outcome(now, id, outcome),
             Owner::Nobody => {}
         }
     }

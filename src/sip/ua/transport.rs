@@ -119,6 +119,11 @@ impl Endpoint {
         })));
     }
 
+    /// Whether a stream is open.
+    pub(super) fn stream_is_open(&self, flow: Flow) -> bool {
+        self.streams.is_open(flow)
+    }
+
     /// Sends a response (§18.2.2).
     pub(super) fn send_reply(&mut self, path: ReplyPath, bytes: Bytes) {
         let flow = path.flow;

@@ -1,10 +1,11 @@
 //! The caller's side of an INVITE: sending it, early dialogs, the answer that wins, challenges, races.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::capability::{ALLOW, SUPPORTED, response_body};
-use super::endpoint::{Endpoint, InviteRequest};
+use super::endpoint::{Endpoint, InviteRequest, Target};
 use super::leg::{Calling, Credentials, Early, Leg, Phase, Waiting, WaitingFor};
 use super::prack::{find_early, reliable_number};
 use super::reply::one_line;
@@ -23,6 +24,8 @@ use crate::sip::transaction::timing::T1_X64;
 
 /// Early dialogs of one INVITE that are followed; further forks are not.
 const MAX_EARLY: usize = 16;
+/// How long a place may say nothing at all while there are others to try.
+const DEAD_AFTER: Duration = Duration::from_secs(4);
 
 impl Endpoint {
     /// Places a call. Every failure is reported as `SipEvent::Rejected`.
@@ -46,7 +49,7 @@ impl Endpoint {
         };
         let hop = Hop {
             target: request.to,
-            flow: None,
+            flow: request.flow,
         };
         let message = self.first_invite(&request, tag, &call_id);
         let transaction = self.launch(now, message, hop, Owner::Invite(id));
@@ -58,6 +61,8 @@ impl Endpoint {
                 transaction,
                 raised: false,
                 hop,
+                dead_at: (!request.alternatives.is_empty()).then(|| now + DEAD_AFTER),
+                alternatives: request.alternatives.into(),
             }),
         );
         if request.body.is_some() {
@@ -90,20 +95,14 @@ impl Endpoint {
             .to_header
             .as_deref()
             .map_or_else(|| format!("<{uri}>"), one_line);
-        let flow = self.udp_flow(request.to.addr).map_or_else(
-            || Flow {
-                transport: request.to.transport,
-                local: request.to.addr,
-                remote: request.to.addr,
-                connection: 0,
-            },
-            |flow| Flow {
-                transport: request.to.transport,
-                ..flow
-            },
-        );
+        let flow = request
+            .flow
+            .unwrap_or_else(|| self.flow_towards(request.to));
         let headers = &mut message.headers;
         headers.push(Name::MaxForwards, request.max_forwards.to_string());
+        for route in &request.routes {
+            headers.push(Name::Route, one_line(route));
+        }
         headers.push(
             Name::From,
             format!("{};tag={}", one_line(&request.from), token(tag)),
@@ -129,11 +128,69 @@ impl Endpoint {
         message
     }
 
+    /// The path a request to that place would take, as far as it is known before it is sent.
+    fn flow_towards(&self, target: Target) -> Flow {
+        let unconnected = Flow {
+            transport: target.transport,
+            local: target.addr,
+            remote: target.addr,
+            connection: 0,
+        };
+        self.udp_flow(target.addr).map_or(unconnected, |flow| Flow {
+            transport: target.transport,
+            ..flow
+        })
+    }
+
+    /// The address of ours that a call to that place comes from, where it is known.
+    pub fn address_towards(&self, target: Target) -> Option<IpAddr> {
+        let bound = self.udp_flow(target.addr).map(|flow| flow.local.ip());
+        bound
+            .filter(|ip| !ip.is_unspecified())
+            .or_else(|| self.routes.as_ref().and_then(|find| find(target.addr.ip())))
+    }
+
+    /// Tries the next place: a new transaction of the same request (RFC 3263 §4.3). Whether there was one.
+    fn try_next(&mut self, now: Instant, leg: &mut Leg, request: Option<&Message>) -> bool {
+        let Phase::Calling(calling) = &mut leg.phase else {
+            return false;
+        };
+        let (Some(request), Some(target)) = (request, calling.alternatives.pop_front()) else {
+            return false;
+        };
+        let mut message = request.clone();
+        message.headers.remove(Name::Via);
+        let contact = self.contact(self.flow_towards(target));
+        message.headers.replace_first(Name::Contact, contact);
+        calling.hop = Hop { target, flow: None };
+        calling.dead_at = (!calling.alternatives.is_empty()).then(|| now + DEAD_AFTER);
+        calling.transaction = self.launch(now, message, calling.hop, Owner::Invite(leg.id));
+        leg.early.clear();
+        true
+    }
+
+    /// The place an INVITE went to has said nothing for too long, and there is another. Should it wake up later, its
+    /// transaction is still there to be cancelled.
+    pub(super) fn calling_timeout(&mut self, now: Instant, leg: &mut Leg) {
+        let Phase::Calling(calling) = &mut leg.phase else {
+            return;
+        };
+        if calling.dead_at.take_if(|at| now >= *at).is_none() {
+            return;
+        }
+        let silent = self
+            .clients
+            .get(&calling.transaction)
+            .filter(|client| client.machine.is_unanswered());
+        let request = silent.and_then(|client| client.request.clone());
+        self.try_next(now, leg, request.as_ref());
+    }
+
     /// A response to the INVITE of a leg.
     pub(super) fn invite_outcome(&mut self, now: Instant, leg: LegId, outcome: Outcome) {
         let success = (200..300).contains(&outcome.status);
         let message = outcome.message.clone();
-        let (flow, id) = (outcome.flow, outcome.id);
+        let (flow, id, outcome_status) = (outcome.flow, outcome.id, outcome.status);
         let taken = self.with_leg(leg, |endpoint, leg| match &mut leg.phase {
             Phase::Calling(calling) if calling.transaction == outcome.id => {
                 match outcome.status {
@@ -176,6 +233,10 @@ impl Endpoint {
                 leg.dialog.as_ref().is_some_and(|d| *d.remote_tag == *tag)
             }
         });
+        if outcome_status < 200 && taken != Some(true) {
+            // A place we had given up rings after all.
+            return self.send_cancel(now, id, None);
+        }
         // Another callee answered, or the caller has gone (§13.2.2.4).
         if let (true, false, Some(message), Some(flow)) =
             (success, taken == Some(true), message, flow)
@@ -185,6 +246,9 @@ impl Endpoint {
     }
 
     fn progress(&mut self, now: Instant, leg: &mut Leg, outcome: &Outcome) {
+        if let Phase::Calling(calling) = &mut leg.phase {
+            calling.dead_at = None;
+        }
         let (Some(message), Some(flow)) = (&outcome.message, outcome.flow) else {
             return;
         };
@@ -240,6 +304,7 @@ impl Endpoint {
         let Some(mut dialog) = caller_dialog(leg, message, flow) else {
             return;
         };
+        let answered_tag: Box<str> = to_tag.as_str().into();
         // The early dialog's numbers go on; its route set is replaced by the 2xx's (§13.2.2.4).
         if let Some(early) = find_early(&leg.early, &to_tag).and_then(|at| leg.early.get(at)) {
             dialog.local_cseq = dialog.local_cseq.max(early.dialog.local_cseq);
@@ -273,10 +338,25 @@ impl Endpoint {
             }
             self.acknowledge(leg, outcome.id, cseq, None);
         }
-        self.tell(leg, SipEvent::Answered { leg: leg.id, body });
+        self.tell(
+            leg,
+            SipEvent::Answered {
+                leg: leg.id,
+                body,
+                to_tag: answered_tag,
+                agent: message
+                    .header(Name::UserAgent)
+                    .or_else(|| message.header(Name::Server))
+                    .map(Into::into),
+            },
+        );
     }
 
     fn rejected(&mut self, now: Instant, leg: &mut Leg, outcome: Outcome) {
+        let dead = outcome.status == 503 || outcome.message.is_none();
+        if dead && self.try_next(now, leg, outcome.request.as_ref()) {
+            return;
+        }
         let raised = self.raise_interval(now, leg, &outcome);
         let retried =
             raised.or_else(|| self.answer_challenge(now, leg, Owner::Invite(leg.id), &outcome));
@@ -448,7 +528,7 @@ fn dialog_of_response(response: &Message, flow: Flow) -> Option<Dialog> {
 }
 
 /// A request to be sent again in a new transaction: next CSeq, no Via.
-fn renumbered(request: &Message, cseq: Option<u32>) -> Option<Message> {
+pub(super) fn renumbered(request: &Message, cseq: Option<u32>) -> Option<Message> {
     let mut message = request.clone();
     let old = request.cseq().ok()?;
     let number = cseq.unwrap_or(old.number.saturating_add(1));
@@ -460,7 +540,11 @@ fn renumbered(request: &Message, cseq: Option<u32>) -> Option<Message> {
 }
 
 /// Puts credentials in the place of older ones for the same realm.
-fn replace_credentials(message: &mut Message, name: Name, credentials: &digest::Credentials) {
+pub(super) fn replace_credentials(
+    message: &mut Message,
+    name: Name,
+    credentials: &digest::Credentials,
+) {
     let other = |value: &&str| {
         digest::Credentials::parse(value).is_ok_and(|c| c.realm != credentials.realm)
     };

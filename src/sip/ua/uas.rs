@@ -61,6 +61,9 @@ impl Endpoint {
             | Method::Publish
             | Method::Other(_) => {}
         }
+        if request.to_tag.is_none() && self.is_banned(now, &request) {
+            return;
+        }
         let key = request.key_of(&request.method);
         if let Some(id) = self.servers.find(&key) {
             self.repeated(now, id, &request);
@@ -73,16 +76,24 @@ impl Endpoint {
 
     fn out_of_dialog(&mut self, now: Instant, request: Incoming, key: String) {
         let options = request.method == Method::Options;
-        if (options || request.method == Method::Invite)
+        if (options || request.method == Method::Invite || self.is_for_registrar(&request.method))
             && let Err(refused) = self.check_load(&request)
         {
             return self.reply_statelessly(&request, &refused);
         }
-        let principal = match self.admit(now, &request) {
+        let admitted = if self.is_for_registrar(&request.method) {
+            self.admit_by_digest(now, &request)
+        } else {
+            self.admit(now, &request)
+        };
+        let principal = match admitted {
             Ok(principal) => principal,
             Err(_) if options => return self.stranger_options(now, &request),
             Err(challenge) => return self.reply_statelessly(&request, &challenge),
         };
+        if self.is_for_registrar(&request.method) {
+            return self.hand_up(now, request, key, principal);
+        }
         if let Err(refused) = check_method(&request.method) {
             return self.reply_statelessly(&request, &refused);
         }
@@ -90,6 +101,9 @@ impl Endpoint {
             self.options(&request);
         } else if request.method == Method::Invite {
             self.invite_arrives(now, request, key, principal);
+        } else if request.method == Method::Refer {
+            // Nobody outside a call may have us place one.
+            self.reply_statelessly(&request, &Refused::new(403));
         } else {
             self.reply_statelessly(&request, &Refused::new(481));
         }

@@ -1,13 +1,16 @@
 //! The HTTP API, driven without sockets: each test has a server of its own with one first account.
 //!
 //! - `envelope`: what every answer looks like. `auth`: tokens, rights, rates, isolation.
-//! - `documents`: each kind of document. `media`: files. `records`: call records, the debug log, the audit log.
+//! - `registrations`: who is registered, and message lamps.
+//! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `records`: call records, the debug log, the audit log.
 
 mod auth;
 mod documents;
 mod envelope;
 mod media;
 mod records;
+mod registrations;
+mod trunks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -121,6 +124,7 @@ impl Office {
         let parts = Parts {
             directory: directory.clone(),
             journal: journal.clone(),
+            registrations: swivel::registrar::Remote::pair().0,
             config,
             guard: Arc::new(guard),
             metrics: Arc::new(|| "swivel_up 1\n".to_owned()),

@@ -1,13 +1,15 @@
 //! The deterministic world: the real SIP core, calls, callflows and media engine under one simulated clock; telephones,
 //! links, the web and the voice around them are simulated by a seed. A failing seed replays.
 //!
-//! - `phone`: telephones in raw text. - `link`: loss, delay, duplication. - `web`: answers of callflow servers.
-//! - `voice`: a synthesiser that hums as long as a text is.
+//! - `phone`, `callee`: telephones in raw text, as they call and as they are called. - `link`: loss, delay, duplication. - `web`: answers of callflow servers.
+//! - `rtp`: what they say and hear. - `voice`: a synthesiser that hums as long as a text is.
 
 #![allow(dead_code, reason = "each test module uses its own part of the world")]
 
+pub mod callee;
 pub mod link;
 pub mod phone;
+pub mod rtp;
 pub mod voice;
 pub mod web;
 
@@ -28,10 +30,11 @@ use swivel::call::{CallHandle, Core, CoreConfig, Script, Services};
 use swivel::directory::{Directory, Kind};
 use swivel::host::clock;
 use swivel::host::http::HttpClient;
-use swivel::journal::{Fact, Journal};
+use swivel::journal::{Cdr, Fact, Journal};
 use swivel::media::sim::{SimIo, SimLink};
 use swivel::media::{Media, MediaConfig};
 use swivel::net::Signalling;
+use swivel::registrar::{self, Registrar, RegistrarConfig, SecurityConfig};
 use swivel::sip::flow::{Flow, Transport};
 use swivel::sip::ua::{Endpoint, EndpointConfig, Listener, Transmit};
 use swivel::store::Store;
@@ -73,8 +76,31 @@ pub struct World {
     documents: Cell<u32>,
 }
 
+/// What a world may have otherwise.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// `[registrar]`.
+    pub registrar: RegistrarConfig,
+    /// `[security]`.
+    pub security: SecurityConfig,
+    /// The store of an earlier world.
+    pub store: Option<Store>,
+    /// Silence that ends a leg.
+    pub rtp_timeout: Option<Duration>,
+}
+
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
 pub fn world_of<F: Future<Output = ()>>(seed: u64, script: Script, test: impl FnOnce(World) -> F) {
+    world_with(seed, Settings::default(), script, test);
+}
+
+/// The same with other settings.
+pub fn world_with<F: Future<Output = ()>>(
+    seed: u64,
+    settings: Settings,
+    script: Script,
+    test: impl FnOnce(World) -> F,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -82,16 +108,17 @@ pub fn world_of<F: Future<Output = ()>>(seed: u64, script: Script, test: impl Fn
         .unwrap();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
-        let world = World::new(seed, script).await;
+        let world = World::new(seed, settings, script).await;
         test(world).await;
     });
 }
 
 impl World {
-    async fn new(seed: u64, script: Script) -> Self {
+    /// A world inside the runtime of another: the same server after a restart, when it has the same store.
+    pub async fn new(seed: u64, settings: Settings, script: Script) -> Self {
         let mut rng = Rng::seeded(seed);
         let swivel: SocketAddr = "10.0.0.1:5060".parse().unwrap();
-        let store = Store::memory();
+        let store = settings.store.unwrap_or_else(Store::memory);
         let directory = Directory::load(store.clone()).await.unwrap();
         directory
             .put(
@@ -127,8 +154,21 @@ impl World {
             directory: directory.clone(),
             recordings: config.record_dir.as_path().into(),
         };
+        let registrar = Registrar::load(registrar::Parts {
+            config: settings.registrar,
+            security: settings.security,
+            directory: directory.clone(),
+            store: store.clone(),
+            journal: journal.clone(),
+            rng: rng.fork(),
+        })
+        .await
+        .unwrap();
         let endpoint = Endpoint::new(
-            EndpointConfig::default(),
+            EndpointConfig {
+                registrar: true,
+                ..EndpointConfig::default()
+            },
             vec![Listener {
                 transport: Transport::Udp,
                 local: swivel,
@@ -140,7 +180,7 @@ impl World {
         let core_config = CoreConfig {
             max_call: Duration::from_secs(4 * 3600),
             max_calls: 1000,
-            rtp_timeout: None,
+            rtp_timeout: settings.rtp_timeout,
             held_timeout: None,
             advertise: None,
             local_nets: Vec::new(),
@@ -150,6 +190,7 @@ impl World {
             endpoint,
             media.clone(),
             services,
+            registrar,
             core_config,
             script,
             rng.fork(),
@@ -252,10 +293,26 @@ impl World {
             .collect()
     }
 
+    /// The records of all legs that have ended.
+    pub async fn cdrs(&self) -> Vec<Cdr> {
+        let facts = self.facts.borrow().clone();
+        let mut all = Vec::new();
+        for fact in facts {
+            if let Fact::Recorded { account, id, .. } = fact.as_ref() {
+                all.extend(self.journal.cdr(account, id).await.unwrap());
+            }
+        }
+        all
+    }
+
     /// Waits until nothing is going on any more and checks that nothing is left.
     pub async fn at_rest(&self) {
         tokio::time::sleep(Duration::from_secs(70)).await;
-        assert_eq!(self.core.calls(), 0, "calls are left");
+        assert_eq!(
+            (self.core.calls(), self.core.legs()),
+            (0, 0),
+            "calls are left"
+        );
         let counts = self.core.counts();
         assert_eq!(
             counts,
@@ -276,6 +333,7 @@ impl World {
             .filter(|f| matches!(f.as_ref(), Fact::Ended { .. }))
             .count();
         assert_eq!(started, ended, "a call has begun and not ended");
+        assert_eq!(self.cdrs().await.len(), ended, "a leg has no record");
     }
 }
 

@@ -309,6 +309,13 @@ impl PhoneCall {
             .await;
     }
 
+    /// What a Replaces header says that names this dialog, seen from swivel as its receiver.
+    pub fn as_replaced(&self) -> String {
+        let to = self.to.borrow();
+        let ours = to.split("tag=").nth(1).unwrap_or_default().to_owned();
+        format!("{};to-tag={ours};from-tag={}", self.call_id, self.from_tag)
+    }
+
     fn target(&self) -> String {
         let contact = self.contact.borrow().clone();
         if contact.is_empty() {

@@ -25,7 +25,7 @@ fn a_call_is_announced_answered_acknowledged_and_cleared() {
     assert_eq!(header(&ok, "Contact"), Some("<sip:swivel@10.0.0.1:5060>"));
     assert_eq!(
         header(&ok, "Allow"),
-        Some("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK")
+        Some("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, REGISTER")
     );
     assert_eq!(header(&ok, "Session-Expires"), Some("1800;refresher=uas"));
     b.send(&in_dialog("ACK", 1, 1, &to_tag(&ok), "", ""));
@@ -431,7 +431,6 @@ fn a_missing_max_forwards_is_tolerated() {
 fn methods_we_lack_are_405_with_allow_and_unknown_ones_501() {
     for (method, start) in [
         ("REGISTER", "SIP/2.0 405"),
-        ("REFER", "SIP/2.0 405"),
         ("MESSAGE", "SIP/2.0 405"),
         ("FROB", "SIP/2.0 501"),
     ] {
@@ -440,7 +439,7 @@ fn methods_we_lack_are_405_with_allow_and_unknown_ones_501() {
         let refusal = b.sent(start);
         assert_eq!(
             header(&refusal, "Allow"),
-            Some("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK")
+            Some("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, REGISTER")
         );
     }
     for method in ["BYE", "INFO", "UPDATE", "PRACK"] {

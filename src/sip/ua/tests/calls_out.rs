@@ -40,7 +40,10 @@ fn a_call_is_placed_answered_acknowledged_and_cleared() {
     assert!(header(&invite, "Via").unwrap().ends_with(";rport"));
     assert_eq!(branch(&invite).len(), "z9hG4bK".len() + 16);
     assert_eq!(header(&invite, "To"), Some("<sip:2000@far.test>"));
-    assert_eq!(header(&invite, "Supported"), Some("100rel, timer"));
+    assert_eq!(
+        header(&invite, "Supported"),
+        Some("100rel, timer, replaces")
+    );
     assert_eq!(header(&invite, "Session-Expires"), Some("1800"));
     assert_eq!(body(&invite), OUR_SDP);
     b.send(&respond(&invite, "100 Trying", "", "", ""));

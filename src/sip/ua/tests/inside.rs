@@ -506,7 +506,7 @@ fn order_tags_and_extensions_are_checked_inside_a_call() {
     b.sent("SIP/2.0 500");
     b.send(&in_dialog("OPTIONS", 1, 20, &tag, "Require: foo", ""));
     assert_eq!(header(&b.sent("SIP/2.0 420"), "Unsupported"), Some("foo"));
-    b.send(&in_dialog("REFER", 1, 21, &tag, "", ""));
+    b.send(&in_dialog("MESSAGE", 1, 21, &tag, "", ""));
     b.sent("SIP/2.0 405");
     b.send(&in_dialog("FROB", 1, 22, &tag, "", ""));
     b.sent("SIP/2.0 501");

@@ -4,8 +4,10 @@ mod calls_in;
 mod calls_out;
 mod inside;
 mod lossy;
+mod outside;
 mod secure;
 mod strangers;
+mod transfer;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

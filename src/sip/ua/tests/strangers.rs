@@ -133,6 +133,10 @@ fn unknown_users_and_wrong_passwords_look_the_same() {
             2,
             &authorization(&offered[0], user, password, 1),
         ));
+        let SipEvent::BadCredentials(bad) = b.event() else {
+            panic!("nobody was told of the guess")
+        };
+        assert_eq!((bad.username.as_str(), &*bad.realm), (user, "realm.test"));
         b.no_event();
         b.sent("SIP/2.0 401")
     };
@@ -198,7 +202,7 @@ fn options_of_a_stranger_get_the_minimum_under_a_bucket() {
     b.send(&invite(1, "", "").replace("INVITE", "OPTIONS"));
     let ok = b.sent("SIP/2.0 200");
     assert_eq!(header(&ok, "Accept"), Some("application/sdp"));
-    assert_eq!(header(&ok, "Supported"), Some("100rel, timer"));
+    assert_eq!(header(&ok, "Supported"), Some("100rel, timer, replaces"));
     assert_eq!(b.endpoint.counts(), Counts::default());
 }
 

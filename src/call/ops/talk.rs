@@ -1,0 +1,250 @@
+//! Two legs that talk: who left, who holds, who wants the other transferred. Used by `bridge`, and by itself once a
+//! transfer has put together two legs no script looks after.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::audio::Clip;
+use crate::base::cause::Cause;
+use crate::base::id::OpId;
+use crate::call::handle::CallHandle;
+use crate::call::joined::Joined;
+use crate::call::transfer::{Pending, Waited};
+use crate::journal::Fact;
+use crate::media::{Command, Source};
+use crate::sip::ua::{DialogState, Refer};
+
+/// How a conversation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::call) enum TalkEnd {
+    /// One of the two hung up.
+    Left(Cause),
+    /// One of the two now talks with somebody else, or is on its way there.
+    Moved,
+}
+
+/// Two legs that talk.
+pub(in crate::call) struct Talk {
+    a: CallHandle,
+    b: CallHandle,
+    music: Option<Arc<Clip>>,
+    link: Option<Link>,
+}
+
+/// What binds them while they do.
+struct Link {
+    a: CallHandle,
+    b: CallHandle,
+    /// What each hears in place of the other.
+    waiting: [Option<OpId>; 2],
+    _joined: Joined,
+}
+
+enum Happening {
+    Left(Cause),
+    Moved,
+    Refer { by_a: bool, refer: Box<Refer> },
+}
+
+impl Talk {
+    /// Connects two answered legs.
+    pub(in crate::call) fn begin(a: &CallHandle, b: &CallHandle, music: Option<Arc<Clip>>) -> Self {
+        a.note(|call_id, at| Fact::Bridged {
+            call_id,
+            at,
+            other: b.own_facts().call_id.clone(),
+        });
+        a.state_mut().other = Some(b.as_other(a));
+        b.state_mut().other = Some(a.as_other(a));
+        Self {
+            a: a.clone(),
+            b: b.clone(),
+            music,
+            link: None,
+        }
+    }
+
+    /// Until they part.
+    pub(in crate::call) async fn converse(mut self) -> TalkEnd {
+        loop {
+            if self.link.is_none() {
+                self.link = Some(Link::new(&self.a, &self.b));
+            }
+            let (by_a, refer) = match poll_fn(|context| self.poll(context)).await {
+                Happening::Left(cause) => return TalkEnd::Left(cause),
+                Happening::Moved => return TalkEnd::Moved,
+                Happening::Refer { by_a, refer } => (by_a, refer),
+            };
+            let (from, other) = if by_a {
+                (&self.a, &self.b)
+            } else {
+                (&self.b, &self.a)
+            };
+            let (from, other) = (from.clone(), other.clone());
+            let refer = match attended(&from, &other, refer) {
+                Attended::Done => return TalkEnd::Moved,
+                Attended::Refused => continue,
+                Attended::No(refer) => refer,
+            };
+            let pending = match other.blind_transfer(&from, &refer) {
+                Ok(pending) => pending,
+                Err(status) => {
+                    from.refer_progress(&refer, status);
+                    continue;
+                }
+            };
+            self.link = None;
+            if moved(&from, &other, &refer, &pending).await {
+                return TalkEnd::Moved;
+            }
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Happening> {
+        let (a, b) = (&self.a, &self.b);
+        let elsewhere = |leg: &CallHandle, other: &CallHandle| {
+            leg.ended().is_none() && leg.peer().is_some_and(|peer| !peer.is(other))
+        };
+        if elsewhere(a, b) || elsewhere(b, a) {
+            return Poll::Ready(Happening::Moved);
+        }
+        if let Some(ended) = a.ended().or_else(|| b.ended()) {
+            return Poll::Ready(Happening::Left(ended.cause));
+        }
+        for (by_a, leg) in [(true, a), (false, b)] {
+            let mut state = leg.state_mut();
+            if let Some(refer) = state.refer.take() {
+                return Poll::Ready(Happening::Refer { by_a, refer });
+            }
+            // Digits are events of the record; nobody collects them here.
+            state.keys.clear();
+            state.wait_after_end(context.waker());
+        }
+        if let Some(link) = &mut self.link {
+            link.hold(self.music.as_ref());
+        }
+        Poll::Pending
+    }
+}
+
+/// What a REFER asked for beyond a blind transfer.
+enum Attended {
+    /// The two others are together.
+    Done,
+    /// It cannot be; the transferor has been told.
+    Refused,
+    /// Nothing: send the other party there.
+    No(Box<Refer>),
+}
+
+/// Carries out an attended transfer, when this is one. While the other call of the transferor still rings, its party
+/// is called again by the one who is transferred: a blind transfer to the same number.
+fn attended(from: &CallHandle, other: &CallHandle, mut refer: Box<Refer>) -> Attended {
+    let Some(replaces) = refer.replaces.take() else {
+        return Attended::No(refer);
+    };
+    let done = other
+        .consulted(from, &replaces)
+        .and_then(|(second, state)| match state {
+            DialogState::Confirmed => other
+                .attended_transfer(from, &second, &refer)
+                .map(|()| None),
+            DialogState::Ringing => Ok(Some(second)),
+            DialogState::Calling => Err(481),
+        });
+    match done {
+        Ok(None) => Attended::Done,
+        Ok(Some(ringing)) => {
+            let number = ringing.own_facts().request_user.clone();
+            ringing.end(Cause::ATTENDED_TRANSFER);
+            refer.target.user = Some(number.into());
+            Attended::No(refer)
+        }
+        Err(status) => {
+            from.refer_progress(&refer, status);
+            Attended::Refused
+        }
+    }
+}
+
+/// Waits for what becomes of a blind transfer; whether the transferee is gone from here.
+async fn moved(
+    from: &CallHandle,
+    other: &CallHandle,
+    refer: &Refer,
+    pending: &Rc<Pending>,
+) -> bool {
+    match pending.outcome(from, other).await {
+        Waited::Reached => {
+            from.refer_progress(refer, 200);
+            from.end(Cause::BLIND_TRANSFER);
+            true
+        }
+        Waited::Failed(status) => {
+            from.refer_progress(refer, status);
+            false
+        }
+        Waited::TransferorLeft => {
+            pending.keep();
+            true
+        }
+        Waited::TransfereeLeft => {
+            from.refer_progress(refer, 487);
+            false
+        }
+    }
+}
+
+impl Link {
+    fn new(a: &CallHandle, b: &CallHandle) -> Self {
+        a.state_mut().peer = Some(b.clone());
+        b.state_mut().peer = Some(a.clone());
+        Self {
+            a: a.clone(),
+            b: b.clone(),
+            waiting: [None, None],
+            _joined: Joined::new(a, b),
+        }
+    }
+
+    /// Who is held by the other hears music, or nothing.
+    fn hold(&mut self, music: Option<&Arc<Clip>>) {
+        let [a, b] = &mut self.waiting;
+        for (leg, other, waiting) in [(&self.a, &self.b, a), (&self.b, &self.a, b)] {
+            let held = other.holds();
+            match waiting {
+                None if held => {
+                    let op = leg.next_op();
+                    let source = music.map_or(Source::Silence(None), |clip| {
+                        Source::Tone(clip.clone(), true)
+                    });
+                    if leg.command(Command::Play { op, source }).is_ok() {
+                        *waiting = Some(op);
+                    }
+                }
+                Some(op) if !held => {
+                    leg.cancel(*op);
+                    *waiting = None;
+                }
+                None | Some(_) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let [a, b] = self.waiting;
+        for (leg, other, waiting) in [(&self.a, &self.b, a), (&self.b, &self.a, b)] {
+            if let Some(op) = waiting {
+                leg.cancel(op);
+            }
+            let mut state = leg.state_mut();
+            if state.peer.as_ref().is_some_and(|peer| peer.is(other)) {
+                state.peer = None;
+            }
+        }
+    }
+}

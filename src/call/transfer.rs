@@ -1,0 +1,328 @@
+//! Transfers: a call goes on as the flow its peer asked for (blind), or together with the leg another dialog of the
+//! transferor leads to (attended). `adopt` puts two legs together that no script of their own looks after.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use super::core::Core;
+use super::error::By;
+use super::facts::CallFacts;
+use super::handle::CallHandle;
+use super::ops::talk::{Talk, TalkEnd};
+use crate::base::cause::Cause;
+use crate::host::task;
+use crate::journal::Fact;
+use crate::routing;
+use crate::sip::msg::Replaces;
+use crate::sip::ua::{DialogState, Refer};
+
+/// A blind transfer whose flow has reached nobody yet. Until it has, the transferor may get its call back.
+pub(super) struct Pending {
+    /// The flow's script.
+    script: u64,
+    call: CallHandle,
+    outcome: Cell<Option<Result<(), u16>>>,
+    wakers: RefCell<Vec<Waker>>,
+}
+
+/// What became of a blind transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// Somebody, or something, has answered.
+    Reached,
+    /// Nobody did; the last SIP status.
+    Failed(u16),
+    /// The transferor does not wait for it.
+    TransferorLeft,
+    /// Who was to be transferred hung up.
+    TransfereeLeft,
+}
+
+impl Pending {
+    /// Ends the wait, once. A flow that reached somebody owns its call from then on.
+    fn settle(&self, outcome: Result<(), u16>) {
+        if self.outcome.get().is_some() {
+            return;
+        }
+        self.outcome.set(Some(outcome));
+        self.call.0.transfer.take();
+        if outcome.is_ok() {
+            self.take_over();
+        } else {
+            self.call.restore();
+        }
+        self.wakers.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+
+    fn take_over(&self) {
+        self.call.0.owner.set(self.script);
+        self.call.attach(false);
+    }
+
+    /// Nobody takes the call back any more: the flow owns it, wherever it leads.
+    pub(super) fn keep(&self) {
+        if self.outcome.get().is_none() {
+            self.call.0.transfer.take();
+            self.take_over();
+        }
+    }
+
+    fn wait(&self, waker: &Waker) {
+        let mut wakers = self.wakers.borrow_mut();
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+
+    /// Waits until the flow has failed; for ever when it does not.
+    pub(super) async fn failed(&self) {
+        poll_fn(|context| match self.outcome.get() {
+            Some(Err(_)) => Poll::Ready(()),
+            Some(Ok(())) | None => {
+                self.wait(context.waker());
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Waits for the outcome, or for one of the two to leave.
+    pub(super) async fn outcome(&self, from: &CallHandle, other: &CallHandle) -> Waited {
+        poll_fn(|context| {
+            match self.outcome.get() {
+                Some(Ok(())) => return Poll::Ready(Waited::Reached),
+                Some(Err(status)) => return Poll::Ready(Waited::Failed(status)),
+                None => self.wait(context.waker()),
+            }
+            for (leg, waited) in [
+                (other, Waited::TransfereeLeft),
+                (from, Waited::TransferorLeft),
+            ] {
+                let mut state = leg.state_mut();
+                if state.ended().is_some() {
+                    return Poll::Ready(waited);
+                }
+                state.wait_after_end(context.waker());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl CallHandle {
+    /// Tells the peer how the transfer it asked for goes.
+    pub(super) fn refer_progress(&self, refer: &Refer, status: u16) {
+        let leg = self.leg();
+        let sent = self
+            .core()
+            .endpoint(|endpoint, now| endpoint.refer_progress(now, leg, refer.id, status));
+        if let Err(error) = sent {
+            tracing::debug!(call = ?self, %error, "the transferor has left");
+        }
+    }
+
+    /// Something has answered this call's flow: a transfer that led here has succeeded.
+    pub(super) fn arrived(&self) {
+        let pending = self.0.transfer.borrow().clone();
+        if let Some(pending) = pending {
+            pending.settle(Ok(()));
+        }
+    }
+
+    /// The flow gives its call up. Whether that only gives it back to the transferor.
+    pub(super) fn returns(&self, status: u16) -> bool {
+        let pending = self.0.transfer.borrow().clone();
+        let Some(pending) = pending else {
+            return false;
+        };
+        let status = self.state().failed.unwrap_or(status);
+        pending.settle(Err(status));
+        true
+    }
+
+    fn restore(&self) {
+        self.0.seen.replace(self.0.facts.clone());
+    }
+
+    /// Sends this call on to where its peer `from` wants it: as a new call of that party, so that it may go nowhere
+    /// the party itself may not call.
+    pub(super) fn blind_transfer(
+        &self,
+        from: &CallHandle,
+        refer: &Refer,
+    ) -> Result<Rc<Pending>, u16> {
+        let number = refer.target.user_text().map(|user| user.into_owned());
+        let number = match number {
+            Some(number) if !number.is_empty() => number,
+            Some(_) | None if refer.target.user.is_none() => refer.target.opaque.to_string(),
+            Some(_) | None => return Err(404),
+        };
+        let by = from.own_facts();
+        let caller = routing::Caller {
+            authorizing_type: by.authorizing_type,
+            device_id: &by.authorizing_id,
+        };
+        let account = self
+            .services()
+            .directory
+            .account(&by.account.id)
+            .ok_or(403_u16)?;
+        let route = routing::route(&account, &number, &caller).ok_or(404_u16)?;
+        self.note(|call_id, at| Fact::Note {
+            call_id,
+            at,
+            text: format!("transferred to {number} by {}", by.call_id),
+        });
+        {
+            let mut vars = self.vars();
+            vars.capture_group = route.capture_group;
+            vars.capture_groups = route.capture_groups;
+            vars.no_match = route.no_match;
+            vars.callflow_id = Some(route.callflow_id);
+            vars.flow = Some(route.doc);
+        }
+        let own = self.own_facts();
+        self.0.seen.replace(Rc::new(CallFacts {
+            account,
+            request_user: number.clone(),
+            request_realm: by.account.realm.to_string(),
+            to_user: number,
+            to_realm: by.account.realm.to_string(),
+            authorizing_id: by.authorizing_id.clone(),
+            authorizing_type: by.authorizing_type,
+            owner_id: by.owner_id.clone(),
+            caller_id_name: self.shown_name(),
+            caller_id_number: self.shown_number(),
+            ..CallFacts::clone(own)
+        }));
+        let script = self.core().next_script();
+        let pending = Rc::new(Pending {
+            script,
+            call: self.clone(),
+            outcome: Cell::new(None),
+            wakers: RefCell::default(),
+        });
+        self.0.transfer.replace(Some(pending.clone()));
+        self.state_mut().failed = None;
+        self.core()
+            .run_script(self.clone(), script, Some(pending.clone()));
+        Ok(pending)
+    }
+
+    /// Who this leg is to others: the caller's own id, or the number we called.
+    fn shown_number(&self) -> String {
+        let facts = self.own_facts();
+        if self.is_outbound() {
+            facts.request_user.clone()
+        } else {
+            facts.caller_id_number.clone()
+        }
+    }
+
+    fn shown_name(&self) -> String {
+        let facts = self.own_facts();
+        match self.is_outbound() {
+            true if !facts.callee_id_name.is_empty() => facts.callee_id_name.clone(),
+            true => facts.request_user.clone(),
+            false => facts.caller_id_name.clone(),
+        }
+    }
+
+    /// What an attended transfer means here: the other dialog of the transferor, and what it is doing.
+    pub(super) fn consulted(
+        &self,
+        from: &CallHandle,
+        replaces: &Replaces,
+    ) -> Result<(CallHandle, DialogState), u16> {
+        let found = self
+            .core()
+            .dialog(&replaces.call_id, &replaces.to_tag, &replaces.from_tag);
+        let (second, state) = found.ok_or(481_u16)?;
+        if second.own_facts().account.id != from.own_facts().account.id {
+            return Err(403);
+        }
+        if replaces.early_only && state == DialogState::Confirmed {
+            return Err(486);
+        }
+        Ok((second, state))
+    }
+
+    /// Puts this leg together with whom `second`, another dialog of its peer `from`, talks with.
+    pub(super) fn attended_transfer(
+        &self,
+        from: &CallHandle,
+        second: &CallHandle,
+        refer: &Refer,
+    ) -> Result<(), u16> {
+        let target = second.peer().ok_or(488_u16)?;
+        if target.is(self) || second.is(from) {
+            return Err(482);
+        }
+        self.core().adopt(self, &target);
+        from.refer_progress(refer, 200);
+        from.end(Cause::ATTENDED_TRANSFER);
+        second.end(Cause::ATTENDED_TRANSFER);
+        Ok(())
+    }
+}
+
+impl Core {
+    /// The leg whose dialog that is.
+    pub(super) fn dialog(
+        &self,
+        call_id: &str,
+        to_tag: &str,
+        from_tag: &str,
+    ) -> Option<(CallHandle, DialogState)> {
+        let found = self
+            .0
+            .endpoint
+            .borrow()
+            .find_dialog(call_id, to_tag, from_tag);
+        let (leg, state) = found?;
+        let call = self.0.calls.borrow().get(&leg).cloned()?;
+        Some((call, state))
+    }
+
+    /// Puts two answered legs together, whatever they were part of before: their scripts and bridges let go of them,
+    /// and the two end together. Each keeps its port, its name and its record.
+    pub(super) fn adopt(&self, x: &CallHandle, y: &CallHandle) {
+        let task = self.next_script();
+        for leg in [x, y] {
+            leg.0.owner.set(task);
+            leg.0.transfer.take();
+            let former = leg.state_mut().peer.take();
+            if let Some(former) = former {
+                let mut state = former.state_mut();
+                state.peer = None;
+                state.wake();
+            }
+        }
+        x.attach(false);
+        y.attach(true);
+        x.state_mut().peer = Some(y.clone());
+        y.state_mut().peer = Some(x.clone());
+        let talk = Talk::begin(x, y, None);
+        let (x, y) = (x.clone(), y.clone());
+        for leg in [&x, &y] {
+            leg.state_mut().wake();
+        }
+        task::spawn_local("adopted", async move {
+            let end = Box::pin(talk.converse()).await;
+            for leg in [&x, &y] {
+                // A leg that has moved on belongs to somebody else.
+                if leg.0.owner.get() == task
+                    && let TalkEnd::Left(cause) = end
+                {
+                    leg.end(match leg.ended() {
+                        Some(ended) if ended.by == By::Us => Cause::NORMAL_CLEARING,
+                        Some(_) | None => cause,
+                    });
+                }
+            }
+        });
+    }
+}
