@@ -165,7 +165,7 @@ async fn read<R: AsyncRead + Unpin, I: Intake>(
             }
         };
         framer.push(clock::now(), buffer.get(..count).unwrap_or_default());
-        while let Some(framed) = framer.next() {
+        for framed in framer.by_ref() {
             match framed {
                 Framed::Message(bytes) => intake.message(flow, bytes).await,
                 // RFC 5626 §3.5.1: a double CRLF is answered by a single one.

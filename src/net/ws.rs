@@ -118,7 +118,7 @@ pub(super) async fn accept(
     socket: Box<dyn pipes::Socket>,
     admits: impl Fn(Option<&str>, Option<&str>) -> bool + Unpin,
 ) -> Result<Socket, HandshakeError> {
-    #[expect(
+    #[allow(
         clippy::result_large_err,
         reason = "the library's own signature of this callback"
     )]

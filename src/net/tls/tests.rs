@@ -122,15 +122,12 @@ async fn the_peer_must_prove_to_be_the_host_of_the_next_hop() {
     ));
 }
 
+/// Somewhere that accepts connections and says nothing.
 async fn listen() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener
-        .local_addr()
-        .map(|address| {
-            std::mem::forget(listener);
-            address
-        })
-        .unwrap()
+    let address = listener.local_addr().unwrap();
+    std::mem::forget(listener);
+    address
 }
 
 #[tokio::test]
