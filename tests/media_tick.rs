@@ -22,8 +22,9 @@ use swivel::media::{
     RecordSpec, Source, stream,
 };
 use swivel::rtp::event::{Event, EventSlot};
+use swivel::rtp::srtp::{MasterKey, Suite};
 use swivel::rtp::{EventSender, RtpSender};
-use swivel::sdp::{Agreed, Direction};
+use swivel::sdp::{Agreed, Direction, SrtpKeys};
 
 struct Counting;
 
@@ -126,10 +127,18 @@ impl PacketIo for Wire {
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)), 4000);
 
 fn plan(events: bool) -> Command {
-    plan_in(Codec::Pcmu, events)
+    plan_in(Codec::Pcmu, events, None)
 }
 
-fn plan_in(codec: Codec, events: bool) -> Command {
+fn keys() -> SrtpKeys {
+    let key = MasterKey::new(Suite::Aes128Sha80, &[7; 30]).unwrap();
+    SrtpKeys {
+        send: key.clone(),
+        receive: key,
+    }
+}
+
+fn plan_in(codec: Codec, events: bool, srtp: Option<SrtpKeys>) -> Command {
     let agreed = Agreed {
         codec,
         payload_type: codec.payload_type(),
@@ -142,7 +151,7 @@ fn plan_in(codec: Codec, events: bool) -> Command {
         rtcp_mux: false,
         direction: Direction::SendRecv,
         held: false,
-        srtp: None,
+        srtp,
         webrtc: None,
     };
     Command::Configure(Box::new(Plan {
@@ -236,7 +245,8 @@ fn a_tick_allocates_nothing() {
                 .unwrap();
             a.command(plan(true));
             let codec = Codec::ALL[n as usize % Codec::ALL.len()];
-            b.command(plan_in(codec, true));
+            // Every third is secure on one side: what it hears is protected, and what comes in the clear is refused.
+            b.command(plan_in(codec, true, n.is_multiple_of(3).then(keys)));
             media.join(&a, &b);
             if n % 4 >= 2 {
                 let spec = RecordSpec {

@@ -13,18 +13,31 @@ use std::time::{Duration, Instant};
 
 use swivel::audio::{Codec, ToneStream};
 use swivel::base::rng::Rng;
+use swivel::rtp::dtls::{Fingerprint, Handshake, Identity, Progress};
+use swivel::rtp::ice::{Check, IceCredentials, IceLite};
 use swivel::rtp::jitter::{JitterBuffer, JitterConfig, Slot};
 use swivel::rtp::latch::{Latch, LatchConfig};
 use swivel::rtp::rtcp::{self, Report, ReportBlock, Rtcp, SenderInfo};
+use swivel::rtp::srtp::{MasterKey, Protect, Suite, Unprotect};
 use swivel::rtp::stats::{Reception, round_trip};
 use swivel::rtp::{EventReceiver, Header, Packet, Playout, RtpTime, Seq};
 use swivel::sdp::session::{MAX_BYTES, MAX_MEDIA};
-use swivel::sdp::{Author, Direction, Local, Refused, Session, negotiate};
+use swivel::sdp::{Author, Crypto, Direction, Local, Refused, Session, Webrtc, negotiate};
 
 #[test]
 fn sdp_of_any_bytes_is_parsed_refused_or_answered() {
     let local4 = Local::new(IpAddr::from([192, 0, 2, 1]), 16_384, 7);
     let local6 = Local::new("2001:db8::1".parse().unwrap(), 16_384, 7);
+    let secure = Local {
+        crypto: Some(Crypto::new(&Suite::ALL, &mut Rng::seeded(1))),
+        webrtc: Some(Webrtc {
+            ice: IceCredentials::new(&mut Rng::seeded(2)),
+            fingerprint: Fingerprint([3; 32]),
+            candidates: vec!["192.0.2.1:16384".parse().unwrap()],
+            offers: false,
+        }),
+        ..local4.clone()
+    };
     let ours = negotiate::offer(&local4, Direction::SendRecv);
     let mut author = Author::new(1);
     fuzz("sdp", &sdp_seeds(), SDP_WORDS, |bytes| {
@@ -42,7 +55,7 @@ fn sdp_of_any_bytes_is_parsed_refused_or_answered() {
             let again = Session::parse(text.as_bytes()).unwrap();
             assert_eq!(again.media.len(), session.media.len(), "{text}");
         }
-        for local in [&local4, &local6] {
+        for local in [&local4, &local6, &secure] {
             match negotiate::answer(&session, local) {
                 Ok((answer, agreed)) => {
                     assert_eq!(answer.media.len(), session.media.len());
@@ -67,6 +80,69 @@ fn sdp_of_any_bytes_is_parsed_refused_or_answered() {
         }
         if let Err(refused) = negotiate::accept_answer(&ours, &session, &local4) {
             assert_safe_header(&refused.warning("h"));
+        }
+    });
+}
+
+#[test]
+fn secure_packets_of_any_bytes_are_refused_or_authentic() {
+    let key = |suite: Suite| {
+        let bytes = vec![7; suite.key_bytes() + suite.salt_bytes()];
+        MasterKey::new(suite, &bytes).unwrap()
+    };
+    let mut ends = Suite::ALL.map(|suite| Unprotect::new(&key(suite)));
+    let mut seeds = rtp_seeds();
+    seeds.extend(rtcp_seeds());
+    for suite in Suite::ALL {
+        let mut protect = Protect::new(&key(suite));
+        for mut packet in rtp_seeds() {
+            if protect.rtp(&mut packet).is_ok() {
+                seeds.push(packet);
+            }
+        }
+    }
+    fuzz("srtp", &seeds, &[], |bytes| {
+        for end in &mut ends {
+            let mut packet = bytes.to_vec();
+            if let Ok(length) = end.rtp(&mut packet) {
+                assert!(length < bytes.len());
+            }
+            let mut packet = bytes.to_vec();
+            if let Ok(length) = end.rtcp(&mut packet) {
+                assert!(length < bytes.len());
+            }
+        }
+    });
+}
+
+#[test]
+fn checks_and_handshakes_of_any_bytes_choose_no_address_and_make_no_key() {
+    let now = some_instant();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["fuzz".to_owned()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap();
+    let identity = Identity::new(certificate.der().to_vec(), key.serialize_der()).unwrap();
+    let expected = identity.fingerprint();
+    let mut hello = Vec::new();
+    let mut buffer = vec![0; 2048];
+    let mut client = Handshake::new(&identity, true, expected, now);
+    client.handle_timeout(now);
+    client.drain(&mut buffer, |bytes| hello.push(bytes.to_vec()));
+    let mut seeds = hello;
+    seeds.push(vec![
+        0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+    ]);
+    let mut ice = IceLite::new(IceCredentials::new(&mut Rng::seeded(1)), "peer".into());
+    let from = "203.0.113.5:4000".parse().unwrap();
+    let mut server = Handshake::new(&identity, false, expected, now);
+    fuzz("stun and dtls", &seeds, &[], |bytes| {
+        let mut answer = [0; 512];
+        assert_eq!(ice.receive(now, from, bytes, &mut answer), Check::Ignored);
+        assert_eq!(ice.selected(), None);
+        server.receive(now, bytes);
+        assert!(server.drain(&mut buffer, |_| {}).is_none());
+        if server.progress() == Progress::Failed {
+            server = Handshake::new(&identity, false, expected, now);
         }
     });
 }
@@ -345,6 +421,8 @@ fn sdp_seeds() -> Vec<Vec<u8>> {
         "v=0\r\nc=IN IP4 1.2.3.4\r\nm=audio 4000 RTP/AVP 0\r\na=ptime:65535\r\na=maxptime:4294967295\r\n",
         "c=IN IP6 2001:db8::5\nm=audio 5004/2 RTP/AVPF 96\na=rtpmap:96 PCMA/8000/1\na=rtcp:5010 IN IP6 2001:db8::6\na=mid:a\na=rtcp-mux\n",
         "m=image 0 udptl t38\nm=audio 0 RTP/AVP 0\nm=audio 6000 RTP/SAVP 0\na=crypto:1 x inline:y\n",
+        "c=IN IP4 1.2.3.4\nm=audio 6000 RTP/SAVP 0 96\na=rtpmap:96 opus/48000/2\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20|1:4\n",
+        "c=IN IP4 0.0.0.0\na=group:BUNDLE 0\nm=audio 9 UDP/TLS/RTP/SAVPF 0\na=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuvwx\na=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\na=setup:actpass\na=mid:0\na=rtcp-mux\n",
     ];
     texts.map(|text| text.as_bytes().to_vec()).to_vec()
 }
