@@ -35,7 +35,7 @@ use crate::jobs::Outbox;
 use crate::journal::Journal;
 use crate::media::Media;
 use crate::net::tls::Development;
-use crate::net::{Tls, Transports, listen};
+use crate::net::{Resolver, Tls, Transports, listen};
 use crate::registrar::Remote;
 use crate::speech::{self, Utterance};
 use crate::store::{Files, Store};
@@ -102,6 +102,13 @@ impl Server {
         let sip_addresses: Vec<SocketAddr> = sip.iter().map(|bound| bound.local).collect();
         let tls = Tls::new(config.tls.clone(), development(&config, &sip_addresses))?;
         let mut transports = Transports::new(io.clone(), &config.sip, tls.clone());
+        let resolver = match Resolver::new(&config.dns, io.clone(), rng.fork()) {
+            Ok(resolver) => Some(resolver),
+            Err(error) => {
+                tracing::warn!(%error, "names of trunks cannot be looked up; name servers may be listed in dns.servers");
+                None
+            }
+        };
         let watch_tls = task::spawn("tls-watch", tls.clone().watch());
 
         let store = Store::open(&config.store_dir())?;
@@ -199,6 +206,7 @@ impl Server {
             channels: questions,
             listeners: sip,
             transports,
+            resolver,
             core: core_config(&config),
             sip: config.sip.clone(),
             media,

@@ -13,7 +13,7 @@ use super::services::Services;
 use crate::base::rng::Rng;
 use crate::host::{clock, task};
 use crate::media::{Media, MediaEvents};
-use crate::net::{Bound, Driver, SipConfig, Transports};
+use crate::net::{Bound, Driver, Resolver, SipConfig, Transports};
 use crate::registrar::{self, Asks, Registrar, RegistrarConfig, SecurityConfig};
 use crate::sip::flow::Transport;
 use crate::sip::ua::{Endpoint, EndpointConfig, Listener};
@@ -24,6 +24,8 @@ pub struct Parts {
     pub listeners: Vec<Bound>,
     /// TLS and WebSocket.
     pub transports: Transports,
+    /// Where names lead; `None` where this machine knows no name server.
+    pub resolver: Option<Resolver>,
     /// `[sip]`.
     pub sip: SipConfig,
     /// Limits of calls.
@@ -144,6 +146,7 @@ async fn serve(
     let Parts {
         listeners,
         transports,
+        resolver,
         sip,
         core,
         media,
@@ -189,6 +192,9 @@ async fn serve(
             return;
         }
     };
+    if let Some(resolver) = resolver {
+        resolve_by(&core, &resolver);
+    }
     let run = task::spawn_local("signalling-driver", driver.run());
     let events = core.clone();
     let media = task::spawn_local("media-events", async move {
@@ -228,6 +234,26 @@ async fn serve(
     channels.abort();
     questions.abort();
     carriers.abort();
+}
+
+/// Has the names of called URIs and of carriers looked up by `resolver`.
+fn resolve_by(core: &Core, resolver: &Resolver) {
+    let of_calls = resolver.clone();
+    core.set_resolve(Rc::new(move |uri| {
+        let resolver = of_calls.clone();
+        Box::pin(async move { resolver.targets(&uri).await })
+    }));
+    let of_carriers = resolver.clone();
+    core.registrar().set_resolver(Rc::new(move |place| {
+        let resolver = of_carriers.clone();
+        Box::pin(async move {
+            let found = resolver.resolve(&place.host, place.port, place.transport, false);
+            found.await.unwrap_or_else(|error| {
+                tracing::info!(%error, "a carrier's server was not found");
+                Vec::new()
+            })
+        })
+    }));
 }
 
 /// Registers with the carriers the documents name, and follows their changes.
