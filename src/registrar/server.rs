@@ -112,11 +112,7 @@ impl Registrar {
         self.greet(endpoint, now, &changes);
     }
 
-    fn register(
-        &self,
-        now: Instant,
-        request: &IncomingRequest,
-    ) -> Result<Done, Refused> {
+    fn register(&self, now: Instant, request: &IncomingRequest) -> Result<Done, Refused> {
         let message = &request.message;
         let principal = &request.principal;
         let account = self.0.directory.account(&principal.account);

@@ -21,8 +21,8 @@ use crate::api::HttpConfig;
 use crate::host::guard::GuardConfig;
 use crate::journal::RetentionConfig;
 use crate::media::MediaConfig;
-use crate::registrar::{RegistrarConfig, SecurityConfig};
 use crate::net::{DnsConfig, SipConfig, TlsConfig};
+use crate::registrar::{RegistrarConfig, SecurityConfig};
 use crate::speech::TtsConfig;
 
 /// The whole configuration.

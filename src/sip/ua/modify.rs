@@ -355,9 +355,10 @@ impl Endpoint {
             return;
         };
         let mut message = dialog.request(Method::Invite);
-        message
-            .headers
-            .push(Name::Contact, self.contact_for(dialog.flow, &dialog.remote_target));
+        message.headers.push(
+            Name::Contact,
+            self.contact_for(dialog.flow, &dialog.remote_target),
+        );
         message.headers.push(Name::Allow, ALLOW);
         message.headers.push(Name::Supported, "timer");
         self.push_interval(&mut message, &interval, raised);
@@ -584,9 +585,10 @@ impl Endpoint {
             return;
         };
         let mut message = dialog.request(Method::Update);
-        message
-            .headers
-            .push(Name::Contact, self.contact_for(dialog.flow, &dialog.remote_target));
+        message.headers.push(
+            Name::Contact,
+            self.contact_for(dialog.flow, &dialog.remote_target),
+        );
         message.headers.push(Name::Supported, "timer");
         self.push_interval(&mut message, &interval, raised);
         let hop = self.hop(dialog);

@@ -6,7 +6,8 @@ use serde_json::json;
 use super::Office;
 
 async fn device(office: &Office) -> String {
-    let document = json!({"name": "Desk", "sip": {"username": "desk", "password": "a-long-secret"}});
+    let document =
+        json!({"name": "Desk", "sip": {"username": "desk", "password": "a-long-secret"}});
     office.create("devices", document).await
 }
 
@@ -23,9 +24,20 @@ async fn nobody_is_registered_where_no_phone_is() {
         let reply = office.ask("GET", path).send().await;
         assert_eq!(reply.data(200), expected, "{path}");
     }
-    assert_eq!(office.ask("DELETE", "~/registrations").send().await.data(200), "ok");
     assert_eq!(
-        office.ask("DELETE", "~/registrations/DESK").send().await.data(200),
+        office
+            .ask("DELETE", "~/registrations")
+            .send()
+            .await
+            .data(200),
+        "ok"
+    );
+    assert_eq!(
+        office
+            .ask("DELETE", "~/registrations/DESK")
+            .send()
+            .await
+            .data(200),
         "ok",
         "a user name that could be registered"
     );
@@ -33,7 +45,11 @@ async fn nobody_is_registered_where_no_phone_is() {
     assert_eq!(reply.status, 404, "{}", reply.text());
     let reply = office.ask("GET", "/v2/registrations").send().await;
     assert_eq!(reply.status, 404, "everybody's are only counted");
-    let reply = office.ask("PUT", "~/registrations").data(json!({})).send().await;
+    let reply = office
+        .ask("PUT", "~/registrations")
+        .data(json!({}))
+        .send()
+        .await;
     assert_eq!(reply.status, 405, "{}", reply.text());
     let reply = office.bare("GET", "/v2/registrations/count").send().await;
     assert_eq!(reply.status, 401, "{}", reply.text());
@@ -46,7 +62,11 @@ async fn messages_are_counted_in_whole_numbers_for_devices_and_users_that_exist(
     let path = format!("~/devices/{id}/mwi");
     let none = json!({"new": 0, "saved": 0, "urgent_new": 0, "urgent_saved": 0});
     assert_eq!(office.ask("GET", &path).send().await.data(200), none);
-    let reply = office.ask("POST", &path).data(json!({"new": 2, "saved": 1})).send().await;
+    let reply = office
+        .ask("POST", &path)
+        .data(json!({"new": 2, "saved": 1}))
+        .send()
+        .await;
     let expected = json!({"new": 2, "saved": 1, "urgent_new": 0, "urgent_saved": 0});
     assert_eq!(reply.data(200), expected);
     assert_eq!(office.ask("DELETE", &path).send().await.data(200), none);
@@ -61,10 +81,22 @@ async fn messages_are_counted_in_whole_numbers_for_devices_and_users_that_exist(
         let reply = office.ask("POST", &path).data(data).send().await;
         assert_eq!(reply.rules(), [(field.to_owned(), rule.to_owned())]);
     }
-    for path in ["~/devices/none/mwi", "~/users/none/mwi", "~/devices/none/sync"] {
-        let reply = office.ask("POST", path).data(json!({"new": 1})).send().await;
+    for path in [
+        "~/devices/none/mwi",
+        "~/users/none/mwi",
+        "~/devices/none/sync",
+    ] {
+        let reply = office
+            .ask("POST", path)
+            .data(json!({"new": 1}))
+            .send()
+            .await;
         assert_eq!(reply.status, 404, "{path}: {}", reply.text());
     }
-    let reply = office.ask("POST", &format!("~/devices/{id}/sync")).data(json!({})).send().await;
+    let reply = office
+        .ask("POST", &format!("~/devices/{id}/sync"))
+        .data(json!({}))
+        .send()
+        .await;
     assert_eq!(reply.data(200), json!({"phones": 0}));
 }
