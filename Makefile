@@ -11,7 +11,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help deps voice demo test bench soak lint fmt
+.PHONY: help deps voice browser demo test bench soak lint fmt
 
 CACHE ?= $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache,/tmp))/swivel
 export CARGO_TARGET_DIR ?= $(CACHE)/target
@@ -44,7 +44,20 @@ demo: deps voice
 voice: deps
 	@$(MAKE) --no-print-directory .venv/piper/.ready || echo "Piper could not be installed: espeak-ng will speak."
 
-test: deps voice .venv/test/.ready
+# A telephone in a browser: JsSIP, driven in the system's Chromium.
+.venv/browser/.ready: tests/live/browser/package-lock.json tests/live/browser/phone.mjs
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cp tests/live/browser/* $(@D)
+	cd $(@D) && npm ci --no-audit --no-fund --silent
+	touch $@
+
+# What only the browser's test needs; without it that test says that it was not run.
+browser:
+	@scripts/deps chromium $(if $(shell command -v npm),,nodejs npm) || echo "Chromium could not be installed."
+	@$(MAKE) --no-print-directory .venv/browser/.ready || echo "The telephone in a browser could not be installed."
+
+test: deps voice browser .venv/test/.ready
 	$(CARGO) test --locked
 
 bench: deps
@@ -55,7 +68,7 @@ bench: deps
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.
-soak: deps voice .venv/test/.ready
+soak: deps voice browser .venv/test/.ready
 	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
 		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
 

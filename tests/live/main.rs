@@ -19,6 +19,7 @@
 
 mod audio;
 mod bombs;
+mod browser;
 mod commands;
 mod crash;
 mod fetch;
