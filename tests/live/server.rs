@@ -84,6 +84,19 @@ impl Server {
         }
     }
 
+    /// The ports it listens at for SIP, in the order of the configuration, where those were left to the machine.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        eventually("a word that it is ready", Duration::from_secs(10), || {
+            let log = self.log();
+            let list = log.split_once("ready sip=[")?.1.split_once(']')?.0;
+            let ports = list.split(", ").map(|address| {
+                let (_, port) = address.rsplit_once(':')?;
+                port.parse::<u16>().ok()
+            });
+            ports.collect::<Option<Vec<u16>>>()
+        })
+    }
+
     /// Fails when the process has ended.
     pub(crate) fn assert_running(&mut self) {
         let ended = self.child.try_wait().unwrap();
