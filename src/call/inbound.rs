@@ -1,7 +1,7 @@
 //! A new INVITE becomes a call: who calls, what was dialled, which callflow; then its script starts.
 
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -145,7 +145,13 @@ impl Core {
         };
         let offer = Session::parse(&body.bytes)
             .map_err(|_| "399 swivel \"Bad session description\"".to_owned())?;
-        let probe = Local::new(invite.flow.local.ip(), 9, 1);
+        let here = SocketAddr::new(invite.flow.local.ip(), 9);
+        let (crypto, webrtc) = self.secrets(negotiate::keying(&offer), here);
+        let probe = Local {
+            crypto,
+            webrtc,
+            ..Local::new(here.ip(), here.port(), 1)
+        };
         negotiate::answer(&offer, &probe).map_err(|refused| refused.warning(AGENT))?;
         Ok(Some(offer))
     }

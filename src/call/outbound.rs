@@ -252,8 +252,7 @@ impl CallHandle {
             Some(port) => core.0.media.take_beside(port, address)?,
             None => return Ok(()),
         };
-        core.know_port(port.id(), self);
-        self.state_mut().media.port = Some(port);
+        self.have_port(address, port);
         Ok(())
     }
 

@@ -10,8 +10,8 @@ use super::presses::Presses;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
 use crate::media::{Finish, Port, PortStats, RecordEnd};
-use crate::sdp::Session;
 use crate::sdp::negotiate::Agreed;
+use crate::sdp::{Crypto, Session, Webrtc};
 use crate::sip::ua::Refer;
 
 /// How far the call has come.
@@ -44,6 +44,10 @@ pub(super) struct MediaState {
     pub(super) pending_offer: Option<Session>,
     /// The leg's port; returned the moment the call ends.
     pub(super) port: Option<Port>,
+    /// Our SRTP keys, when media is secret.
+    pub(super) crypto: Option<Crypto>,
+    /// Our side of a leg to a browser.
+    pub(super) webrtc: Option<Webrtc>,
     /// Session id and version of our descriptions.
     pub(super) session_id: u64,
     pub(super) version: u64,

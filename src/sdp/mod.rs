@@ -14,6 +14,6 @@ pub mod webrtc;
 
 pub use crate::rtp::srtp::SrtpKeys;
 pub use crypto::Crypto;
-pub use negotiate::{Agreed, Author, Direction, Local, Refused};
+pub use negotiate::{Agreed, Author, Direction, Keying, Local, Refused};
 pub use session::{Attribute, Connection, Host, Media, Origin, SdpError, Session};
 pub use webrtc::{Webrtc, WebrtcAgreed};

@@ -751,6 +751,31 @@ fn unspecified(like: IpAddr) -> IpAddr {
     }
 }
 
+/// How an offer wants its audio kept secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keying {
+    /// Not at all.
+    None,
+    /// SRTP with keys in the description (RFC 4568); `true` also takes plain RTP.
+    Sdes(bool),
+    /// SRTP with keys by DTLS, as browsers do (RFC 5763).
+    Dtls,
+}
+
+/// How an offer wants its audio kept secret.
+pub fn keying(offer: &Session) -> Keying {
+    let audio = || offer.media.iter().filter(|media| media.kind == "audio");
+    if audio().any(|media| webrtc::is_webrtc(&media.protocol)) {
+        Keying::Dtls
+    } else if audio().any(|media| is_secure(&media.protocol)) {
+        Keying::Sdes(false)
+    } else if audio().any(|media| media.attribute("crypto").is_some()) {
+        Keying::Sdes(true)
+    } else {
+        Keying::None
+    }
+}
+
 /// Whether a protocol is SRTP with keys in the description.
 fn is_secure(protocol: &str) -> bool {
     ["RTP/SAVP", "RTP/SAVPF"]

@@ -371,3 +371,64 @@ fn a_call_that_was_never_answered_leaves_no_open_record() {
         assert_eq!(ended(&world), [("ORIGINATOR_CANCEL", 487, "recv_cancel")]);
     });
 }
+
+fn offered(section: &str) -> String {
+    format!(
+        "v=0\r\no=phone 1 1 IN IP4 10.0.1.1\r\ns=-\r\nc=IN IP4 10.0.1.1\r\nt=0 0\r\n{section}\r\n"
+    )
+}
+
+/// The description that answers an offer with this section.
+fn answer_to(section: &str) -> String {
+    let run = script(|call: CallHandle| async move {
+        call.answer().await.unwrap();
+        call.wait_for_hangup().await;
+    });
+    let sdp = offered(section);
+    let mut result = String::new();
+    let out = &mut result;
+    world_of(1, run, |world| async move {
+        any_callflow(&world).await;
+        let call = world.phone().call_with("2000", &sdp);
+        *out = call.connect().await;
+        call.hang_up().await;
+        world.at_rest().await;
+    });
+    result
+}
+
+#[test]
+fn who_offers_srtp_gets_it_and_who_does_not_does_not() {
+    let key = "a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+    let secret = answer_to(&format!("m=audio 4000 RTP/SAVP 0\r\n{key}"));
+    assert!(secret.contains("RTP/SAVP 0"), "{secret}");
+    assert_eq!(secret.matches("a=crypto:").count(), 1, "{secret}");
+    assert!(
+        secret.contains("a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:"),
+        "{secret}"
+    );
+    let either = answer_to(&format!("m=audio 4000 RTP/AVP 0\r\n{key}"));
+    assert!(either.contains("RTP/AVP 0"), "{either}");
+    assert_eq!(either.matches("a=crypto:7 ").count(), 1, "{either}");
+    let plain = answer_to("m=audio 4000 RTP/AVP 0");
+    assert!(!plain.contains("a=crypto"), "{plain}");
+}
+
+#[test]
+fn a_browser_gets_ice_dtls_and_one_port() {
+    let answer = answer_to(
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\na=rtpmap:111 opus/48000/2\r\na=mid:0\r\na=rtcp-mux\r\n\
+         a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:actpass\r\n\
+         a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF",
+    );
+    for line in [
+        "UDP/TLS/RTP/SAVPF",
+        "a=ice-lite",
+        "a=fingerprint:sha-256 ",
+        "a=rtcp-mux",
+        "a=candidate:",
+        "a=mid:0",
+    ] {
+        assert!(answer.contains(line), "{line} is missing from {answer}");
+    }
+}

@@ -1,19 +1,22 @@
 //! `answer`, `ring` and early media: how a leg gets its media.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
 use crate::audio::Codec;
 use crate::base::cause::Cause;
+use crate::call::core::Core;
 use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
 use crate::call::state::Phase;
 use crate::host::clock;
 use crate::journal::Fact;
-use crate::media::{Command, Plan};
-use crate::sdp::Session;
-use crate::sdp::negotiate::{self, Agreed, Direction, Local};
+use crate::media::{Command, Plan, Port};
+use crate::rtp::srtp::Suite;
+use crate::sdp::negotiate::{self, Agreed, Direction, Keying, Local};
+use crate::sdp::{Crypto, Session, Webrtc};
+use crate::sip::flow::Transport;
 use crate::sip::ua::Body;
 
 impl CallHandle {
@@ -158,20 +161,58 @@ impl CallHandle {
         let address = self.0.core.media_address(self);
         if self.state().media.port.is_none() {
             let port = self.0.core.0.media.take(address)?;
-            self.0.core.know_port(port.id(), self);
-            self.state_mut().media.port = Some(port);
+            self.have_port(address, port);
         }
         let state = self.state();
         let Some(port) = &state.media.port else {
             return Err(CallError::NotAnswered);
         };
-        let shown = self.0.core.shown_address(self.0.facts.source.ip(), address);
+        let shown = self.shown(address);
         Ok(Local {
+            crypto: state.media.crypto.clone(),
+            webrtc: state.media.webrtc.clone(),
             codecs: self.codecs(),
             rtcp_port: port.rtcp_addr().port(),
             version: state.media.version,
             ..Local::new(shown, port.rtp_addr().port(), state.media.session_id)
         })
+    }
+
+    /// Gives the leg its port, at our own address `address`.
+    pub(in crate::call) fn have_port(&self, address: IpAddr, port: Port) {
+        self.0.core.know_port(port.id(), self);
+        self.keep_secret(SocketAddr::new(self.shown(address), port.rtp_addr().port()));
+        self.state_mut().media.port = Some(port);
+    }
+
+    fn shown(&self, own: IpAddr) -> IpAddr {
+        let peer = self.0.facts.source.ip();
+        self.0.core.shown_address(peer, own)
+    }
+
+    /// Decides, once a leg, how its media is kept secret: as the caller asks, or as the endpoint we call is known to
+    /// want it. A phone reached over TLS is offered keys it may pass over; a browser always has DTLS.
+    fn keep_secret(&self, reached: SocketAddr) {
+        let (keying, offers) = match &self.0.target {
+            None => {
+                let state = self.state();
+                let offer = state.media.offer.as_ref();
+                (offer.map_or(Keying::None, negotiate::keying), false)
+            }
+            Some(target) => {
+                let keying = match (self.0.facts.transport, target.srtp) {
+                    (Transport::Ws | Transport::Wss, _) => Keying::Dtls,
+                    (_, Some(true)) => Keying::Sdes(false),
+                    (Transport::Tls, None) => Keying::Sdes(true),
+                    (Transport::Udp | Transport::Tcp | Transport::Tls, _) => Keying::None,
+                };
+                (keying, true)
+            }
+        };
+        let (crypto, webrtc) = self.0.core.secrets(keying, reached);
+        let mut state = self.state_mut();
+        state.media.crypto = crypto;
+        state.media.webrtc = webrtc.map(|ours| Webrtc { offers, ..ours });
     }
 
     /// Codecs in the order they are offered: those of the target, else all.
@@ -220,6 +261,26 @@ impl CallHandle {
             },
             cname: format!("{:016x}@swivel", self.leg().0),
             agreed,
+        }
+    }
+}
+
+impl Core {
+    /// What keeps media secret that way, of a leg reached at `reached`.
+    pub(in crate::call) fn secrets(
+        &self,
+        keying: Keying,
+        reached: SocketAddr,
+    ) -> (Option<Crypto>, Option<Webrtc>) {
+        let media = &self.0.media;
+        match keying {
+            Keying::None => (None, None),
+            Keying::Sdes(optimistic) => {
+                let mut crypto = media.crypto(&Suite::ALL);
+                crypto.optimistic = optimistic;
+                (Some(crypto), None)
+            }
+            Keying::Dtls => (None, media.webrtc(vec![reached])),
         }
     }
 }
