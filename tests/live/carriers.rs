@@ -126,7 +126,7 @@ fn business(gateways: &[&Place]) -> (Server, Desk) {
         over: Over::Udp,
         port: server.ports()[0],
         answers: When::Called,
-        secure: false,
+        secret: None,
     };
     let desk = Desk::start("ann", &line, Sound::tune(40));
     desk.registered(&server, "ann");

@@ -32,8 +32,8 @@ pub(crate) struct Line {
     pub(crate) over: Over,
     pub(crate) port: u16,
     pub(crate) answers: When,
-    /// Its sound is encrypted, or there is none.
-    pub(crate) secure: bool,
+    /// How baresip encrypts its sound (`mediaenc`), if it does: `srtp` when the other side can, `srtp-mand` always.
+    pub(crate) secret: Option<&'static str>,
 }
 
 /// A baresip that is registered until it is dropped.
@@ -76,14 +76,12 @@ impl Desk {
         } else {
             "manual"
         };
-        let secure = if line.secure {
-            ";mediaenc=srtp-mand"
-        } else {
-            ""
-        };
+        let secret = line
+            .secret
+            .map_or_else(String::new, |how| format!(";mediaenc={how}"));
         let account = format!(
             "<sip:{name}{suffix}>;auth_user={name};auth_pass={PASSWORD};regint=120;answermode={answers};\
-             audio_codecs=PCMU/8000/1{secure}\n"
+             audio_codecs=PCMU/8000/1{secret}\n"
         );
         std::fs::write(folder.join("accounts"), account).unwrap();
         std::fs::write(folder.join("contacts"), "").unwrap();
