@@ -8,7 +8,6 @@ use super::audio::Sound;
 use super::desk::{Desk, Line, PASSWORD, When};
 use super::phone::Over;
 use super::server::Server;
-use super::tools::eventually;
 
 /// Ids of the documents.
 const BEN: &str = "0000000000000000000000000000be11";
@@ -112,24 +111,6 @@ impl Office {
         desk.registered(&self.server, name);
         desk
     }
-
-    /// The records of all legs, once so many are written: the caller's first.
-    fn legs(&self, count: usize) -> Vec<Value> {
-        let rows = eventually("the call records", Duration::from_secs(15), || {
-            let rows = self.server.data("cdrs").as_array().unwrap().clone();
-            (rows.len() >= count).then_some(rows)
-        });
-        assert_eq!(rows.len(), count, "{rows:#?}");
-        let mut legs: Vec<Value> = rows
-            .iter()
-            .map(|row| {
-                let id = super::server::encoded(row["id"].as_str().unwrap());
-                self.server.data(&format!("cdrs/{id}"))
-            })
-            .collect();
-        legs.sort_by_key(|leg| leg["call_direction"] != "inbound");
-        legs
-    }
 }
 
 /// Whether somebody heard that tune, of which nothing repeats; a lost packet may spoil one part, not all.
@@ -155,7 +136,7 @@ fn talk(over: Over, number: &str) {
     ben.tell("hangup", "");
     ann.wait("CALL_CLOSED");
 
-    let legs = office.legs(2);
+    let legs = office.server.legs(2);
     let [caller, callee] = [&legs[0], &legs[1]];
     assert_eq!(caller["call_direction"], "inbound", "{legs:#?}");
     assert_eq!(callee["call_direction"], "outbound", "{legs:#?}");
@@ -219,7 +200,7 @@ fn a_phone_that_does_not_answer_is_busy_or_is_gone_takes_the_caller_another_way(
     // Nobody is registered.
     ann.dial("1002");
     assert!(ann.wait("CALL_CLOSED").starts_with("480"));
-    let legs = office.legs(1);
+    let legs = office.server.legs(1);
     assert_eq!(legs[0]["hangup_code"], "sip:480", "{legs:#?}");
     assert_eq!(legs[0]["hangup_cause"], "SUBSCRIBER_ABSENT", "{legs:#?}");
 
@@ -230,14 +211,14 @@ fn a_phone_that_does_not_answer_is_busy_or_is_gone_takes_the_caller_another_way(
     ann.wait("CALL_RINGING");
     assert!(ann.wait("CALL_CLOSED").starts_with("410"));
     ben.wait("CALL_CLOSED");
-    office.legs(3);
+    office.server.legs(3);
 
     // He refuses: the caller hears a tone instead.
     ann.dial("1005");
     ben.wait("CALL_INCOMING");
     ben.tell("hangup", "");
     ann.wait("CALL_CLOSED");
-    let legs = office.legs(5);
+    let legs = office.server.legs(5);
     let busy = legs.iter().filter(|leg| leg["hangup_cause"] == "USER_BUSY");
     assert_eq!(
         busy.filter(|leg| leg["call_direction"] == "outbound")
@@ -266,7 +247,7 @@ fn ben_hands_his_caller_on_to_cara() {
     std::thread::sleep(Duration::from_secs(3));
     cara.tell("hangup", "");
     ann.wait("CALL_CLOSED");
-    let legs = office.legs(3);
+    let legs = office.server.legs(3);
     let interaction = &legs[0]["interaction_id"];
     let same = legs.iter().all(|leg| leg["interaction_id"] == *interaction);
     assert!(same, "{legs:#?}");

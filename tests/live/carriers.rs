@@ -11,7 +11,7 @@ use super::audio::Sound;
 use super::desk::{Desk, Line, PASSWORD, When};
 use super::peer::unique;
 use super::phone::Over;
-use super::server::{Server, encoded};
+use super::server::Server;
 use super::tools::{eventually, printed, root, run};
 
 const OUR_NUMBER: &str = "+14155550100";
@@ -133,18 +133,6 @@ fn business(gateways: &[&Place]) -> (Server, Desk) {
     (server, desk)
 }
 
-fn legs(server: &Server, count: usize) -> Vec<Value> {
-    let rows = eventually("the call records", Duration::from_secs(15), || {
-        let rows = server.data("cdrs").as_array().unwrap().clone();
-        (rows.len() >= count).then_some(rows)
-    });
-    assert_eq!(rows.len(), count, "{rows:#?}");
-    let full = rows
-        .iter()
-        .map(|row| server.data(&format!("cdrs/{}", encoded(row["id"].as_str().unwrap()))));
-    full.collect()
-}
-
 fn messages(server: &Server, name: &str) -> String {
     std::fs::read_to_string(server.folder().join(format!("{name}.messages"))).unwrap_or_default()
 }
@@ -173,7 +161,7 @@ fn a_call_leaves_by_the_second_gateway_when_the_first_is_out_of_service() {
             "{messages}"
         );
     }
-    let legs = legs(&server, 3);
+    let legs = server.legs(3);
     let interaction = &legs[0]["interaction_id"];
     assert!(
         legs.iter().all(|leg| leg["interaction_id"] == *interaction),
@@ -205,7 +193,7 @@ fn a_carriers_call_to_our_number_rings_the_phone() {
     );
     ann.wait("CALL_ESTABLISHED");
     ann.wait("CALL_CLOSED");
-    let legs = legs(&server, 2);
+    let legs = server.legs(2);
     let inbound = legs
         .iter()
         .find(|leg| leg["call_direction"] == "inbound")

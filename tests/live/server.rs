@@ -241,6 +241,19 @@ impl Server {
         self.data(&format!("cdrs/{}", encoded(row["id"].as_str().unwrap())))
     }
 
+    /// The full records of all legs, once there are so many: those of callers first.
+    pub(crate) fn legs(&self, count: usize) -> Vec<Value> {
+        let rows = eventually("the call records", Duration::from_secs(15), || {
+            let rows = self.data("cdrs").as_array().unwrap().clone();
+            (rows.len() >= count).then_some(rows)
+        });
+        assert_eq!(rows.len(), count, "{rows:#?}");
+        let ids = rows.iter().map(|row| encoded(row["id"].as_str().unwrap()));
+        let mut legs: Vec<Value> = ids.map(|id| self.data(&format!("cdrs/{id}"))).collect();
+        legs.sort_by_key(|leg| leg["call_direction"] != "inbound");
+        legs
+    }
+
     /// The Pivot debug documents of a call.
     pub(crate) fn debug(&self, call_id: &str) -> Vec<Value> {
         let path = format!("pivot/debug/{}", encoded(call_id));
