@@ -28,10 +28,23 @@ impl Sound {
 
     /// A tune of tones without repetition, so that a likeness has one place.
     pub(crate) fn tune(seconds: usize) -> Self {
+        Self::of_tones(seconds, |n| {
+            300 + 250 * ((n / 1600) % 7) + 40 * ((n / 800) % 11)
+        })
+    }
+
+    /// A tune that has nothing in common with the other.
+    pub(crate) fn another_tune(seconds: usize) -> Self {
+        Self::of_tones(seconds, |n| {
+            415 + 230 * ((n / 1200) % 5) + 55 * ((n / 600) % 13)
+        })
+    }
+
+    /// Tones of these frequencies, by sample.
+    fn of_tones(seconds: usize, hz: impl Fn(usize) -> usize) -> Self {
         let mut phase = 0.0_f64;
         let samples = (0..8000 * seconds).map(|n| {
-            let hz = 300.0 + 250.0 * ((n / 1600) % 7) as f64 + 40.0 * ((n / 800) % 11) as f64;
-            phase += std::f64::consts::TAU * hz / 8000.0;
+            phase += std::f64::consts::TAU * hz(n) as f64 / 8000.0;
             (9000.0 * phase.sin()) as i16
         });
         Self(samples.collect())

@@ -3,7 +3,8 @@
 //! - `server`: starts swivel on free ports. `http`: asks its API. `web`: a Pivot application in Python. `phone`: baresip.
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
-//! - `pivot`, `registrar`, `sipp`, `commands`, `crash`, `fetch`, `transports`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`: bad input, and too much of it.
+//! - `desk`: baresip as a phone that registers and rings.
+//! - `pivot`, `registrar`, `bridged`, `carriers`, `sipp`, `commands`, `crash`, `fetch`, `transports`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -19,9 +20,12 @@
 
 mod audio;
 mod bombs;
+mod bridged;
 mod browser;
+mod carriers;
 mod commands;
 mod crash;
+mod desk;
 mod fetch;
 mod flood;
 mod hostile;

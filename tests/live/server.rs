@@ -84,6 +84,19 @@ impl Server {
         }
     }
 
+    /// The ports it listens at for SIP, in the order of the configuration, where those were left to the machine.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        eventually("a word that it is ready", Duration::from_secs(10), || {
+            let log = self.log();
+            let list = log.split_once("ready sip=[")?.1.split_once(']')?.0;
+            let ports = list.split(", ").map(|address| {
+                let (_, port) = address.rsplit_once(':')?;
+                port.parse::<u16>().ok()
+            });
+            ports.collect::<Option<Vec<u16>>>()
+        })
+    }
+
     /// Fails when the process has ended.
     pub(crate) fn assert_running(&mut self) {
         let ended = self.child.try_wait().unwrap();
@@ -226,6 +239,19 @@ impl Server {
                 })
         });
         self.data(&format!("cdrs/{}", encoded(row["id"].as_str().unwrap())))
+    }
+
+    /// The full records of all legs, once there are so many: those of callers first.
+    pub(crate) fn legs(&self, count: usize) -> Vec<Value> {
+        let rows = eventually("the call records", Duration::from_secs(15), || {
+            let rows = self.data("cdrs").as_array().unwrap().clone();
+            (rows.len() >= count).then_some(rows)
+        });
+        assert_eq!(rows.len(), count, "{rows:#?}");
+        let ids = rows.iter().map(|row| encoded(row["id"].as_str().unwrap()));
+        let mut legs: Vec<Value> = ids.map(|id| self.data(&format!("cdrs/{id}"))).collect();
+        legs.sort_by_key(|leg| leg["call_direction"] != "inbound");
+        legs
     }
 
     /// The Pivot debug documents of a call.

@@ -31,16 +31,7 @@ fn house(more: &[(&str, &str)]) -> House {
         json!({"module": "tts", "data": {"text": "Hello there, this is a test."}, "children": {}});
     let callflows = json!([{"name": "hello", "numbers": ["700"], "flow": flow}]);
     let server = Server::for_sip(&environment, json!({ "callflows": callflows }));
-    let ports = eventually("a word that it is ready", Duration::from_secs(10), || {
-        let log = server.log();
-        let list = log.split_once("ready sip=[")?.1.split_once(']')?.0;
-        let ports = list.split(", ").map(|address| {
-            let (_, port) = address.rsplit_once(':')?;
-            port.parse::<u16>().ok()
-        });
-        ports.collect::<Option<Vec<u16>>>()
-    });
-    let [udp, tcp, tls, ws, wss] = ports.try_into().unwrap();
+    let [udp, tcp, tls, ws, wss] = server.ports().try_into().unwrap();
     House {
         server,
         udp,
