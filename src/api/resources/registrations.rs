@@ -8,6 +8,7 @@ use crate::api::call::Call;
 use crate::api::error::ApiError;
 use crate::api::list;
 use crate::api::verb::Verb;
+use crate::host::clock;
 use crate::registrar::Registration;
 
 pub(in crate::api) const RESOURCE: Resource = Resource {
@@ -87,7 +88,8 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
 fn row(call: &Call, registration: &Registration) -> Map<String, Value> {
     let account = call.account.as_ref();
     let device = account.and_then(|account| account.devices.get(&registration.device));
-    let left = registration.expires_at.since(call.now);
+    // Not the time the request came: a phone that registered since then would have more left than it was granted.
+    let left = registration.expires_at.since(clock::unix_now());
     let row = json!({
         "account_id": registration.account,
         "account_name": account.map(|account| account.name.as_str()),
