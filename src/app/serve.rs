@@ -31,11 +31,12 @@ use crate::directory::Directory;
 use crate::host::guard::Guard;
 use crate::host::http::HttpClient;
 use crate::host::task;
-use crate::jobs::Outbox;
+use crate::jobs::{HttpJob, HttpRunner, Outbox, Runner};
 use crate::journal::Journal;
 use crate::media::Media;
 use crate::net::tls::Development;
 use crate::net::{Resolver, Tls, Transports, listen};
+use crate::recordings::{Shelf, Swept, UploadRunner};
 use crate::registrar::Remote;
 use crate::speech::{self, Utterance};
 use crate::store::{Files, Store};
@@ -112,12 +113,27 @@ impl Server {
         let watch_tls = task::spawn("tls-watch", tls.clone().watch());
 
         let store = Store::open(&config.store_dir())?;
+        let outbox = Outbox::new(store.clone(), rng.fork());
         let journal = Journal::with(store.clone(), node_name(), config.retention.clone());
         let swept = journal.sweep().await?;
         if swept > 0 {
             tracing::warn!(
                 calls = swept,
                 "calls that were up when the last process ended are now recorded as ended"
+            );
+        }
+        let shelf = Shelf::new(
+            store.clone(),
+            outbox.clone(),
+            &config.record_dir(),
+            &config.http_base(),
+        );
+        let unfinished = shelf.sweep().await?;
+        if unfinished != Swept::default() {
+            tracing::warn!(
+                kept = unfinished.kept,
+                gone = unfinished.gone,
+                "recordings that ran when the last process ended are now completed"
             );
         }
         let parts = sweep_parts(&config.record_dir());
@@ -128,10 +144,11 @@ impl Server {
             );
         }
         let housekeeping = task::spawn("housekeeping", journal.clone().housekeeping());
-        // No kind of job has a runner yet; what is stored waits for the version that has it, or expires.
-        let jobs = task::spawn(
-            "jobs",
-            Outbox::new(store.clone(), rng.fork()).run(BTreeMap::new()),
+        let keeping = task::spawn(
+            "recordings",
+            shelf
+                .clone()
+                .housekeeping(config.retention.recording_days),
         );
         let files = Files::at(config.media_dir());
         let directory = Directory::load_with(store.clone(), files.clone()).await?;
@@ -146,6 +163,7 @@ impl Server {
                 .collect(),
         );
         let client = HttpClient::new(io.clone(), Arc::clone(&guard));
+        let jobs = task::spawn("jobs", outbox.clone().run(runners(&shelf, &client)));
 
         let speech = speech::provider(&config.tts, &io)?;
         let voice = voice_name(&config);
@@ -199,7 +217,10 @@ impl Server {
             store: store.clone(),
             directory,
             recordings: rtp.record_dir.as_path().into(),
+            shelf: shelf.clone(),
+            outbox,
         };
+        api.set_recordings(shelf);
         let (channels, questions) = Channels::pair();
         api.set_channels(channels);
         let signalling = SignallingThread::start(Parts {
@@ -238,6 +259,7 @@ impl Server {
             background: vec![
                 housekeeping.abort_handle(),
                 jobs.abort_handle(),
+                keeping.abort_handle(),
                 watch_tls.abort_handle(),
             ],
             store,
@@ -399,6 +421,13 @@ pub async fn try_voice(config: &Config) -> Result<String, String> {
         voice_name(config),
         audio.len()
     ))
+}
+
+/// Who does which kind of job.
+fn runners(shelf: &Shelf, client: &HttpClient) -> BTreeMap<&'static str, Arc<dyn Runner>> {
+    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(shelf.clone(), client.clone()));
+    let posts: Arc<dyn Runner> = Arc::new(HttpRunner(client.clone()));
+    BTreeMap::from([(UploadRunner::KIND, uploads), (HttpJob::KIND, posts)])
 }
 
 /// What runs for a call: its callflow, or the demo's echo.

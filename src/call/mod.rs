@@ -41,5 +41,5 @@ pub use ops::bridge::{BridgeOptions, Bridged, Strategy};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
 pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
-pub use ops::record::{RecordOptions, Recorded};
+pub use ops::record::{Begin, Kept, NewRecording, RecordOptions, Recorded};
 pub use services::Services;

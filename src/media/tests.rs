@@ -651,6 +651,7 @@ fn record(line: &Line, path: &str, max: u64, silence: Option<u64>, finish_on: &s
         silence: silence.map(Duration::from_millis),
         finish_on: Keys::parse(finish_on),
         sides: Sides::Peer,
+        ..RecordSpec::default()
     };
     line.command(Command::Record { op: OpId(9), spec });
 }

@@ -147,6 +147,11 @@ impl Config {
         self.data_dir.join("tls")
     }
 
+    /// How a browser or a script on this machine reaches the API.
+    pub fn http_base(&self) -> String {
+        format!("http://{}", self.http.listen)
+    }
+
     /// Where recordings are.
     pub fn record_dir(&self) -> PathBuf {
         if self.rtp.record_dir.as_os_str().is_empty() {

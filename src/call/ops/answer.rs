@@ -245,6 +245,8 @@ impl CallHandle {
             port.command(Command::Configure(plan));
         }
         state.wake();
+        drop(state);
+        self.begin_tapes();
     }
 
     fn plan(&self, agreed: Agreed, answered: bool) -> Plan {

@@ -8,6 +8,7 @@
 
 mod file;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -17,8 +18,9 @@ use std::time::{Duration, Instant};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+pub use self::file::salvage;
 use self::file::{Directory, PartFile};
-use super::command::{RecordSpec, Sides};
+use super::command::{Pause, RecordSpec, Sides};
 use super::config::MediaConfig;
 use super::event::{MediaEvent, Outside, RecordEnd};
 use crate::audio::level::Vad;
@@ -33,6 +35,7 @@ pub(super) struct Tap {
     op: OpId,
     finish_on: Keys,
     sides: Sides,
+    pause: Pause,
     ring: Producer<i16>,
     shared: Arc<TapState>,
 }
@@ -59,25 +62,34 @@ impl Tap {
         self.sides
     }
 
+    /// Holds it back, or lets it go on.
+    pub(super) fn pause(&mut self, how: Pause) {
+        self.pause = how;
+    }
+
     /// Takes a frame of what the peer says and one of what it hears, where both are wanted. `false`: the recorder has
     /// ended the recording.
-    pub(super) fn push(&mut self, peer: &mut [i16], own: &[i16]) -> bool {
+    pub(super) fn push(&mut self, peer: &[i16], own: &[i16], both: &mut Vec<i16>) -> bool {
         let wanted = peer.len() * usize::from(self.sides.channels());
-        if self.sides == Sides::Mixed {
-            mix::add(peer, own);
-        }
-        if self.ring.slots() < wanted {
-            self.shared
-                .missed
-                .fetch_add(wanted as u64, Ordering::Relaxed);
-        } else if self.sides == Sides::Apart {
-            let heard = own.iter().copied().chain(std::iter::repeat(0));
-            let both = peer.iter().zip(heard).flat_map(|(a, b)| [*a, b]);
-            if let Ok(chunk) = self.ring.write_chunk_uninit(wanted) {
-                chunk.fill_from_iter(both);
+        both.clear();
+        match (self.pause, self.sides) {
+            (Pause::Skip, _) => {}
+            (Pause::Silence, _) => both.resize(wanted, 0),
+            (Pause::No, Sides::Peer) => both.extend_from_slice(peer),
+            (Pause::No, Sides::Mixed) => {
+                both.extend_from_slice(peer);
+                mix::add(both, own);
             }
+            (Pause::No, Sides::Apart) => {
+                let heard = own.iter().copied().chain(std::iter::repeat(0));
+                both.extend(peer.iter().zip(heard).flat_map(|(a, b)| [*a, b]));
+            }
+        }
+        if self.ring.slots() < both.len() {
+            let missed = both.len() as u64;
+            self.shared.missed.fetch_add(missed, Ordering::Relaxed);
         } else {
-            self.ring.push_entire_slice(peer).ok();
+            self.ring.push_entire_slice(both).ok();
         }
         !self.ring.is_abandoned()
     }
@@ -123,13 +135,32 @@ struct Recording {
     shared: Arc<TapState>,
     file: Option<PartFile>,
     samples: u64,
+    /// What has passed, written or not.
+    passed: u64,
     missed_written: u64,
     /// Counted over all channels, as `samples`.
     max_samples: u64,
+    /// The same.
+    min_samples: u64,
     channels: u16,
     silence: Option<Duration>,
     vad: Vad,
+    /// With `trim`: where the last sound ended. Nothing is written before the first.
+    voice: Option<Voice>,
     ended: Option<RecordEnd>,
+}
+
+/// Where there is sound, of whomever.
+#[derive(Default)]
+struct Voice {
+    vad: Vad,
+    /// The frames just before the first sound: its beginning is quiet.
+    lead: VecDeque<i16>,
+    heard: bool,
+    /// Somebody does.
+    speaks: bool,
+    /// Samples of the file up to the end of the last sound.
+    until: u64,
 }
 
 /// A recording whose sound is complete.
@@ -140,6 +171,13 @@ struct Finished {
     samples: u64,
     channels: u16,
     why: RecordEnd,
+}
+
+/// Samples of all channels in so much time.
+fn samples_in(time: Duration, channels: u16) -> u64 {
+    u64::try_from(time.as_micros() / MICROS_PER_SAMPLE)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(u64::from(channels))
 }
 
 impl std::fmt::Debug for Recorder {
@@ -168,9 +206,6 @@ impl Recorder {
         let channels = spec.sides.channels();
         let (producer, ring) = RingBuffer::new(RING_SAMPLES * usize::from(channels));
         let shared = Arc::new(TapState::default());
-        let max_samples =
-            u64::try_from(spec.max.as_micros() / MICROS_PER_SAMPLE).unwrap_or(u64::MAX);
-        let max_samples = max_samples.saturating_mul(u64::from(channels));
         let path = spec
             .path
             .strip_prefix(&self.directory)
@@ -183,11 +218,14 @@ impl Recorder {
             shared: Arc::clone(&shared),
             file: None,
             samples: 0,
+            passed: 0,
             missed_written: 0,
-            max_samples,
+            max_samples: samples_in(spec.max.min(LONGEST), channels),
+            min_samples: samples_in(spec.min, channels).max(u64::from(spec.trim)),
             channels,
             silence: spec.silence,
             vad: Vad::new(),
+            voice: spec.trim.then(Voice::default),
             ended: None,
         };
         lock(&self.inbox).push(recording);
@@ -196,6 +234,7 @@ impl Recorder {
             op,
             finish_on: spec.finish_on,
             sides: spec.sides,
+            pause: Pause::No,
             ring: producer,
             shared,
         }
@@ -383,29 +422,20 @@ impl Recording {
         );
         let channels = usize::from(self.channels.max(1));
         for frame in pcm.chunks(FRAME_SAMPLES * channels) {
-            let room = usize::try_from(self.max_samples - self.samples).unwrap_or(usize::MAX);
+            let room = usize::try_from(self.max_samples - self.passed).unwrap_or(usize::MAX);
             let frame = frame.get(..room).unwrap_or(frame);
-            if let Some(error) = self.file.as_mut().and_then(|f| f.write(frame).err()) {
-                let full = matches!(
-                    error.kind(),
-                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-                );
-                tracing::error!(%error, path = %self.path.display(), "cannot write a recording");
-                self.ended = Some(if full {
-                    RecordEnd::DiskFull
-                } else {
-                    RecordEnd::Failed
-                });
+            self.passed += frame.len() as u64;
+            self.keep(frame);
+            if self.ended.is_some() {
                 return;
             }
-            self.samples += frame.len() as u64;
             // The silence that ends a recording is the peer's.
             let mut peer = [0; FRAME_SAMPLES];
             let heard = frame.iter().step_by(channels);
             peer.iter_mut().zip(heard).for_each(|(to, s)| *to = *s);
             let samples = frame.len() / channels;
             self.vad.push(peer.get(..samples).unwrap_or(&peer), 20);
-            if self.samples >= self.max_samples {
+            if self.passed >= self.max_samples {
                 self.ended = Some(RecordEnd::MaxLength);
                 return;
             }
@@ -424,10 +454,48 @@ impl Recording {
         }
     }
 
-    fn finished(self) -> Finished {
-        let why = self.ended.unwrap_or(RecordEnd::Closed);
-        // Nothing is kept of a file that could not be written.
-        let file = self.file.filter(|_| why != RecordEnd::Failed);
+    /// Writes a frame, or what of it is wanted.
+    fn keep(&mut self, frame: &[i16]) {
+        let whole;
+        let wanted = match &mut self.voice {
+            Some(voice) => {
+                whole = voice.take(frame, self.channels);
+                whole.as_slice()
+            }
+            None => frame,
+        };
+        if let Some(error) = self.file.as_mut().and_then(|f| f.write(wanted).err()) {
+            let full = matches!(
+                error.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            );
+            tracing::error!(%error, path = %self.path.display(), "cannot write a recording");
+            self.ended = Some(if full {
+                RecordEnd::DiskFull
+            } else {
+                RecordEnd::Failed
+            });
+            return;
+        }
+        self.samples += wanted.len() as u64;
+        if let Some(voice) = self.voice.as_mut().filter(|voice| voice.speaks) {
+            voice.until = self.samples;
+        }
+    }
+
+    fn finished(mut self) -> Finished {
+        let mut why = self.ended.unwrap_or(RecordEnd::Closed);
+        if let Some(voice) = &self.voice {
+            self.samples = voice.until;
+        }
+        let failed = why == RecordEnd::Failed;
+        if !failed && self.file.is_some() && self.samples < self.min_samples {
+            why = RecordEnd::TooShort;
+        }
+        // Nothing is kept of a file that could not be written, or is not wanted.
+        let file = self
+            .file
+            .filter(|_| !failed && why != RecordEnd::TooShort);
         Finished {
             port: self.port,
             op: self.op,
@@ -439,10 +507,33 @@ impl Recording {
     }
 }
 
+impl Voice {
+    /// What of a frame belongs into the file: all once somebody has spoken, nothing before.
+    fn take(&mut self, frame: &[i16], channels: u16) -> Vec<i16> {
+        let channels = usize::from(channels.max(1));
+        let ms = u32::try_from(frame.len() / channels / SAMPLES_PER_MS).unwrap_or(20);
+        self.speaks = self.vad.push(frame, ms);
+        if !self.heard && !self.speaks {
+            self.lead.extend(frame);
+            let excess = self.lead.len().saturating_sub(LEAD_SAMPLES * channels);
+            self.lead.drain(..excess);
+            return Vec::new();
+        }
+        self.heard = true;
+        self.lead.drain(..).chain(frame.iter().copied()).collect()
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The longest recording (KAZOO's `max_recording_time_limit`): what a WAV file and a disk can hold.
+const LONGEST: Duration = Duration::from_secs(10_800);
+/// What is kept before the first sound of a trimmed recording.
+const LEAD_SAMPLES: usize = 800;
+/// Samples of a channel in a millisecond.
+const SAMPLES_PER_MS: usize = 8;
 /// What a ring holds: two seconds for a disk that thinks.
 const RING_SAMPLES: usize = 16_000;
 /// 20 ms.

@@ -488,6 +488,7 @@ fn record_both(sides: Sides) -> (u16, Vec<i16>) {
             silence: None,
             finish_on: Keys::NONE,
             sides,
+            ..RecordSpec::default()
         },
     });
     // The one is loud first, then the other.
