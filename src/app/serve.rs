@@ -146,9 +146,7 @@ impl Server {
         let housekeeping = task::spawn("housekeeping", journal.clone().housekeeping());
         let keeping = task::spawn(
             "recordings",
-            shelf
-                .clone()
-                .housekeeping(config.retention.recording_days),
+            shelf.clone().housekeeping(config.retention.recording_days),
         );
         let files = Files::at(config.media_dir());
         let directory = Directory::load_with(store.clone(), files.clone()).await?;

@@ -167,7 +167,10 @@ impl Recording {
     pub fn to_doc(&self) -> Value {
         let mut doc = Map::new();
         doc.insert("id".into(), json!(self.id));
-        let url = self.upload.as_ref().map(|upload| without_secrets(&upload.url));
+        let url = self
+            .upload
+            .as_ref()
+            .map(|upload| without_secrets(&upload.url));
         let texts = [
             ("call_id", self.call_id.as_str()),
             ("cdr_id", &self.cdr_id),
@@ -300,10 +303,7 @@ mod tests {
         assert_eq!(doc["start"], 63_877_497_874_u64);
         assert_eq!(doc["_read_only"]["content_types"], json!(["audio/x-wav"]));
         assert_eq!(doc["_read_only"]["upload"], "pending");
-        assert_eq!(
-            recording.path(),
-            PathBuf::from("acc/202403/202403-ab.wav")
-        );
+        assert_eq!(recording.path(), PathBuf::from("acc/202403/202403-ab.wav"));
         recording.upload.as_mut().unwrap().state = UploadState::Done;
         assert_eq!(recording.to_doc()["_read_only"]["content_types"], json!([]));
     }

@@ -77,9 +77,14 @@ async fn shelved(world: &World) -> Vec<Recording> {
 
 /// The samples of a recording's file.
 async fn sound(world: &World, recording: &Recording) -> Vec<i16> {
-    let bytes = world.shelf.bytes(recording).await.expect("its file is here");
+    let bytes = world
+        .shelf
+        .bytes(recording)
+        .await
+        .expect("its file is here");
     let pcm = bytes[44..].chunks_exact(2);
-    pcm.map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+    pcm.map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .collect()
 }
 
 /// Which part of the samples has that value.
@@ -144,7 +149,10 @@ fn both_sides_of_a_bridged_call_are_recorded_and_the_call_record_names_the_recor
         let pcm = sound(&stage.world, recording).await;
         assert!(share(&pcm, both) > 0.8, "{}", share(&pcm, both));
         assert_eq!(recording.origin, "callflow : sales");
-        assert_eq!(recording.name, format!("call_recording_{}.wav", call.call_id));
+        assert_eq!(
+            recording.name,
+            format!("call_recording_{}.wav", call.call_id)
+        );
         let cdrs = stage.world.cdrs().await;
         let of_caller = cdrs.iter().find(|cdr| cdr.call_id == call.call_id).unwrap();
         assert_eq!(of_caller.media_recordings, [recording.id.clone()]);
@@ -161,7 +169,10 @@ fn a_recording_begins_with_the_bridge_when_asked_to_and_with_early_media_otherwi
         let flow = chain(vec![
             node("answer", json!({})),
             node("record_call", json!({"action": "start"})),
-            node("record_call", json!({"action": "start", "record_on_bridge": true})),
+            node(
+                "record_call",
+                json!({"action": "start", "record_on_bridge": true}),
+            ),
             rings,
         ]);
         let (_phone, call) = stage.connect(flow).await;
@@ -184,7 +195,10 @@ fn a_recording_begins_with_the_bridge_when_asked_to_and_with_early_media_otherwi
 fn a_recording_that_waits_for_a_bridge_that_never_comes_leaves_nothing() {
     stage(|stage| async move {
         let flow = chain(vec![
-            node("record_call", json!({"action": "start", "record_on_bridge": true})),
+            node(
+                "record_call",
+                json!({"action": "start", "record_on_bridge": true}),
+            ),
             node("answer", json!({})),
             node("sleep", json!({"duration": 2})),
         ]);
@@ -202,7 +216,10 @@ fn a_recording_that_is_too_short_is_thrown_away_with_its_document() {
     stage(|stage| async move {
         let flow = chain(vec![
             node("answer", json!({})),
-            node("record_call", json!({"action": "start", "record_min_sec": 30})),
+            node(
+                "record_call",
+                json!({"action": "start", "record_min_sec": 30}),
+            ),
             node("sleep", json!({"duration": 3})),
         ]);
         let (_phone, call) = stage.connect(flow).await;
@@ -211,7 +228,11 @@ fn a_recording_that_is_too_short_is_thrown_away_with_its_document() {
         assert!(shelved(&stage.world).await.is_empty());
         assert_eq!(files(&stage.world), 0);
         assert!(stage.world.cdrs().await[0].media_recordings.is_empty());
-        assert_eq!(stage.world.shelf.sweep().await.unwrap().gone, 0, "nothing is half kept");
+        assert_eq!(
+            stage.world.shelf.sweep().await.unwrap().gone,
+            0,
+            "nothing is half kept"
+        );
     });
 }
 
@@ -220,9 +241,15 @@ fn stop_ends_the_recording_that_was_started_last_and_the_limit_the_other() {
     stage(|stage| async move {
         let flow = chain(vec![
             node("answer", json!({})),
-            node("record_call", json!({"action": "start", "time_limit": 6, "media_name": "long.mp3"})),
+            node(
+                "record_call",
+                json!({"action": "start", "time_limit": 6, "media_name": "long.mp3"}),
+            ),
             node("sleep", json!({"duration": 1})),
-            node("record_call", json!({"action": "start", "media_name": "short"})),
+            node(
+                "record_call",
+                json!({"action": "start", "media_name": "short"}),
+            ),
             node("sleep", json!({"duration": 2})),
             node("record_call", json!({"action": "stop"})),
             node("sleep", json!({"duration": 8})),
@@ -236,7 +263,12 @@ fn stop_ends_the_recording_that_was_started_last_and_the_limit_the_other() {
         assert_eq!(names, ["long.wav", "short.wav"]);
         near(&all[0], 6000);
         near(&all[1], 2000);
-        assert!(stage.notes().iter().any(|note| note.contains("nothing to stop")));
+        assert!(
+            stage
+                .notes()
+                .iter()
+                .any(|note| note.contains("nothing to stop"))
+        );
     });
 }
 
@@ -293,7 +325,10 @@ fn a_recording_goes_where_its_url_says_once_the_server_takes_it() {
         let url = "http://store.test/in/?key=1";
         let flow = chain(vec![
             node("answer", json!({})),
-            node("record_call", json!({"action": "start", "url": url, "method": "post", "media_name": "a b"})),
+            node(
+                "record_call",
+                json!({"action": "start", "url": url, "method": "post", "media_name": "a b"}),
+            ),
             node("sleep", json!({"duration": 2})),
         ]);
         let (_phone, call) = stage.connect(flow).await;
@@ -320,7 +355,10 @@ fn a_recording_goes_where_its_url_says_once_the_server_takes_it() {
         let all = shelved(&stage.world).await;
         assert_eq!(all[0].to_doc()["_read_only"]["upload"], "done");
         let cdr = &stage.world.cdrs().await[0];
-        assert_eq!(cdr.custom_channel_vars["recording_url"], asked[0].url.as_str());
+        assert_eq!(
+            cdr.custom_channel_vars["recording_url"],
+            asked[0].url.as_str()
+        );
     });
 }
 
@@ -333,7 +371,9 @@ fn transferred(settings: Value) -> Vec<u64> {
         let (third, rings_third) = rung(&stage, 61).await;
         stage.world.callflow("3000", rings_third).await;
         let mut data = json!({"action": "start"});
-        data.as_object_mut().unwrap().extend(settings.as_object().cloned().unwrap());
+        data.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().cloned().unwrap());
         let flow = chain(vec![node("record_call", data), rings]);
         let (call, incoming, voices) = talking(&stage, flow, &callee).await;
         tokio::time::sleep(3 * SECOND).await;
@@ -389,7 +429,11 @@ fn a_recording_goes_on_with_the_party_that_stays_when_the_recorded_one_transfers
         assert_eq!(all.len(), 2, "{all:?}");
         assert_eq!(all[0].call_id, call.call_id);
         assert_ne!(all[1].call_id, call.call_id);
-        assert!(all[1].duration_ms.abs_diff(4500) < 500, "{}", all[1].duration_ms);
+        assert!(
+            all[1].duration_ms.abs_diff(4500) < 500,
+            "{}",
+            all[1].duration_ms
+        );
     });
 }
 
@@ -443,8 +487,14 @@ fn a_pause_is_silent_or_no_time_at_all_and_each_party_has_a_channel_when_asked()
         let side = |n: usize| -> Vec<i16> { pcm.iter().skip(n).step_by(2).copied().collect() };
         let (said, heard) = (side(0), side(1));
         assert!((share(&said, sample(CALLER)) - 0.66).abs() < 0.1);
-        assert!(said[17_600..31_200].iter().all(|s| *s == 0), "held back in the middle");
-        assert!(heard.iter().all(|s| *s == 0), "nobody said anything to the caller");
+        assert!(
+            said[17_600..31_200].iter().all(|s| *s == 0),
+            "held back in the middle"
+        );
+        assert!(
+            heard.iter().all(|s| *s == 0),
+            "nobody said anything to the caller"
+        );
     });
 }
 
@@ -467,10 +517,17 @@ fn a_script_is_told_how_its_recording_ended_and_a_callback_too() {
         };
         let spoken = call.record_kept(new(), true).await.unwrap();
         assert_eq!(spoken.why, RecordEnd::MaxLength);
-        assert!(spoken.url.starts_with("http://pbx.test/v2/accounts/"), "{}", spoken.url);
+        assert!(
+            spoken.url.starts_with("http://pbx.test/v2/accounts/"),
+            "{}",
+            spoken.url
+        );
         call.pause(2 * SECOND).await.unwrap();
         let silent = call.record_kept(new(), false).await.unwrap();
-        assert_eq!((silent.why, silent.length), (RecordEnd::TooShort, Duration::ZERO));
+        assert_eq!(
+            (silent.why, silent.length),
+            (RecordEnd::TooShort, Duration::ZERO)
+        );
         call.wait_for_hangup().await;
     });
     world_of(1, run, |world| async move {
@@ -489,7 +546,11 @@ fn a_script_is_told_how_its_recording_ended_and_a_callback_too() {
         world.at_rest().await;
         let all = shelved(&world).await;
         assert_eq!(all.len(), 1, "of silence nothing is kept");
-        assert!(all[0].duration_ms.abs_diff(2100) < 300, "{}", all[0].duration_ms);
+        assert!(
+            all[0].duration_ms.abs_diff(2100) < 300,
+            "{}",
+            all[0].duration_ms
+        );
         assert_eq!(files(&world), 1);
         world.web.reply(Reply {
             status: 200,

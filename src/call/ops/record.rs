@@ -196,7 +196,7 @@ impl CallHandle {
         };
         self.command(Command::Record { op, spec })?;
         self.state_mut().recording.push(op);
-        let (length, why) = self.recorded(op).await;
+        let (length, why) = self.recorded(op, options.finish_on).await;
         Ok(Recorded { path, length, why })
     }
 
@@ -211,6 +211,7 @@ impl CallHandle {
             self.beep().await?;
             self.flush_keys();
         }
+        let finish_on = new.finish_on;
         let id = self.begin_recording(new, true)?;
         let found = {
             let state = self.state();
@@ -220,7 +221,7 @@ impl CallHandle {
                 .map(|tape| (tape.op, self.services().shelf.url(&tape.recording)))
         };
         let (op, url) = found.ok_or(CallError::NotAnswered)?;
-        let (length, why) = self.recorded(op).await;
+        let (length, why) = self.recorded(op, finish_on).await;
         Ok(Kept {
             id,
             url,
@@ -230,11 +231,20 @@ impl CallHandle {
     }
 
     /// Waits until the file of a recording is complete. Dropping the future stops it; the file is kept.
-    async fn recorded(&self, op: OpId) -> (Duration, RecordEnd) {
+    async fn recorded(&self, op: OpId, finish_on: Keys) -> (Duration, RecordEnd) {
         let recording = Recorder(self, op);
+        let mut ended_by = None;
         let arrival = std::future::poll_fn(|context| {
             let mut state = self.state_mut();
-            // Keys pressed meanwhile belong to the recording; the one that ended it is reported with it.
+            // Keys pressed meanwhile belong to the recording; the one that ended it is reported with it. The port knows
+            // those that come with the sound, we know the others too.
+            let pressed = state.keys.iter().find(|key| finish_on.contains(**key));
+            if let (None, Some(key)) = (ended_by, pressed) {
+                ended_by = Some(*key);
+                if let Some(port) = &state.media.port {
+                    port.command(Command::StopRecord(op));
+                }
+            }
             state.keys.clear();
             match state.recorded.iter().position(|(done, ..)| *done == op) {
                 Some(at) => Poll::Ready(state.recorded.swap_remove(at)),
@@ -247,7 +257,10 @@ impl CallHandle {
         // After a hang-up the recorder pool still closes the file, in the aftermath.
         let (_, length, why) = arrival.await;
         drop(recording);
-        (length, why)
+        match (why, ended_by) {
+            (RecordEnd::Stopped, Some(key)) => (length, RecordEnd::Key(key)),
+            (why, _) => (length, why),
+        }
     }
 
     /// Plays the tone that asks the caller to speak: 440 Hz, half a second.
@@ -259,7 +272,10 @@ impl CallHandle {
             volume_db: BEEP_DB,
             ..Tone::new(&[440.0], 500, 0)
         };
-        let beep = Audio::Clip(std::sync::Arc::new(Clip::new(RATE_HZ, tone.render(RATE_HZ))));
+        let beep = Audio::Clip(std::sync::Arc::new(Clip::new(
+            RATE_HZ,
+            tone.render(RATE_HZ),
+        )));
         let options = PlayOptions {
             terminators: Keys::NONE,
             ..PlayOptions::default()
@@ -291,8 +307,7 @@ impl CallHandle {
         recording.shortest_ms = u64::try_from(new.min.as_millis()).unwrap_or(u64::MAX);
         recording.notice.clone_from(&new.notice);
         let upload = new.upload.as_ref();
-        recording.upload =
-            upload.map(|(base, method)| Upload::new(base, *method, &recording.name));
+        recording.upload = upload.map(|(base, method)| Upload::new(base, *method, &recording.name));
         let id = recording.id.clone();
         let tape = Tape {
             op: self.next_op(),
@@ -475,7 +490,9 @@ impl CallHandle {
             settings.begin = Begin::Now;
             // Another file beside the first.
             settings.name = settings.name.map(|name| {
-                let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+                let stem = name
+                    .rsplit_once('.')
+                    .map_or(name.as_str(), |(stem, _)| stem);
                 format!("{stem}_{}", self.rng().hex(4))
             });
             if let Err(error) = self.start_recording(settings) {

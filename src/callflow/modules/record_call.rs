@@ -133,7 +133,9 @@ impl How {
             url => (None, url),
         };
         if let Some(url) = other.filter(|url| !url.is_empty()) {
-            ctx.note(format!("{source}: {url} cannot be sent to, the file stays here"));
+            ctx.note(format!(
+                "{source}: {url} cannot be sent to, the file stays here"
+            ));
         }
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let label = given(self.label).or_else(|| flow_name(ctx));

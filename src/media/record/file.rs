@@ -282,7 +282,10 @@ mod tests {
     fn what_a_crash_has_cut_off_is_completed_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = Path::new("acc/202401/cut.wav");
-        let mut file = Directory::open(dir.path()).unwrap().create(path, 2).unwrap();
+        let mut file = Directory::open(dir.path())
+            .unwrap()
+            .create(path, 2)
+            .unwrap();
         file.write(&[7; 16_000]).unwrap();
         // The process dies: nothing is tidied up.
         let whole = dir.path().join(path);
@@ -299,7 +302,10 @@ mod tests {
         let bytes = std::fs::read(&whole).unwrap();
         assert_eq!(bytes[..44], wav::header(8000, 2, written));
         assert!(!part.exists());
-        assert_eq!(salvage(dir.path(), Path::new("acc/none.wav")).unwrap(), None);
+        assert_eq!(
+            salvage(dir.path(), Path::new("acc/none.wav")).unwrap(),
+            None
+        );
         assert!(salvage(dir.path(), Path::new("../x.wav")).is_err());
     }
 

@@ -493,9 +493,7 @@ impl Recording {
             why = RecordEnd::TooShort;
         }
         // Nothing is kept of a file that could not be written, or is not wanted.
-        let file = self
-            .file
-            .filter(|_| !failed && why != RecordEnd::TooShort);
+        let file = self.file.filter(|_| !failed && why != RecordEnd::TooShort);
         Finished {
             port: self.port,
             op: self.op,

@@ -72,7 +72,10 @@ async fn a_recording_is_listed_once_it_is_kept_and_gone_with_its_file_once_remov
     let listed = place.shelf.list("acc", TimeRange::newest(9)).await.unwrap();
     let ids: Vec<_> = listed.iter().map(|row| row.recording.id.as_str()).collect();
     assert_eq!(ids, ["197001-b", "197001-a"]);
-    assert_eq!(place.shelf.one("acc", &one.id).await.unwrap(), Some(one.clone()));
+    assert_eq!(
+        place.shelf.one("acc", &one.id).await.unwrap(),
+        Some(one.clone())
+    );
     assert!(place.shelf.one("other", &one.id).await.unwrap().is_none());
     let removed = |id: String| {
         let shelf = place.shelf.clone();
@@ -87,7 +90,11 @@ async fn a_recording_is_listed_once_it_is_kept_and_gone_with_its_file_once_remov
 #[tokio::test]
 async fn a_start_completes_what_a_crash_has_cut_off() {
     let place = place();
-    let (cut, done, none) = (recording("cut", 1), recording("done", 2), recording("none", 3));
+    let (cut, done, none) = (
+        recording("cut", 1),
+        recording("done", 2),
+        recording("none", 3),
+    );
     let short = Recording {
         shortest_ms: 5000,
         ..recording("short", 4)
@@ -142,7 +149,10 @@ impl Transport for Server {
         let mut inner = self.0.lock().unwrap();
         let status = if inner.0 > 0 { 503 } else { 200 };
         inner.0 = inner.0.saturating_sub(1);
-        let bytes = exchange.upload.as_ref().map(|path| std::fs::read(path).unwrap());
+        let bytes = exchange
+            .upload
+            .as_ref()
+            .map(|path| std::fs::read(path).unwrap());
         inner.2.extend(bytes);
         inner.1.push(exchange);
         let body = futures_util::stream::empty().boxed();
@@ -195,16 +205,32 @@ async fn an_upload_is_tried_until_it_is_taken_and_then_the_sound_is_no_longer_he
     assert!(puts.len() > 1, "it was refused at first");
     assert!(sent.iter().all(|one| *one == bytes));
     assert_eq!(puts[0].url.as_str(), "http://h/up/r.wav");
-    let name = |e: &Exchange| e.headers.iter().find(|(n, _)| n == "Idempotency-Key").cloned();
+    let name = |e: &Exchange| {
+        e.headers
+            .iter()
+            .find(|(n, _)| n == "Idempotency-Key")
+            .cloned()
+    };
     assert!(puts.iter().all(|e| name(e) == name(puts[0])));
     let posts = asked.iter().filter(|e| e.upload.is_none());
     let states: Vec<_> = posts
         .map(|e| String::from_utf8_lossy(&e.body).into_owned())
-        .filter_map(|body| Some(body.split("RecordingStatus=").nth(1)?.split('&').next()?.to_owned()))
+        .filter_map(|body| {
+            Some(
+                body.split("RecordingStatus=")
+                    .nth(1)?
+                    .split('&')
+                    .next()?
+                    .to_owned(),
+            )
+        })
         .collect();
     let first_completed = states.iter().position(|s| s == "completed").unwrap();
     assert!(states[..first_completed].iter().all(|s| s == "in-progress"));
-    assert!(states[first_completed..].iter().all(|s| s == "completed"), "in order");
+    assert!(
+        states[first_completed..].iter().all(|s| s == "completed"),
+        "in order"
+    );
     assert!(!file.exists());
     let kept = place.shelf.one("acc", &one.id).await.unwrap().unwrap();
     assert_eq!(kept.upload.unwrap().state, UploadState::Done);
@@ -221,7 +247,18 @@ async fn what_nobody_takes_stays_here_and_says_why() {
     place.shelf.keep(&one);
     run(&place, &Server::default()).await;
     assert!(file.exists());
-    let doc = place.shelf.one("acc", &one.id).await.unwrap().unwrap().to_doc();
+    let doc = place
+        .shelf
+        .one("acc", &one.id)
+        .await
+        .unwrap()
+        .unwrap()
+        .to_doc();
     assert_eq!(doc["_read_only"]["upload"], "failed");
-    assert!(doc["_read_only"]["upload_error"].as_str().unwrap().contains("not a URL"));
+    assert!(
+        doc["_read_only"]["upload_error"]
+            .as_str()
+            .unwrap()
+            .contains("not a URL")
+    );
 }

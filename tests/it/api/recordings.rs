@@ -70,7 +70,9 @@ async fn recordings_are_listed_newest_first_filtered_and_in_pages() {
         .rev()
         .collect();
     assert_eq!(archive.ids("~/recordings").await, all);
-    let ascending = archive.ids("~/recordings?ascending=true&paginate=false").await;
+    let ascending = archive
+        .ids("~/recordings?ascending=true&paginate=false")
+        .await;
     assert!(ascending.iter().eq(all.iter().rev()));
     let one = archive.ids("~/recordings?filter_call_id=r3@x").await;
     assert_eq!(one, [all[1].clone()]);
@@ -80,7 +82,10 @@ async fn recordings_are_listed_newest_first_filtered_and_in_pages() {
         let reply = archive.office.ask("GET", &path).send().await;
         let page = reply.json();
         let rows = page["data"].as_array().unwrap().clone();
-        seen.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            rows.iter()
+                .map(|row| row["id"].as_str().unwrap().to_owned()),
+        );
         match page["next_start_key"].as_str() {
             Some(key) => next = format!("&start_key={key}"),
             None => break,
@@ -110,16 +115,26 @@ async fn a_recording_is_json_or_sound_as_the_client_asks() {
         let reply = ask.send().await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         assert_eq!(reply.header("content-type"), "audio/x-wav");
-        assert_eq!(reply.header("content-disposition"), "attachment; filename=\"one.wav\"");
+        assert_eq!(
+            reply.header("content-disposition"),
+            "attachment; filename=\"one.wav\""
+        );
         assert_eq!(reply.bytes.len(), 32_044);
     }
-    let inline = office.ask("GET", &format!("{path}/raw?inline=true")).send().await;
+    let inline = office
+        .ask("GET", &format!("{path}/raw?inline=true"))
+        .send()
+        .await;
     assert!(inline.header("content-disposition").starts_with("inline"));
-    let part = office.ask("GET", &format!("{path}/raw")).header("range", "bytes=0-3");
+    let part = office
+        .ask("GET", &format!("{path}/raw"))
+        .header("range", "bytes=0-3");
     let part = part.send().await;
     assert_eq!((part.status, part.text().as_str()), (206, "RIFF"));
     assert_eq!(part.header("content-range"), "bytes 0-3/32044");
-    let beyond = office.ask("GET", &format!("{path}/raw")).header("range", "bytes=99999-");
+    let beyond = office
+        .ask("GET", &format!("{path}/raw"))
+        .header("range", "bytes=99999-");
     assert_eq!(beyond.send().await.status, 416);
 }
 
@@ -131,8 +146,16 @@ async fn a_deleted_recording_is_gone_with_its_file_and_in_the_audit_log() {
     let path = format!("~/recordings/{}", recording.id);
     office.ask("DELETE", &path).send().await.data(200);
     assert!(!archive.shelf.file(&recording).exists());
-    for (method, path) in [("GET", path.clone()), ("GET", format!("{path}/raw")), ("DELETE", path)] {
-        assert_eq!(office.ask(method, &path).send().await.status, 404, "{method} {path}");
+    for (method, path) in [
+        ("GET", path.clone()),
+        ("GET", format!("{path}/raw")),
+        ("DELETE", path),
+    ] {
+        assert_eq!(
+            office.ask(method, &path).send().await.status,
+            404,
+            "{method} {path}"
+        );
     }
     let log = office.ask("GET", "~/audit").send().await.data(200);
     assert_eq!(log[0]["resource"], "recording");
@@ -149,8 +172,16 @@ async fn users_hear_their_own_calls_and_only_administrators_delete() {
     let ann = office.create("users", ann).await;
     let own = archive.record("own", &ann, 5);
     let other = archive.record("other", "somebody", 6);
-    assert_eq!(archive.ids(&format!("~/users/{ann}/recordings")).await, [own.id.clone()]);
-    let account = office.directory.account(&office.account).unwrap().name.to_string();
+    assert_eq!(
+        archive.ids(&format!("~/users/{ann}/recordings")).await,
+        [own.id.clone()]
+    );
+    let account = office
+        .directory
+        .account(&office.account)
+        .unwrap()
+        .name
+        .to_string();
     let token = office.login(&account, "ann", "a long secret").await;
     let ask = |method: &'static str, path: String| {
         let path = path.replace('~', &format!("/v2/accounts/{}", office.account));
@@ -159,13 +190,38 @@ async fn users_hear_their_own_calls_and_only_administrators_delete() {
     let rows = ask("GET", "~/recordings".into()).send().await.data(200);
     assert_eq!(rows.as_array().unwrap().len(), 1);
     assert_eq!(rows[0]["id"], own.id.as_str());
-    assert_eq!(ask("GET", format!("~/recordings/{}/raw", own.id)).send().await.status, 200);
-    assert_eq!(ask("GET", format!("~/recordings/{}/raw", other.id)).send().await.status, 404);
-    assert_eq!(ask("DELETE", format!("~/recordings/{}", own.id)).send().await.status, 403);
+    assert_eq!(
+        ask("GET", format!("~/recordings/{}/raw", own.id))
+            .send()
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        ask("GET", format!("~/recordings/{}/raw", other.id))
+            .send()
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        ask("DELETE", format!("~/recordings/{}", own.id))
+            .send()
+            .await
+            .status,
+        403
+    );
     // Another account sees nothing of it.
-    let below = office.ask("PUT", "/v2/accounts").data(json!({"name": "below"})).send().await;
+    let below = office
+        .ask("PUT", "/v2/accounts")
+        .data(json!({"name": "below"}))
+        .send()
+        .await;
     let below = below.data(201)["id"].as_str().unwrap().to_owned();
-    let rows = office.bare("GET", &format!("/v2/accounts/{below}/recordings/{}", own.id));
+    let rows = office.bare(
+        "GET",
+        &format!("/v2/accounts/{below}/recordings/{}", own.id),
+    );
     let rows = rows.header("x-auth-token", &office.token).send().await;
     assert_eq!(rows.status, 404);
 }
@@ -185,14 +241,22 @@ async fn what_another_server_has_taken_is_described_but_not_here() {
     let doc = office.ask("GET", &path).send().await.data(200);
     assert_eq!(doc["url"], "http://store/in/sent.wav");
     assert_eq!(doc["_read_only"]["content_types"], json!([]));
-    assert_eq!(office.ask("GET", &format!("{path}/raw")).send().await.status, 404);
+    assert_eq!(
+        office
+            .ask("GET", &format!("{path}/raw"))
+            .send()
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]
 async fn a_callflow_may_not_send_recordings_where_the_guard_forbids() {
     let office = Office::new().await;
     let mut flow = callflow("77");
-    flow["flow"] = json!({"module": "record_call", "data": {"action": "start", "url": "http://127.0.0.1/in"}});
+    flow["flow"] =
+        json!({"module": "record_call", "data": {"action": "start", "url": "http://127.0.0.1/in"}});
     let reply = office.ask("PUT", "~/callflows").data(flow).send().await;
     let rules = reply.rules();
     assert_eq!(rules.len(), 1, "{rules:?}");
