@@ -342,7 +342,10 @@ impl Shelf {
 
     /// Removes for ever what is older than `days`; 0: nothing.
     pub async fn housekeeping(self, days: u32) {
-        while days > 0 {
+        if days == 0 {
+            return;
+        }
+        loop {
             let age = u64::from(days) * 86_400_000_000;
             let before = UnixMicros(clock::unix_now().0.saturating_sub(age));
             match self.remove_before(before).await {

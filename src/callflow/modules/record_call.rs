@@ -13,6 +13,7 @@
 //! | `record_on_answer` | begin when the call is answered, not with early media | false |
 //! | `record_on_bridge` | begin when the caller talks with somebody | false |
 //! | `should_follow_transfer` | go on after a transfer | true |
+//! | `channels` | 2: the caller on one channel, whom he hears on the other; swivel's own | 1 |
 //! | `format`, `record_sample_rate` | accepted; files are WAV, 8 kHz, whatever is asked for | |
 
 use std::time::Duration;
@@ -36,6 +37,9 @@ use crate::recordings;
 pub(super) struct RecordCall {
     /// What to do
     action: Action,
+    /// Channels of the file: 2 is one a party
+    #[schemars(range(min = 1, max = 2))]
+    channels: Option<Whole>,
     /// How and where
     #[serde(flatten)]
     how: How,
@@ -185,7 +189,10 @@ impl Module for RecordCall {
         match self.action {
             Action::Start => {
                 let new = NewRecording {
-                    sides: Sides::Mixed,
+                    sides: match self.channels {
+                        Some(Whole(2)) => Sides::Apart,
+                        Some(_) | None => Sides::Mixed,
+                    },
                     ..self.how.recording(ctx, Self::NAME)
                 };
                 ctx.call.start_recording(new)?;

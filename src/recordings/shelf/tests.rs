@@ -142,19 +142,26 @@ async fn old_recordings_go_with_their_files() {
 
 /// Refuses as often as it is told to, then takes everything.
 #[derive(Clone, Default)]
-struct Server(Arc<Mutex<(u32, Vec<Exchange>, Vec<Vec<u8>>)>>);
+struct Server(Arc<Mutex<Served>>);
+
+#[derive(Clone, Default)]
+struct Served {
+    refusals: u32,
+    asked: Vec<Exchange>,
+    sent: Vec<Vec<u8>>,
+}
 
 impl Transport for Server {
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Answer, HttpError>> {
         let mut inner = self.0.lock().unwrap();
-        let status = if inner.0 > 0 { 503 } else { 200 };
-        inner.0 = inner.0.saturating_sub(1);
+        let status = if inner.refusals > 0 { 503 } else { 200 };
+        inner.refusals = inner.refusals.saturating_sub(1);
         let bytes = exchange
             .upload
             .as_ref()
             .map(|path| std::fs::read(path).unwrap());
-        inner.2.extend(bytes);
-        inner.1.push(exchange);
+        inner.sent.extend(bytes);
+        inner.asked.push(exchange);
         let body = futures_util::stream::empty().boxed();
         let answer = Answer {
             status,
@@ -198,9 +205,9 @@ async fn an_upload_is_tried_until_it_is_taken_and_then_the_sound_is_no_longer_he
     place.shelf.open(&one);
     place.shelf.keep(&one);
     let server = Server::default();
-    server.0.lock().unwrap().0 = 4;
+    server.0.lock().unwrap().refusals = 4;
     run(&place, &server).await;
-    let (_, asked, sent) = server.0.lock().unwrap().clone();
+    let Served { asked, sent, .. } = server.0.lock().unwrap().clone();
     let puts: Vec<_> = asked.iter().filter(|e| e.upload.is_some()).collect();
     assert!(puts.len() > 1, "it was refused at first");
     assert!(sent.iter().all(|one| *one == bytes));
