@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use swivel::audio::Codec;
+use swivel::call::channels::RecordOrder;
 use swivel::call::{CallHandle, Keys, NewRecording};
 use swivel::directory::Kind;
 use swivel::host::http::HttpClient;
@@ -587,5 +588,87 @@ fn what_was_recorded_before_a_crash_is_kept() {
         assert!(all[0].duration_ms > 8000, "{}", all[0].duration_ms);
         assert_eq!(files(&stage.world), 1);
         call.hang_up().await;
+    });
+}
+
+#[test]
+fn documents_say_which_calls_are_recorded() {
+    stage(|stage| async move {
+        let on = json!({"enabled": true, "record_on_answer": true});
+        let address = "10.0.1.60:5060";
+        let device = json!({"name": "callee", "call_recording": {"inbound": {"onnet": on.clone()}, "outbound": {"any": on.clone()}},
+            "sip": {"invite_format": "route", "route": format!("sip:callee@{address}")}});
+        let callee = stage.world.phone_at(address);
+        let id = stage.world.put(Kind::Device, device).await;
+        let account = json!({"name": "world", "realm": "world.test",
+            "call_recording": {"account": {"any": {"onnet": on}}}});
+        let directory = &stage.world.directory;
+        directory
+            .put(Kind::Account, ACCOUNT, ACCOUNT, account)
+            .await
+            .unwrap();
+        let flow = node("device", json!({"id": id}));
+        let (call, incoming, voices) = talking(&stage, flow, &callee).await;
+        tokio::time::sleep(3 * SECOND).await;
+        call.hang_up().await;
+        incoming.wait_for_bye(SECOND).await;
+        drop(voices);
+        stage.world.at_rest().await;
+        let mut all = shelved(&stage.world).await;
+        all.sort_by(|a, b| a.origin.cmp(&b.origin));
+        let origins: Vec<_> = all.iter().map(|r| r.origin.as_str()).collect();
+        assert_eq!(
+            origins,
+            [
+                "inbound from onnet to account",
+                "inbound from onnet to endpoint"
+            ]
+        );
+        assert_eq!(all[0].call_id, call.call_id);
+        assert_ne!(all[1].call_id, call.call_id);
+        for recording in &all {
+            near(recording, 3000);
+        }
+    });
+}
+
+#[test]
+fn a_call_that_is_up_is_recorded_masked_and_left_alone_from_outside() {
+    stage(|stage| async move {
+        let flow = chain(vec![
+            node("answer", json!({})),
+            node("sleep", json!({"duration": 60})),
+        ]);
+        let (phone, call) = stage.dial(flow).await;
+        let ok = call.answered(SECOND).await;
+        call.ack("");
+        let at = SocketAddr::new(phone.address().ip(), 4000);
+        let voice = Voice::speak(&stage.world, at, audio_of(&ok), CALLER);
+        let core = &stage.world.core;
+        let order = |order| core.record(ACCOUNT, &call.call_id, order);
+        let new =
+            || NewRecording::from_settings(&json!({"time_limit": 60}), "metaflow", "metaflow");
+        assert!(!core.record(ACCOUNT, "unknown", RecordOrder::Stop));
+        assert!(order(RecordOrder::Stop), "nothing to stop is no error");
+        assert!(order(RecordOrder::Toggle(new())));
+        tokio::time::sleep(2 * SECOND).await;
+        assert!(order(RecordOrder::Mask));
+        tokio::time::sleep(2 * SECOND).await;
+        assert!(order(RecordOrder::Unmask));
+        tokio::time::sleep(2 * SECOND).await;
+        assert!(order(RecordOrder::Toggle(new())));
+        tokio::time::sleep(2 * SECOND).await;
+        call.hang_up().await;
+        drop(voice);
+        stage.world.at_rest().await;
+        let all = shelved(&stage.world).await;
+        assert_eq!(all.len(), 1);
+        near(&all[0], 6000);
+        let pcm = sound(&stage.world, &all[0]).await;
+        assert!((share(&pcm, sample(CALLER)) - 0.66).abs() < 0.1);
+        assert!(
+            pcm[17_600..31_200].iter().all(|s| *s == 0),
+            "masked in the middle"
+        );
     });
 }

@@ -261,4 +261,15 @@ async fn a_callflow_may_not_send_recordings_where_the_guard_forbids() {
     let rules = reply.rules();
     assert_eq!(rules.len(), 1, "{rules:?}");
     assert!(rules[0].0.ends_with("url"), "{rules:?}");
+    let wanted = json!({"inbound": {"any": {"enabled": true, "url": "http://127.0.0.1/in"}}});
+    let device = json!({"name": "d", "sip": {"username": "dd", "password": "a long secret"}, "call_recording": wanted});
+    let reply = office.ask("PUT", "~/devices").data(device).send().await;
+    let rules = reply.rules();
+    assert_eq!(
+        rules,
+        [(
+            "call_recording.inbound.any.url".to_owned(),
+            "error".to_owned()
+        )]
+    );
 }
