@@ -156,7 +156,7 @@ fn both_sides_of_a_bridged_call_are_recorded_and_the_call_record_names_the_recor
         );
         let cdrs = stage.world.cdrs().await;
         let of_caller = cdrs.iter().find(|cdr| cdr.call_id == call.call_id).unwrap();
-        assert_eq!(of_caller.media_recordings, [recording.id.clone()]);
+        assert_eq!(of_caller.media_recordings, vec![recording.id.clone()]);
         assert_eq!(recording.cdr_id, of_caller.id());
         assert_eq!(recording.interaction_id, of_caller.interaction());
         assert_eq!(stage.modules(), ["record_call", "device"]);

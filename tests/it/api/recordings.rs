@@ -174,7 +174,7 @@ async fn users_hear_their_own_calls_and_only_administrators_delete() {
     let other = archive.record("other", "somebody", 6);
     assert_eq!(
         archive.ids(&format!("~/users/{ann}/recordings")).await,
-        [own.id.clone()]
+        vec![own.id.clone()]
     );
     let account = office
         .directory
