@@ -38,6 +38,8 @@ struct Inner {
     outbox: Outbox,
     /// The directory of all files.
     root: PathBuf,
+    /// Reading and writing a document are one step.
+    changing: tokio::sync::Mutex<()>,
     /// What stands before `/v2/` in the address of a recording.
     base: String,
 }
@@ -67,6 +69,7 @@ impl Shelf {
             store,
             outbox,
             root: root.to_owned(),
+            changing: tokio::sync::Mutex::new(()),
             base: base.trim_end_matches('/').to_owned(),
         }))
     }
@@ -200,6 +203,7 @@ impl Shelf {
     /// # Errors
     /// When the store fails.
     pub async fn remove(&self, account: &str, id: &str, more: Batch) -> Result<bool, StoreError> {
+        let _one_at_a_time = self.0.changing.lock().await;
         let Some(recording) = self.one(account, id).await? else {
             return Ok(false);
         };
@@ -221,6 +225,7 @@ impl Shelf {
         id: &str,
         state: UploadState,
     ) -> Result<(), StoreError> {
+        let _one_at_a_time = self.0.changing.lock().await;
         let Some(mut recording) = self.one(account, id).await? else {
             return Ok(());
         };

@@ -187,3 +187,28 @@ fn a_recording_reaches_its_server_although_that_refuses_at_first_and_swivel_is_k
     let gone = folder.path().join("gone");
     assert_eq!(fetch(&server, &id, &gone), "404", "it is elsewhere now");
 }
+
+#[test]
+fn what_was_recorded_before_a_kill_is_there_afterwards() {
+    let waits = json!({"module": "sleep", "data": {"duration": 60}, "children": {}});
+    let record = json!({"module": "record_call", "data": {"action": "start", "media_id": "../../x"}, "children": {"_": waits}});
+    let answers = json!({"module": "answer", "data": {}, "children": {"_": record}});
+    let mut server = office(&[("2000", answers)]);
+    let mut ann = phone(&server, "ann", Sound::tune(40));
+    ann.dial("2000");
+    ann.wait("CALL_ESTABLISHED");
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(server.data("recordings").as_array().unwrap().is_empty());
+    server.kill_and_restart();
+    let rows = recorded(&server, 1);
+    let length = rows[0]["duration_ms"].as_u64().unwrap();
+    assert!((3_000..20_000).contains(&length), "{rows:#?}");
+    let id = rows[0]["id"].as_str().unwrap();
+    assert!(id.len() == 39 && !id.contains('.'), "{id}");
+    assert_eq!(server.legs(1)[0]["id"], rows[0]["cdr_id"]);
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("cut.wav");
+    assert_eq!(fetch(&server, id, &file), "200");
+    let found = likeness(&Sound::read(&file), &ann.says);
+    assert!(found > 0.9, "{found}");
+}

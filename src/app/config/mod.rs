@@ -147,9 +147,12 @@ impl Config {
         self.data_dir.join("tls")
     }
 
-    /// How a browser or a script on this machine reaches the API.
+    /// How others reach the API.
     pub fn http_base(&self) -> String {
-        format!("http://{}", self.http.listen)
+        match self.http.public_url.as_str() {
+            "" => format!("http://{}", self.http.listen),
+            url => url.to_owned(),
+        }
     }
 
     /// Where recordings are.

@@ -286,11 +286,14 @@ impl PortState {
 
     /// Makes or drops the ear for what we send, as the recordings want. Not on the tick.
     fn listen_to_own(&mut self) {
-        if !self.taps.iter().any(|t| t.sides() != Sides::Peer) {
-            self.own = None;
-        } else if self.own.is_none() {
+        if self.wants_own() && self.own.is_none() {
             self.own = self.session.as_ref().map(Ear::new);
         }
+    }
+
+    /// Whether a recording wants what we send.
+    fn wants_own(&self) -> bool {
+        self.taps.iter().any(|t| t.sides() != Sides::Peer)
     }
 
     /// One packet period: take what was heard, send what is next, look after time-outs and reports. `late`: the slot
@@ -410,6 +413,9 @@ impl PortState {
             raw, other, both, ..
         } = scratch;
         self.taps.retain(|tap| tap.push(raw, other, both));
+        if !self.wants_own() {
+            self.own = None;
+        }
     }
 
     fn speak<I: PacketIo>(&mut self, cx: &mut Context<'_, I>, late: bool) {
@@ -590,7 +596,7 @@ impl PortState {
         self.end_recordings(RecordEnd::Key(digit), |t| t.finish_on().contains(digit));
     }
 
-    /// Ends the recordings that `which` names. The ear for what we send stays until there is time.
+    /// Ends the recordings that `which` names.
     fn end_recordings(&mut self, why: RecordEnd, which: impl Fn(&Tap) -> bool) {
         let mut at = 0;
         while let Some(tap) = self.taps.get(at) {
@@ -599,6 +605,9 @@ impl PortState {
             } else {
                 at += 1;
             }
+        }
+        if !self.wants_own() {
+            self.own = None;
         }
     }
 
