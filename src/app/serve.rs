@@ -68,6 +68,7 @@ pub struct Server {
     serving: JoinHandle<Option<std::io::Result<()>>>,
     background: Vec<AbortHandle>,
     store: Store,
+    shelf: Shelf,
     _control: control::server::Listening,
 }
 
@@ -218,7 +219,7 @@ impl Server {
             shelf: shelf.clone(),
             outbox,
         };
-        api.set_recordings(shelf);
+        api.set_recordings(shelf.clone());
         let (channels, questions) = Channels::pair();
         api.set_channels(channels);
         let signalling = SignallingThread::start(Parts {
@@ -261,6 +262,7 @@ impl Server {
                 watch_tls.abort_handle(),
             ],
             store,
+            shelf,
             _control: control,
         })
     }
@@ -322,6 +324,10 @@ impl Server {
     /// Ends every thread and makes everything durable.
     pub async fn stop(self) {
         self.signalling.stop().await;
+        // The calls' files are whole, and nobody is left to be told.
+        if let Err(error) = self.shelf.sweep().await {
+            tracing::error!(%error, "recordings wait for the next start to be entered");
+        }
         // Requests under way are answered, as long as that does not take long.
         drop(self.end_http);
         if tokio::time::timeout(HTTP_GRACE, self.serving)
