@@ -256,6 +256,7 @@ fn a_tick_allocates_nothing() {
                     silence: None,
                     finish_on: Keys::NONE,
                     sides: swivel::media::Sides::Apart,
+                    rate_hz: if n % 4 == 3 { 16_000 } else { 8000 },
                     ..RecordSpec::default()
                 };
                 a.command(Command::Record {

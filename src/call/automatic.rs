@@ -152,6 +152,10 @@ impl NewRecording {
                 (false, true) => Begin::Answer,
                 (false, false) => Begin::Now,
             },
+            rate_hz: settings
+                .get("record_sample_rate")
+                .and_then(Value::as_u64)
+                .map_or(8000, |rate| u32::try_from(rate).unwrap_or(u32::MAX)),
             upload: text("url").map(|url| (url, method)),
             ..Self::default()
         }

@@ -105,6 +105,8 @@ pub struct RecordSpec {
     pub min: Duration,
     /// Cut the silence off its beginning and its end.
     pub trim: bool,
+    /// Samples a second of a channel: 8000, or 16000 for what wideband codecs carry.
+    pub rate_hz: u32,
 }
 
 impl Default for RecordSpec {
@@ -118,6 +120,7 @@ impl Default for RecordSpec {
             sides: Sides::Peer,
             min: Duration::ZERO,
             trim: false,
+            rate_hz: 8000,
         }
     }
 }

@@ -71,6 +71,8 @@ pub struct NewRecording {
     pub finish_on: Keys,
     /// Cut the silence off its beginning and its end.
     pub trim: bool,
+    /// Samples a second: 8000, or 16000 for wideband calls.
+    pub rate_hz: u32,
     /// When it begins.
     pub begin: Begin,
     /// Whether it goes on after a transfer.
@@ -95,6 +97,7 @@ impl Default for NewRecording {
             silence: None,
             finish_on: Keys::NONE,
             trim: false,
+            rate_hz: 8000,
             begin: Begin::Now,
             follow: true,
             upload: None,
@@ -527,6 +530,7 @@ impl Tape {
             sides: settings.sides,
             min: settings.min,
             trim: settings.trim,
+            rate_hz: settings.rate_hz,
         }
     }
 }

@@ -14,7 +14,8 @@
 //! | `record_on_bridge` | begin when the caller talks with somebody | false |
 //! | `should_follow_transfer` | go on after a transfer | true |
 //! | `channels` | 2: the caller on one channel, whom he hears on the other; swivel's own | 1 |
-//! | `format`, `record_sample_rate` | accepted; files are WAV, 8 kHz, whatever is asked for | |
+//! | `record_sample_rate` | 16000 and more: 16 kHz, for wideband calls | 8 kHz |
+//! | `format` | accepted; files are WAV whatever is asked for | |
 
 use std::time::Duration;
 
@@ -162,6 +163,9 @@ impl How {
                 (false, true) => Begin::Answer,
                 (false, false) => Begin::Now,
             },
+            rate_hz: self
+                .record_sample_rate
+                .map_or(8000, |rate| rate.count(0, u32::MAX)),
             follow: self.should_follow_transfer,
             upload: web.map(|url| (url, method)),
             ..NewRecording::default()

@@ -33,7 +33,7 @@ use super::command::{Plan, Sides};
 use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Via};
 use super::io::{Channel, PacketIo, PortKey};
 use super::link::Message;
-use super::record::Tap;
+use super::record::{BothSides, Tap};
 use super::wheel::Place;
 use crate::audio::Rate;
 use crate::base::id::{OpId, PortId};
@@ -245,6 +245,14 @@ impl PortState {
     fn prepare_hearing(&mut self) {
         let wanted = !self.taps.is_empty() || self.queue.has_echo() || self.is_transcoded();
         self.hearing.prepare(self.session.as_ref(), wanted);
+        let peer_hz = self.hearing.rate_hz();
+        let own_hz = self
+            .own
+            .as_ref()
+            .map_or(NARROW_HZ, |own| own.playout.rate_hz());
+        for tap in &mut self.taps {
+            tap.tune(peer_hz, own_hz);
+        }
     }
 
     /// It came from another worker: what was said to the old one's sockets is to be said again.
@@ -410,9 +418,20 @@ impl PortState {
             scratch.other.clear();
         }
         let Scratch {
-            raw, other, both, ..
+            pcm,
+            raw,
+            wide,
+            other,
+            both,
+            ..
         } = scratch;
-        self.taps.retain(|tap| tap.push(raw, other, both));
+        let frame = BothSides {
+            peer: pcm,
+            own: if self.own.is_some() { wide } else { &[] },
+            narrow_peer: raw,
+            narrow_own: other,
+        };
+        self.taps.retain(|tap| tap.push(frame, both));
         if !self.wants_own() {
             self.own = None;
         }

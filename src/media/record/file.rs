@@ -71,7 +71,7 @@ impl Directory {
     }
 
     /// Makes `path` (relative) with `.part` behind its name, and the directories above it.
-    pub(super) fn create(&self, path: &Path, channels: u16) -> io::Result<PartFile> {
+    pub(super) fn create(&self, path: &Path, channels: u16, rate_hz: u32) -> io::Result<PartFile> {
         let (directory, name) = self.locate(path, true)?;
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -87,10 +87,11 @@ impl Directory {
             directory,
             name,
             channels,
+            rate_hz,
             buffer: Vec::with_capacity(BUFFER_BYTES + 1024),
         };
         file.buffer
-            .extend_from_slice(&wav::header(RATE_HZ, channels, 0));
+            .extend_from_slice(&wav::header(rate_hz, channels, 0));
         Ok(file)
     }
 
@@ -123,19 +124,20 @@ pub fn salvage(directory: &Path, path: &Path) -> io::Result<Option<Duration>> {
         }
     };
     if let Some(whole) = open(&name)? {
-        let (channels, data_bytes) = measure(&whole)?;
-        return Ok(Some(length(channels, data_bytes)));
+        return Ok(Some(measure(&whole)?.length()));
     }
     let part = format!("{name}.part");
     let Some(file) = open(&part)? else {
         return Ok(None);
     };
-    let (channels, data_bytes) = measure(&file)?;
+    let found = measure(&file)?;
+    let data_bytes = found.data_bytes;
     let rest = PartFile {
         file: (data_bytes > 0).then_some(file),
         directory,
         name,
-        channels,
+        channels: found.channels,
+        rate_hz: found.rate_hz,
         buffer: Vec::new(),
     };
     if rest.file.is_none() {
@@ -143,25 +145,44 @@ pub fn salvage(directory: &Path, path: &Path) -> io::Result<Option<Duration>> {
         return Ok(None);
     }
     rest.finish(data_bytes / 2)?;
-    Ok(Some(length(channels, data_bytes)))
+    Ok(Some(found.length()))
 }
 
-/// Channels, and bytes of whole samples of all of them.
-fn measure(file: &File) -> io::Result<(u16, u64)> {
+/// What a file holds.
+struct Content {
+    channels: u16,
+    rate_hz: u32,
+    /// Bytes of whole samples of all channels.
+    data_bytes: u64,
+}
+
+impl Content {
+    fn length(&self) -> Duration {
+        let samples = self.data_bytes / (2 * u64::from(self.channels.max(1)));
+        let micros = samples.saturating_mul(1_000_000) / u64::from(self.rate_hz.max(1));
+        Duration::from_micros(micros)
+    }
+}
+
+fn measure(file: &File) -> io::Result<Content> {
     let bytes = file.metadata()?.len();
     let mut header = [0; wav::HEADER_LEN];
     if bytes < wav::HEADER_LEN as u64 {
-        return Ok((1, 0));
+        return Ok(Content {
+            channels: 1,
+            rate_hz: NARROW_HZ,
+            data_bytes: 0,
+        });
     }
     file.read_exact_at(&mut header, 0)?;
     let channels = header.get(22).copied().map_or(1, u16::from).clamp(1, 2);
+    let rate = header.get(24..28).and_then(|rate| rate.try_into().ok());
     let data = bytes - wav::HEADER_LEN as u64;
-    Ok((channels, data - data % (2 * u64::from(channels))))
-}
-
-fn length(channels: u16, data_bytes: u64) -> Duration {
-    let samples = data_bytes / (2 * u64::from(channels.max(1)));
-    Duration::from_micros(samples.saturating_mul(1_000_000 / u64::from(RATE_HZ)))
+    Ok(Content {
+        channels,
+        rate_hz: rate.map_or(NARROW_HZ, u32::from_le_bytes),
+        data_bytes: data - data % (2 * u64::from(channels)),
+    })
 }
 
 /// A WAV file being written. Dropped without [`finish`](Self::finish), it disappears.
@@ -172,6 +193,7 @@ pub(super) struct PartFile {
     directory: OwnedFd,
     name: String,
     channels: u16,
+    rate_hz: u32,
     buffer: Vec<u8>,
 }
 
@@ -199,7 +221,7 @@ impl PartFile {
             data_bytes -= data_bytes % (2 * u64::from(self.channels.max(1)));
         }
         let named = file
-            .write_all_at(&wav::header(RATE_HZ, self.channels, data_bytes), 0)
+            .write_all_at(&wav::header(self.rate_hz, self.channels, data_bytes), 0)
             .and_then(|()| {
                 file.set_len(data_bytes + wav::HEADER_LEN as u64)?;
                 file.sync_all()?;
@@ -247,8 +269,8 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC)
     .union(OFlags::RDONLY);
-/// The rate of recordings.
-const RATE_HZ: u32 = 8000;
+/// The rate of a file that does not say.
+const NARROW_HZ: u32 = 8000;
 /// Written to the file at once.
 const BUFFER_BYTES: usize = 8 << 10;
 /// Directories a name may have above it.
@@ -263,7 +285,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut file = Directory::open(dir.path())
             .unwrap()
-            .create(Path::new("acc/202401/a-b_c.wav"), 1)
+            .create(Path::new("acc/202401/a-b_c.wav"), 1, 8000)
             .unwrap();
         let (part, whole) = (
             dir.path().join("acc/202401/a-b_c.wav.part"),
@@ -284,7 +306,7 @@ mod tests {
         let path = Path::new("acc/202401/cut.wav");
         let mut file = Directory::open(dir.path())
             .unwrap()
-            .create(path, 2)
+            .create(path, 2, 8000)
             .unwrap();
         file.write(&[7; 16_000]).unwrap();
         // The process dies: nothing is tidied up.
@@ -323,7 +345,7 @@ mod tests {
         drop(
             Directory::open(dir.path())
                 .unwrap()
-                .create(Path::new("x.wav"), 1)
+                .create(Path::new("x.wav"), 1, 8000)
                 .unwrap(),
         );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -351,7 +373,10 @@ mod tests {
             "..wav",
             "x\0.wav",
         ] {
-            assert!(directory.create(Path::new(bad), 1).is_err(), "{bad:?}");
+            assert!(
+                directory.create(Path::new(bad), 1, 8000).is_err(),
+                "{bad:?}"
+            );
         }
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
     }
@@ -361,13 +386,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let directory = Directory::open(dir.path()).unwrap();
         directory
-            .create(Path::new("x.wav"), 1)
+            .create(Path::new("x.wav"), 1, 8000)
             .unwrap()
             .finish(0)
             .unwrap();
         assert!(
             directory
-                .create(Path::new("x.wav"), 1)
+                .create(Path::new("x.wav"), 1, 8000)
                 .unwrap()
                 .finish(0)
                 .is_err()

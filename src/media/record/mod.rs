@@ -24,7 +24,7 @@ use super::command::{Pause, RecordSpec, Sides};
 use super::config::MediaConfig;
 use super::event::{MediaEvent, Outside, RecordEnd};
 use crate::audio::level::Vad;
-use crate::audio::mix;
+use crate::audio::{Rate, mix};
 use crate::base::id::{OpId, PortId};
 use crate::base::keys::Keys;
 use crate::host::{clock, task};
@@ -36,8 +36,29 @@ pub(super) struct Tap {
     finish_on: Keys,
     sides: Sides,
     pause: Pause,
+    /// What turns both sides into more than the usual rate, where that is wanted.
+    wide: Option<Box<Wide>>,
     ring: Producer<i16>,
     shared: Arc<TapState>,
+}
+
+/// Both sides on their way to another rate.
+#[derive(Debug)]
+struct Wide {
+    rate_hz: u32,
+    peer: Rate,
+    own: Rate,
+    said: Vec<i16>,
+    heard: Vec<i16>,
+}
+
+/// 20 ms of what the peer says and of what it hears: as they are, and at the usual rate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BothSides<'a> {
+    pub(super) peer: &'a [i16],
+    pub(super) own: &'a [i16],
+    pub(super) narrow_peer: &'a [i16],
+    pub(super) narrow_own: &'a [i16],
 }
 
 #[derive(Debug, Default)]
@@ -67,9 +88,30 @@ impl Tap {
         self.pause = how;
     }
 
+    /// The rates the two sides come at from now on. Not on the tick.
+    pub(super) fn tune(&mut self, peer_hz: u32, own_hz: u32) {
+        if let Some(wide) = &mut self.wide {
+            for (rate, from_hz) in [(&mut wide.peer, peer_hz), (&mut wide.own, own_hz)] {
+                if rate.from_hz() != from_hz {
+                    *rate = Rate::new(from_hz, wide.rate_hz);
+                }
+            }
+        }
+    }
+
     /// Takes a frame of what the peer says and one of what it hears, where both are wanted. `false`: the recorder has
     /// ended the recording.
-    pub(super) fn push(&mut self, peer: &[i16], own: &[i16], both: &mut Vec<i16>) -> bool {
+    pub(super) fn push(&mut self, frame: BothSides<'_>, both: &mut Vec<i16>) -> bool {
+        let (peer, own) = match self.wide.as_deref_mut() {
+            Some(wide) => {
+                wide.said.clear();
+                wide.heard.clear();
+                wide.peer.push(frame.peer, &mut wide.said);
+                wide.own.push(frame.own, &mut wide.heard);
+                (wide.said.as_slice(), wide.heard.as_slice())
+            }
+            None => (frame.narrow_peer, frame.narrow_own),
+        };
         let wanted = peer.len() * usize::from(self.sides.channels());
         both.clear();
         match (self.pause, self.sides) {
@@ -134,6 +176,7 @@ struct Recording {
     ring: Consumer<i16>,
     shared: Arc<TapState>,
     file: Option<PartFile>,
+    rate_hz: u32,
     samples: u64,
     /// What has passed, written or not.
     passed: u64,
@@ -151,8 +194,8 @@ struct Recording {
 }
 
 /// Where there is sound, of whomever.
-#[derive(Default)]
 struct Voice {
+    rate_hz: u32,
     vad: Vad,
     /// The frames just before the first sound: its beginning is quiet.
     lead: VecDeque<i16>,
@@ -170,12 +213,13 @@ struct Finished {
     file: Option<PartFile>,
     samples: u64,
     channels: u16,
+    rate_hz: u32,
     why: RecordEnd,
 }
 
 /// Samples of all channels in so much time.
-fn samples_in(time: Duration, channels: u16) -> u64 {
-    u64::try_from(time.as_micros() / MICROS_PER_SAMPLE)
+fn samples_in(time: Duration, channels: u16, rate_hz: u32) -> u64 {
+    u64::try_from(time.as_micros().saturating_mul(u128::from(rate_hz)) / 1_000_000)
         .unwrap_or(u64::MAX)
         .saturating_mul(u64::from(channels))
 }
@@ -204,7 +248,13 @@ impl Recorder {
     /// Starts a recording; the tap goes to the port. A file that cannot be made ends it as failed.
     pub(super) fn begin(&self, port: PortId, op: OpId, spec: RecordSpec) -> Tap {
         let channels = spec.sides.channels();
-        let (producer, ring) = RingBuffer::new(RING_SAMPLES * usize::from(channels));
+        let rate_hz = if spec.rate_hz >= WIDE_HZ {
+            WIDE_HZ
+        } else {
+            NARROW_HZ
+        };
+        let of_two_seconds = samples_in(PATIENCE, channels, rate_hz);
+        let (producer, ring) = RingBuffer::new(usize::try_from(of_two_seconds).unwrap_or(0));
         let shared = Arc::new(TapState::default());
         let path = spec
             .path
@@ -217,15 +267,16 @@ impl Recorder {
             ring,
             shared: Arc::clone(&shared),
             file: None,
+            rate_hz,
             samples: 0,
             passed: 0,
             missed_written: 0,
-            max_samples: samples_in(spec.max.min(LONGEST), channels),
-            min_samples: samples_in(spec.min, channels).max(u64::from(spec.trim)),
+            max_samples: samples_in(spec.max.min(LONGEST), channels, rate_hz),
+            min_samples: samples_in(spec.min, channels, rate_hz).max(u64::from(spec.trim)),
             channels,
             silence: spec.silence,
             vad: Vad::new(),
-            voice: spec.trim.then(Voice::default),
+            voice: spec.trim.then(|| Voice::new(rate_hz)),
             ended: None,
         };
         lock(&self.inbox).push(recording);
@@ -235,6 +286,7 @@ impl Recorder {
             finish_on: spec.finish_on,
             sides: spec.sides,
             pause: Pause::No,
+            wide: (rate_hz != NARROW_HZ).then(|| Box::new(Wide::new(rate_hz))),
             ring: producer,
             shared,
         }
@@ -357,13 +409,15 @@ impl Recorder {
             file,
             samples,
             channels,
+            rate_hz,
             why,
         } = finished;
         let done = file.map(|file| file.finish(samples));
         let (length, why) = match done {
             Some(Ok(())) => (
                 Duration::from_micros(
-                    (samples / u64::from(channels.max(1))).saturating_mul(MICROS_PER_SAMPLE as u64),
+                    (samples / u64::from(channels.max(1))).saturating_mul(1_000_000)
+                        / u64::from(rate_hz),
                 ),
                 why,
             ),
@@ -388,7 +442,7 @@ impl Recording {
             self.ended = Some(RecordEnd::DiskFull);
             return;
         }
-        match directory.map(|d| d.create(&self.path, self.channels)) {
+        match directory.map(|d| d.create(&self.path, self.channels, self.rate_hz)) {
             Some(Ok(file)) => self.file = Some(file),
             Some(Err(error)) => {
                 tracing::error!(%error, path = %self.path.display(), "cannot make a recording");
@@ -421,7 +475,8 @@ impl Recording {
             0,
         );
         let channels = usize::from(self.channels.max(1));
-        for frame in pcm.chunks(FRAME_SAMPLES * channels) {
+        let of_frame = usize::try_from(self.rate_hz).unwrap_or(0) / FRAMES_A_SECOND;
+        for frame in pcm.chunks((of_frame * channels).max(1)) {
             let room = usize::try_from(self.max_samples - self.passed).unwrap_or(usize::MAX);
             let frame = frame.get(..room).unwrap_or(frame);
             self.passed += frame.len() as u64;
@@ -430,7 +485,7 @@ impl Recording {
                 return;
             }
             // The silence that ends a recording is the peer's.
-            let mut peer = [0; FRAME_SAMPLES];
+            let mut peer = [0; MOST_FRAME];
             let heard = frame.iter().step_by(channels);
             peer.iter_mut().zip(heard).for_each(|(to, s)| *to = *s);
             let samples = frame.len() / channels;
@@ -500,20 +555,48 @@ impl Recording {
             file,
             samples: self.samples,
             channels: self.channels,
+            rate_hz: self.rate_hz,
             why,
         }
     }
 }
 
+impl Wide {
+    fn new(rate_hz: u32) -> Self {
+        Self {
+            rate_hz,
+            peer: Rate::new(NARROW_HZ, rate_hz),
+            own: Rate::new(NARROW_HZ, rate_hz),
+            said: Vec::with_capacity(2 * MOST_FRAME),
+            heard: Vec::with_capacity(2 * MOST_FRAME),
+        }
+    }
+}
+
 impl Voice {
+    fn new(rate_hz: u32) -> Self {
+        Self {
+            rate_hz,
+            vad: Vad::new(),
+            lead: VecDeque::new(),
+            heard: false,
+            speaks: false,
+            until: 0,
+        }
+    }
+
     /// What of a frame belongs into the file: all once somebody has spoken, nothing before.
     fn take(&mut self, frame: &[i16], channels: u16) -> Vec<i16> {
         let channels = usize::from(channels.max(1));
-        let ms = u32::try_from(frame.len() / channels / SAMPLES_PER_MS).unwrap_or(20);
+        let rate = usize::try_from(self.rate_hz).unwrap_or(usize::MAX);
+        let ms = u32::try_from(frame.len() / channels * 1000 / rate.max(1)).unwrap_or(20);
         self.speaks = self.vad.push(frame, ms);
         if !self.heard && !self.speaks {
             self.lead.extend(frame);
-            let excess = self.lead.len().saturating_sub(LEAD_SAMPLES * channels);
+            let excess = self
+                .lead
+                .len()
+                .saturating_sub(rate / LEADS_A_SECOND * channels);
             self.lead.drain(..excess);
             return Vec::new();
         }
@@ -528,15 +611,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The longest recording (KAZOO's `max_recording_time_limit`): what a WAV file and a disk can hold.
 const LONGEST: Duration = Duration::from_secs(10_800);
-/// What is kept before the first sound of a trimmed recording.
-const LEAD_SAMPLES: usize = 800;
-/// Samples of a channel in a millisecond.
-const SAMPLES_PER_MS: usize = 8;
+/// Of that part of a second is kept before the first sound of a trimmed recording.
+const LEADS_A_SECOND: usize = 10;
 /// What a ring holds: two seconds for a disk that thinks.
-const RING_SAMPLES: usize = 16_000;
-/// 20 ms.
-const FRAME_SAMPLES: usize = 160;
-const MICROS_PER_SAMPLE: u128 = 125;
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The rates of recordings.
+const NARROW_HZ: u32 = 8000;
+const WIDE_HZ: u32 = 16_000;
+/// Frames of 20 ms.
+const FRAMES_A_SECOND: usize = 50;
+/// Samples of the longest of them.
+const MOST_FRAME: usize = 320;
 /// How often the recorder empties the rings.
 const ROUND: Duration = Duration::from_millis(60);
 /// How often the recorder looks at the free space.
