@@ -18,6 +18,7 @@ pub mod journal;
 pub mod media;
 pub mod net;
 pub mod pivot;
+pub mod recordings;
 pub mod registrar;
 pub mod routing;
 pub mod rtp;

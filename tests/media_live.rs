@@ -146,6 +146,7 @@ fn keys_arrive_and_a_recording_is_on_disk_when_it_is_reported() {
         silence: None,
         finish_on: Keys::parse("#"),
         sides: swivel::media::Sides::Peer,
+        ..RecordSpec::default()
     };
     port.command(Command::Record { op: OpId(3), spec });
     std::thread::sleep(Duration::from_millis(50));

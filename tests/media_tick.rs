@@ -220,6 +220,7 @@ fn a_tick_allocates_nothing() {
                         silence: None,
                         finish_on: Keys::NONE,
                         sides: swivel::media::Sides::Peer,
+                        ..RecordSpec::default()
                     };
                     port.command(Command::Record { op, spec });
                 }
@@ -255,6 +256,8 @@ fn a_tick_allocates_nothing() {
                     silence: None,
                     finish_on: Keys::NONE,
                     sides: swivel::media::Sides::Apart,
+                    rate_hz: if n % 4 == 3 { 16_000 } else { 8000 },
+                    ..RecordSpec::default()
                 };
                 a.command(Command::Record {
                     op: OpId(1000 + n),

@@ -1,5 +1,7 @@
 //! What a resource answers, before it becomes an envelope.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -37,11 +39,15 @@ pub(super) struct Paging {
 }
 
 /// A file to be sent as it is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Download {
     pub(super) content_type: String,
     pub(super) bytes: Bytes,
+    /// In place of `bytes`: a file that is read while it is sent, and its length.
+    pub(super) stored: Option<(PathBuf, usize)>,
     pub(super) name: String,
+    /// It is shown where the link is, not saved.
+    pub(super) inline: bool,
 }
 
 impl Answer {

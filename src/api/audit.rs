@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::documents::Who;
 use super::verb::Verb;
-use crate::directory::{Kind, private};
+use crate::directory::private;
 use crate::host::clock;
 use crate::journal::TimeRange;
 use crate::store::{Batch, Store, StoreError, Table, keys};
@@ -14,7 +14,8 @@ pub(super) struct Entry<'a> {
     pub(super) who: &'a Who,
     pub(super) account: &'a str,
     pub(super) verb: Verb,
-    pub(super) kind: Kind,
+    /// Kind of document.
+    pub(super) kind: &'static str,
     pub(super) id: &'a str,
     pub(super) old: Option<&'a Value>,
     pub(super) new: Option<&'a Value>,
@@ -30,7 +31,7 @@ pub(super) fn record(batch: &mut Batch, entry: &Entry<'_>) {
     );
     doc.insert("created".into(), json!(at.gregorian()));
     doc.insert("verb".into(), json!(entry.verb.name().to_lowercase()));
-    doc.insert("resource".into(), json!(entry.kind.name()));
+    doc.insert("resource".into(), json!(entry.kind));
     doc.insert("resource_id".into(), json!(entry.id));
     // Names only: the values may be secrets.
     doc.insert("changed".into(), json!(changed(entry.old, entry.new)));
@@ -44,7 +45,7 @@ pub(super) fn record(batch: &mut Batch, entry: &Entry<'_>) {
         "audit",
         entry.account,
         &keys::time(at),
-        entry.kind.name(),
+        entry.kind,
         entry.id,
     ]);
     batch.put(Table::Log, key, Value::Object(doc).to_string());

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct HttpConfig {
     /// Address of the API, `/metrics` and `/healthz`.
     pub listen: SocketAddr,
+    /// How others reach the API, for addresses told to them (`RecordingUrl`): `https://pbx.example.org`; empty: as it
+    /// listens.
+    pub public_url: String,
     /// Peers whose `X-Forwarded-For` is believed.
     pub proxies: Vec<IpAddr>,
     /// Largest JSON body, in bytes.
@@ -46,6 +49,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            public_url: String::new(),
             proxies: vec![IpAddr::from(Ipv4Addr::LOCALHOST)],
             max_json: 1 << 20,
             max_upload: 8_000_000,

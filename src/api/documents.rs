@@ -107,6 +107,30 @@ impl Draft<'_> {
             .push(Finding::new(path, rule, message).with_value(value.into()));
     }
 
+    /// Whether the server may send recordings where `call_recording` says.
+    pub(super) fn judge_recording(&mut self) {
+        fn urls<'v>(value: &'v Value, path: String, found: &mut Vec<(String, &'v str)>) {
+            for (key, below) in value.as_object().into_iter().flatten() {
+                let path = format!("{path}.{key}");
+                match below.as_str() {
+                    Some(url) if key == "url" => found.push((path, url)),
+                    Some(_) => {}
+                    None => urls(below, path, found),
+                }
+            }
+        }
+        let Some(wanted) = self.fields.get("call_recording").cloned() else {
+            return;
+        };
+        let mut found = Vec::new();
+        urls(&wanted, "call_recording".to_owned(), &mut found);
+        for (path, url) in found {
+            if let Err(reason) = (self.guard)(url) {
+                self.find(&path, "error", format!("invalid client URL: {reason}"), url);
+            }
+        }
+    }
+
     /// Decision 9: short secrets, and those equal to the name, are accepted with a warning unless the operator says no.
     pub(super) fn judge_secret(&mut self, path: &str, secret: &str, name: &str) {
         let length = secret.chars().count();
@@ -260,7 +284,7 @@ pub(super) async fn save(api: &Api, docs: &Documents, write: Write<'_>) -> Resul
             who: &write.who,
             account: write.account,
             verb: write.verb,
-            kind: docs.kind,
+            kind: docs.kind.name(),
             id,
             old: old.as_deref(),
             new: Some(&doc),
@@ -322,7 +346,7 @@ pub(super) async fn delete(
             who,
             account: &account.id,
             verb: Verb::Delete,
-            kind: docs.kind,
+            kind: docs.kind.name(),
             id,
             old: Some(&old),
             new: None,
@@ -464,7 +488,7 @@ pub(super) fn audited(
             who: &who,
             account: &account,
             verb: call.verb,
-            kind: docs.kind,
+            kind: docs.kind.name(),
             id,
             old,
             new,

@@ -1,10 +1,15 @@
 //! From an answer or an error to an HTTP response (`api.md` §1.5 to §1.8).
 
+use std::io::SeekFrom;
+use std::path::PathBuf;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
+use futures_util::Stream;
 use md5::{Digest as _, Md5};
 use serde_json::{Map, Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use super::answer::{Answer, Download};
 use super::csv;
@@ -245,24 +250,30 @@ fn sheet(about: &About, answer: &Answer) -> Response<Body> {
 }
 
 fn download(about: &About, file: &Download) -> Response<Body> {
-    let length = file.bytes.len();
+    let length = file
+        .stored
+        .as_ref()
+        .map_or(file.bytes.len(), |(_, length)| *length);
     let mut headers = common_headers(about);
     set(&mut headers, header::CONTENT_TYPE, &file.content_type);
     set(&mut headers, header::ACCEPT_RANGES, "bytes");
     set(
         &mut headers,
         header::CONTENT_DISPOSITION,
-        &attachment(about.file_name.as_deref().unwrap_or(&file.name)),
+        &disposition(
+            file.inline,
+            about.file_name.as_deref().unwrap_or(&file.name),
+        ),
     );
     match about.range.as_deref().map(|range| part(range, length)) {
-        None | Some(Ok(None)) => build(200, headers, file.bytes.clone()),
+        None | Some(Ok(None)) => send(200, headers, file, 0..length),
         Some(Ok(Some((from, to)))) => {
             set(
                 &mut headers,
                 header::CONTENT_RANGE,
                 &format!("bytes {from}-{}/{length}", to.saturating_sub(1)),
             );
-            build(206, headers, file.bytes.slice(from..to))
+            send(206, headers, file, from..to)
         }
         Some(Err(error)) => failure(about, &error),
     }
@@ -294,13 +305,73 @@ fn part(range: &str, length: usize) -> Result<Option<(usize, usize)>, ApiError> 
     }
 }
 
+/// A response with part of a file.
+fn send(
+    status: u16,
+    mut headers: HeaderMap,
+    file: &Download,
+    part: std::ops::Range<usize>,
+) -> Response<Body> {
+    let Some((path, _)) = &file.stored else {
+        return build(status, headers, file.bytes.slice(part));
+    };
+    set(
+        &mut headers,
+        header::CONTENT_LENGTH,
+        &part.len().to_string(),
+    );
+    let mut response = build(status, headers, Bytes::new());
+    *response.body_mut() = Body::from_stream(read(path.clone(), part));
+    response
+}
+
+/// Part of a stored file, piece by piece.
+fn read(
+    path: PathBuf,
+    part: std::ops::Range<usize>,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+    let begin = (None::<tokio::fs::File>, part.start);
+    futures_util::stream::try_unfold(begin, move |(open, at)| {
+        let path = path.clone();
+        async move {
+            let left = part.end.saturating_sub(at);
+            if left == 0 {
+                return Ok(None);
+            }
+            let mut file = match open {
+                Some(file) => file,
+                None => {
+                    let mut file = tokio::fs::File::open(path).await?;
+                    file.seek(SeekFrom::Start(at as u64)).await?;
+                    file
+                }
+            };
+            let mut piece = Vec::with_capacity(left.min(PIECE));
+            let limit = left.min(PIECE) as u64;
+            let read = (&mut file).take(limit).read_to_end(&mut piece).await?;
+            if read == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            Ok(Some((Bytes::from(piece), (Some(file), at + read))))
+        }
+    })
+}
+
+/// Read of a file at once.
+const PIECE: usize = 64 << 10;
+
 fn attachment(name: &str) -> String {
+    disposition(false, name)
+}
+
+fn disposition(inline: bool, name: &str) -> String {
+    let how = if inline { "inline" } else { "attachment" };
     let safe: String = name
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || "._- ".contains(*c))
         .take(128)
         .collect();
-    format!("attachment; filename=\"{safe}\"")
+    format!("{how}; filename=\"{safe}\"")
 }
 
 /// Whether a list of entity tags has this revision.

@@ -44,6 +44,7 @@ use crate::call::channels::Channels;
 use crate::directory::Directory;
 use crate::journal::Journal;
 use crate::net::WebSockets;
+use crate::recordings::Shelf;
 use crate::registrar::Remote;
 use crate::store::StoreError;
 
@@ -97,6 +98,8 @@ struct Inner {
     buckets: rate::Buckets,
     /// The calls of a running server.
     channels: OnceLock<Channels>,
+    /// What a running server has recorded.
+    recordings: OnceLock<Shelf>,
     /// Checking and writing a document are one step.
     saving: tokio::sync::Mutex<()>,
 }
@@ -120,6 +123,7 @@ impl Api {
             tokens,
             buckets: rate::Buckets::default(),
             channels: OnceLock::new(),
+            recordings: OnceLock::new(),
             saving: tokio::sync::Mutex::new(()),
         })))
     }
@@ -134,6 +138,15 @@ impl Api {
     /// Where calls are found from now on; the first time counts.
     pub fn set_channels(&self, channels: Channels) {
         drop(self.0.channels.set(channels));
+    }
+
+    /// Where recordings are found from now on; the first time counts.
+    pub fn set_recordings(&self, recordings: Shelf) {
+        drop(self.0.recordings.set(recordings));
+    }
+
+    fn recordings(&self) -> Option<&Shelf> {
+        self.0.recordings.get()
     }
 
     fn channels(&self) -> Option<&Channels> {

@@ -31,11 +31,12 @@ use crate::directory::Directory;
 use crate::host::guard::Guard;
 use crate::host::http::HttpClient;
 use crate::host::task;
-use crate::jobs::Outbox;
+use crate::jobs::{HttpJob, HttpRunner, Outbox, Runner};
 use crate::journal::Journal;
 use crate::media::Media;
 use crate::net::tls::Development;
 use crate::net::{Resolver, Tls, Transports, listen};
+use crate::recordings::{Shelf, Swept, UploadRunner};
 use crate::registrar::Remote;
 use crate::speech::{self, Utterance};
 use crate::store::{Files, Store};
@@ -67,6 +68,7 @@ pub struct Server {
     serving: JoinHandle<Option<std::io::Result<()>>>,
     background: Vec<AbortHandle>,
     store: Store,
+    shelf: Shelf,
     _control: control::server::Listening,
 }
 
@@ -112,12 +114,27 @@ impl Server {
         let watch_tls = task::spawn("tls-watch", tls.clone().watch());
 
         let store = Store::open(&config.store_dir())?;
+        let outbox = Outbox::new(store.clone(), rng.fork());
         let journal = Journal::with(store.clone(), node_name(), config.retention.clone());
         let swept = journal.sweep().await?;
         if swept > 0 {
             tracing::warn!(
                 calls = swept,
                 "calls that were up when the last process ended are now recorded as ended"
+            );
+        }
+        let shelf = Shelf::new(
+            store.clone(),
+            outbox.clone(),
+            &config.record_dir(),
+            &config.http_base(),
+        );
+        let unfinished = shelf.sweep().await?;
+        if unfinished != Swept::default() {
+            tracing::warn!(
+                kept = unfinished.kept,
+                gone = unfinished.gone,
+                "recordings that ran when the last process ended are now completed"
             );
         }
         let parts = sweep_parts(&config.record_dir());
@@ -128,10 +145,9 @@ impl Server {
             );
         }
         let housekeeping = task::spawn("housekeeping", journal.clone().housekeeping());
-        // No kind of job has a runner yet; what is stored waits for the version that has it, or expires.
-        let jobs = task::spawn(
-            "jobs",
-            Outbox::new(store.clone(), rng.fork()).run(BTreeMap::new()),
+        let keeping = task::spawn(
+            "recordings",
+            shelf.clone().housekeeping(config.retention.recording_days),
         );
         let files = Files::at(config.media_dir());
         let directory = Directory::load_with(store.clone(), files.clone()).await?;
@@ -146,6 +162,7 @@ impl Server {
                 .collect(),
         );
         let client = HttpClient::new(io.clone(), Arc::clone(&guard));
+        let jobs = task::spawn("jobs", outbox.clone().run(runners(&shelf, &client)));
 
         let speech = speech::provider(&config.tts, &io)?;
         let voice = voice_name(&config);
@@ -199,7 +216,10 @@ impl Server {
             store: store.clone(),
             directory,
             recordings: rtp.record_dir.as_path().into(),
+            shelf: shelf.clone(),
+            outbox,
         };
+        api.set_recordings(shelf.clone());
         let (channels, questions) = Channels::pair();
         api.set_channels(channels);
         let signalling = SignallingThread::start(Parts {
@@ -238,9 +258,11 @@ impl Server {
             background: vec![
                 housekeeping.abort_handle(),
                 jobs.abort_handle(),
+                keeping.abort_handle(),
                 watch_tls.abort_handle(),
             ],
             store,
+            shelf,
             _control: control,
         })
     }
@@ -302,6 +324,10 @@ impl Server {
     /// Ends every thread and makes everything durable.
     pub async fn stop(self) {
         self.signalling.stop().await;
+        // The calls' files are whole, and nobody is left to be told.
+        if let Err(error) = self.shelf.sweep().await {
+            tracing::error!(%error, "recordings wait for the next start to be entered");
+        }
         // Requests under way are answered, as long as that does not take long.
         drop(self.end_http);
         if tokio::time::timeout(HTTP_GRACE, self.serving)
@@ -399,6 +425,13 @@ pub async fn try_voice(config: &Config) -> Result<String, String> {
         voice_name(config),
         audio.len()
     ))
+}
+
+/// Who does which kind of job.
+fn runners(shelf: &Shelf, client: &HttpClient) -> BTreeMap<&'static str, Arc<dyn Runner>> {
+    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(shelf.clone(), client.clone()));
+    let posts: Arc<dyn Runner> = Arc::new(HttpRunner(client.clone()));
+    BTreeMap::from([(UploadRunner::KIND, uploads), (HttpJob::KIND, posts)])
 }
 
 /// What runs for a call: its callflow, or the demo's echo.

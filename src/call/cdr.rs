@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::error::Ended;
 use super::handle::CallHandle;
-use super::state::State;
+use super::state::{Phase, State};
 use crate::base::time::UnixMicros;
 use crate::host::clock;
 use crate::journal::{Cdr, Fact, OpenCall};
@@ -52,6 +52,15 @@ impl CallHandle {
         self.0.core.services().journal.close_leg(Box::new(cdr));
     }
 
+    /// The leg's record as far as it has come.
+    pub(super) fn cdr_so_far(&self) -> Cdr {
+        let answered = match self.state().phase {
+            Phase::Answered { at } => Some(at),
+            Phase::Ringing { .. } | Phase::Ended(_) => None,
+        };
+        self.cdr(None, answered)
+    }
+
     fn cdr(&self, end: Option<(Ended, UnixMicros)>, answered: Option<UnixMicros>) -> Cdr {
         let facts = &self.0.facts;
         let vars = self.vars();
@@ -62,6 +71,7 @@ impl CallHandle {
             false => (facts.from_tag.clone(), state.own_tag.clone()),
         };
         let other = state.other.clone().unwrap_or_default();
+        let (media_recordings, recording_url) = state.tapes.linked();
         let bridge_id = Some(other.bridge_id.clone()).filter(|id| !id.is_empty());
         let channel_vars = vars
             .channel_vars
@@ -85,6 +95,7 @@ impl CallHandle {
                     .map(|i| ("inception".to_owned(), Value::from(i))),
             )
             .chain(bridge_id.map(|id| ("bridge_id".to_owned(), Value::from(id))))
+            .chain(recording_url.map(|url| ("recording_url".to_owned(), Value::from(url))))
             .collect();
         Cdr {
             account: facts.account.id.to_string(),
@@ -137,6 +148,7 @@ impl CallHandle {
                 .map(|(name, value)| (name.to_lowercase().replace('-', "_"), value.clone()))
                 .collect(),
             to_tag,
+            media_recordings,
             other_leg_call_id: other.call_id,
             other_leg_direction: other.direction.to_owned(),
             other_leg_caller_id_name: other.caller_id_name,

@@ -5,10 +5,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::core::Core;
 use super::handle::CallHandle;
+use super::ops::record::NewRecording;
 use super::state::Phase;
 use crate::base::cause::Cause;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
+use crate::media::Pause;
 
 /// Asks the signalling thread. Cheap to clone; without a server there is no channel.
 #[derive(Debug, Clone)]
@@ -70,6 +72,27 @@ enum Ask {
         call_id: String,
         answer: oneshot::Sender<bool>,
     },
+    Record {
+        account: String,
+        call_id: String,
+        order: Box<RecordOrder>,
+        answer: oneshot::Sender<bool>,
+    },
+}
+
+/// What is to become of the recording of a leg.
+#[derive(Debug, Clone)]
+pub enum RecordOrder {
+    /// Another one begins.
+    Start(NewRecording),
+    /// The last one ends.
+    Stop,
+    /// The last one ends; without one, this one begins.
+    Toggle(NewRecording),
+    /// Silence takes the place of what is said.
+    Mask,
+    /// What is said is recorded again.
+    Unmask,
 }
 
 /// Questions that may wait; past it the asker waits.
@@ -108,6 +131,20 @@ impl Channels {
     }
 }
 
+impl Channels {
+    /// Starts, stops or masks the recording of a leg of the account. `false` when there is no leg with that Call-ID.
+    pub async fn record(&self, account: &str, call_id: &str, order: RecordOrder) -> bool {
+        let (account, call_id, order) = (account.to_owned(), call_id.to_owned(), Box::new(order));
+        self.ask(|answer| Ask::Record {
+            account,
+            call_id,
+            order,
+            answer,
+        })
+        .await
+    }
+}
+
 impl Asks {
     /// Answers for as long as somebody may ask.
     pub async fn serve(mut self, core: Core) {
@@ -119,6 +156,12 @@ impl Asks {
                     call_id,
                     answer,
                 } => answer.send(core.hang_up(&account, &call_id)).is_ok(),
+                Ask::Record {
+                    account,
+                    call_id,
+                    order,
+                    answer,
+                } => answer.send(core.record(&account, &call_id, *order)).is_ok(),
             };
             if !heard {
                 tracing::trace!("nobody waits for this answer any more");
@@ -142,6 +185,31 @@ impl Core {
             return false;
         };
         leg.end(Cause::NORMAL_CLEARING);
+        true
+    }
+
+    /// Starts, stops or masks the recording of a leg of the account. `false` when there is no leg with that Call-ID.
+    pub fn record(&self, account: &str, call_id: &str, order: RecordOrder) -> bool {
+        let found = self.legs_of(account);
+        let Some(leg) = found.iter().find(|leg| leg.own_facts().call_id == call_id) else {
+            return false;
+        };
+        let start = |new| {
+            if let Err(error) = leg.start_recording(new) {
+                tracing::debug!(call = ?leg, %error, "too late to record");
+            }
+        };
+        match order {
+            RecordOrder::Start(new) => start(new),
+            RecordOrder::Stop => drop(leg.stop_recording(None)),
+            RecordOrder::Toggle(new) => {
+                if leg.stop_recording(None).is_none() {
+                    start(new);
+                }
+            }
+            RecordOrder::Mask => drop(leg.pause_recording(None, Pause::Silence)),
+            RecordOrder::Unmask => drop(leg.pause_recording(None, Pause::No)),
+        }
         true
     }
 

@@ -121,9 +121,12 @@ impl CallHandle {
             MediaEvent::Recorded {
                 op, length, why, ..
             } => {
+                let kept = self.tape_ended(op, length, why);
                 let mut state = self.state_mut();
                 state.recording.retain(|begun| *begun != op);
-                state.recorded.push((op, length, why));
+                if !kept {
+                    state.recorded.push((op, length, why));
+                }
                 state.wake();
             }
             MediaEvent::Closed { stats, .. } => {

@@ -7,10 +7,11 @@
 //! - `state`: what script and events share; `events`: what happens to a call, up to its end.
 //! - `outbound`: legs we place; `joined`: whose ports hear each other; `transfer`, `replaces`: who takes whose place.
 //! - `facts`: what is known of a call, and the variables its script changes.
-//! - `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
+//! - `automatic`: what documents want recorded. `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
 //! - `overload`: when new calls are refused.
 
+mod automatic;
 mod cdr;
 pub mod channels;
 pub mod core;
@@ -41,5 +42,5 @@ pub use ops::bridge::{BridgeOptions, Bridged, Strategy};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
 pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
-pub use ops::record::{RecordOptions, Recorded};
+pub use ops::record::{Begin, Kept, NewRecording, RecordOptions, Recorded};
 pub use services::Services;

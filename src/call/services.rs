@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::clips::Clips;
 use crate::directory::Directory;
 use crate::host::http::HttpClient;
+use crate::jobs::Outbox;
 use crate::journal::Journal;
+use crate::recordings::Shelf;
 use crate::store::Store;
 
 /// Cheap handles, cloned at wiring.
@@ -24,4 +26,8 @@ pub struct Services {
     pub directory: Directory,
     /// The directory recordings are made below (`MediaConfig::record_dir`).
     pub recordings: Arc<Path>,
+    /// Recordings that are kept.
+    pub shelf: Shelf,
+    /// Work that must survive a restart.
+    pub outbox: Outbox,
 }

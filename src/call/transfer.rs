@@ -88,6 +88,7 @@ impl Pending {
     }
 
     fn take_over(&self) {
+        self.call.end_tapes_that_stay();
         self.call.0.owner.set(self.script);
         self.call.attach(false);
     }
@@ -305,6 +306,8 @@ impl CallHandle {
             return Err(482);
         }
         self.core().adopt(self, &target);
+        self.take_tapes_over(from);
+        target.take_tapes_over(second);
         from.refer_progress(refer, 200);
         from.end(Cause::ATTENDED_TRANSFER);
         second.end(Cause::ATTENDED_TRANSFER);
@@ -335,6 +338,7 @@ impl Core {
     pub(super) fn adopt(&self, x: &CallHandle, y: &CallHandle) {
         let task = self.next_script();
         for leg in [x, y] {
+            leg.end_tapes_that_stay();
             leg.0.owner.set(task);
             leg.0.transfer.take();
             let former = leg.state_mut().peer.take();

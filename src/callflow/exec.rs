@@ -75,6 +75,7 @@ async fn run_to_end(call: CallHandle, document: Arc<Value>) {
         ));
         return refuse(&ctx).await;
     }
+    ctx.call.record_automatically();
     // A call from outside hears ringing while its flow starts.
     if facts.inception.is_some() && ctx.call.ring().is_err() {
         return;

@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::ctx::FlowCtx;
-use super::data::{Whole, tone};
 use super::error::FlowError;
 use crate::audio::clip::Clip;
 use crate::call::{CallError, CollectOptions, Keys, PlayOptions, RecordOptions, Recorded};
@@ -63,17 +62,7 @@ async fn takes(ctx: &FlowCtx, media_id: &str, files: &mut Vec<PathBuf>) -> Resul
 
 async fn take(ctx: &FlowCtx, path: &Path) -> Result<Recorded, FlowError> {
     ctx.say_prompt("vm-record_greeting").await?;
-    let beep = tone(&[Whole(440)], Whole(500), Whole(0), -10.0).render(RATE_HZ);
-    let beep = Audio::Clip(Arc::new(Clip::new(RATE_HZ, beep)));
-    ctx.call
-        .play(
-            vec![beep],
-            PlayOptions {
-                terminators: Keys::NONE,
-                ..PlayOptions::default()
-            },
-        )
-        .await?;
+    ctx.call.beep().await?;
     ctx.call.flush_keys();
     let options = RecordOptions {
         path: path.to_owned(),
@@ -243,8 +232,6 @@ const SILENCE: Duration = Duration::from_secs(5);
 const MAX_TAKES: u32 = 10;
 /// Reviews without a choice before a recording is dropped.
 const MAX_REVIEWS: u32 = 4;
-/// Rate of the beep.
-const RATE_HZ: u32 = 8_000;
 
 #[cfg(test)]
 mod tests {

@@ -150,8 +150,12 @@ fn rewrite(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(rewrite),
         Value::Object(object) => {
-            object.remove("format");
-            object.remove("title");
+            // Keywords, not properties of the same name.
+            for word in ["format", "title"] {
+                if object.get(word).is_some_and(|value| value.is_string() && *value != "uri") {
+                    object.remove(word);
+                }
+            }
             if object.get("default").is_some_and(Value::is_null) {
                 object.remove("default");
             }

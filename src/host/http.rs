@@ -10,6 +10,7 @@ mod wire;
 
 use std::fs::File;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,8 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// The body; empty for none.
     pub body: Bytes,
+    /// A file to send in place of `body`, read while it is sent.
+    pub upload: Option<PathBuf>,
     /// For everything together, from the first byte sent to the last received.
     pub timeout: Duration,
     /// Longest body accepted, after decompression, in bytes.
@@ -90,6 +93,7 @@ impl HttpRequest {
             url,
             headers: Vec::new(),
             body: Bytes::new(),
+            upload: None,
             timeout: Duration::from_secs(5),
             max_body: 256 * 1024,
             max_redirects: MAX_REDIRECTS,
@@ -209,6 +213,12 @@ pub enum HttpError {
         /// The header.
         location: String,
     },
+    /// The file to be sent cannot be read.
+    #[error("the file to be sent cannot be read: {kind}")]
+    File {
+        /// What the system said.
+        kind: std::io::ErrorKind,
+    },
     /// The file the body goes to could not be written.
     #[error("the body could not be written to disk: {kind}")]
     Disk {
@@ -237,6 +247,8 @@ pub struct Exchange {
     pub headers: Vec<(String, String)>,
     /// The body; empty for none.
     pub body: Bytes,
+    /// A file to send in its place.
+    pub upload: Option<PathBuf>,
 }
 
 /// The head of an answer, and its body as it comes.
@@ -429,6 +441,7 @@ fn first_exchange(request: &HttpRequest) -> Exchange {
         url,
         headers,
         body: request.body.clone(),
+        upload: request.upload.clone(),
     }
 }
 
@@ -505,18 +518,20 @@ fn redirected(exchange: &Exchange, answer: &Answer) -> Result<Option<Exchange>, 
             to: url.origin().ascii_serialization(),
         });
     }
-    let body = if method == exchange.method {
-        exchange.body.clone()
+    let (body, upload) = if method == exchange.method {
+        (exchange.body.clone(), exchange.upload.clone())
     } else {
-        Bytes::new()
+        (Bytes::new(), None)
     };
+    let with_body = !body.is_empty() || upload.is_some();
     let mut headers = exchange.headers.clone();
-    headers.retain(|(name, _)| may_follow(name, &exchange.url, &url, !body.is_empty()));
+    headers.retain(|(name, _)| may_follow(name, &exchange.url, &url, with_body));
     Ok(Some(Exchange {
         method,
         url,
         headers,
         body,
+        upload,
     }))
 }
 

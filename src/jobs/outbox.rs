@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 
+use super::http::HttpJob;
 use super::job::{Job, NewJob};
 use crate::base::id::document_id;
 use crate::base::rng::Rng;
@@ -40,6 +41,12 @@ pub enum Outcome {
 pub trait Runner: Send + Sync {
     /// One attempt.
     fn run(&self, job: &Job) -> BoxFuture<'static, Outcome>;
+
+    /// The job has been given up: it has expired, or an attempt said that it will never work.
+    fn given_up(&self, job: &Job, why: &str) -> BoxFuture<'static, ()> {
+        tracing::trace!(job = job.id, why, "nothing is left to do");
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// The durable outbox. Cheap to clone.
@@ -48,8 +55,8 @@ pub struct Outbox(Arc<Inner>);
 
 struct Inner {
     store: Store,
-    /// Ids of new jobs; held for one id.
-    rng: Mutex<Rng>,
+    /// Ids of new jobs, and when the last was stored; held for one id.
+    next: Mutex<(Rng, UnixMicros)>,
     /// Looks at the store at once.
     wake: Notify,
 }
@@ -59,14 +66,19 @@ impl Outbox {
     pub fn new(store: Store, rng: Rng) -> Self {
         Self(Arc::new(Inner {
             store,
-            rng: Mutex::new(rng),
+            next: Mutex::new((rng, UnixMicros(0))),
             wake: Notify::new(),
         }))
     }
 
     /// Adds a job to a batch; it exists once the batch is durable. Returns its id.
     pub fn enqueue(&self, batch: &mut Batch, job: NewJob, now: UnixMicros) -> String {
-        let id = document_id(&mut self.0.rng.lock().unwrap_or_else(PoisonError::into_inner));
+        let (id, now) = {
+            let mut next = self.0.next.lock().unwrap_or_else(PoisonError::into_inner);
+            // No two at one time: the time is what keeps a lane in order.
+            next.1 = UnixMicros(next.1.0.saturating_add(1)).max(now);
+            (document_id(&mut next.0), next.1)
+        };
         let job = Job {
             id: id.clone(),
             kind: job.kind.to_owned(),
@@ -81,6 +93,36 @@ impl Outbox {
         };
         store_job(batch, &job);
         id
+    }
+
+    /// Adds the job of making an HTTP request: tried again with growing pauses until a server takes it, also by the
+    /// next process. Requests of one lane are made one after the other. Returns its id, which goes with every attempt.
+    pub fn post(
+        &self,
+        batch: &mut Batch,
+        account: &str,
+        lane: &str,
+        request: &HttpJob,
+        now: UnixMicros,
+    ) -> String {
+        let job = NewJob {
+            kind: HttpJob::KIND,
+            account: account.to_owned(),
+            lane: lane.to_owned(),
+            payload: serde_json::to_value(request).unwrap_or_default(),
+            lifetime: HttpJob::LIFETIME,
+        };
+        self.enqueue(batch, job, now)
+    }
+
+    /// Stores a batch with jobs without waiting; they start once it is durable.
+    pub fn submit(&self, batch: Batch) {
+        let outbox = self.clone();
+        let done = move |result: Result<(), StoreError>| match result {
+            Ok(()) => outbox.wake(),
+            Err(error) => tracing::error!(%error, "jobs could not be stored"),
+        };
+        self.0.store.submit(batch, Box::new(done));
     }
 
     /// Says that a batch with jobs has become durable, so that they start at once.
@@ -139,6 +181,11 @@ impl Outbox {
                 biased;
                 Some((job, outcome)) = running.next() => {
                     busy.remove(&job.id);
+                    if let Outcome::GiveUp(why) = &outcome
+                        && let Some(runner) = runners.get(job.kind.as_str())
+                    {
+                        runner.given_up(&job, why).await;
+                    }
                     self.settle(job, outcome).await;
                 }
                 () = self.0.wake.notified() => {}

@@ -46,6 +46,8 @@ pub enum Command {
     },
     /// Ends the recording of this operation and keeps it.
     StopRecord(OpId),
+    /// Holds the recording of this operation back, or lets it go on.
+    PauseRecord(OpId, Pause),
     /// Sends silence in place of what plays; sources go on underneath.
     Mute(bool),
     /// Whether keys may be found in the audio when no telephone-events were agreed (they are by default). Turned off
@@ -99,6 +101,40 @@ pub struct RecordSpec {
     pub finish_on: Keys,
     /// Whose voice is recorded.
     pub sides: Sides,
+    /// A shorter one is thrown away.
+    pub min: Duration,
+    /// Cut the silence off its beginning and its end.
+    pub trim: bool,
+    /// Samples a second of a channel: 8000, or 16000 for what wideband codecs carry.
+    pub rate_hz: u32,
+}
+
+impl Default for RecordSpec {
+    /// What the peer says, an hour at most, to a file that has yet to be named.
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            max: Duration::from_secs(3600),
+            silence: None,
+            finish_on: Keys::NONE,
+            sides: Sides::Peer,
+            min: Duration::ZERO,
+            trim: false,
+            rate_hz: 8000,
+        }
+    }
+}
+
+/// What a recording does for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pause {
+    /// It records.
+    #[default]
+    No,
+    /// Silence takes the place of what is said; the time goes on.
+    Silence,
+    /// Nothing is recorded, as if the time had not passed.
+    Skip,
 }
 
 /// Whose voice a recording holds. What the peer hears is whatever the port sends it: the other party of a joined port,

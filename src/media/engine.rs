@@ -466,6 +466,7 @@ impl Port {
             },
             Command::Cancel(op) => Message::Cancel(self.id, op),
             Command::StopRecord(op) => Message::StopRecord(self.id, op),
+            Command::PauseRecord(op, how) => Message::PauseRecord(self.id, op, how),
             Command::Mute(on) => Message::Mute(self.id, on),
             Command::Inband(on) => Message::Inband(self.id, on),
             Command::Flush => Message::Flush(self.id),

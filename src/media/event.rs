@@ -99,6 +99,8 @@ pub enum RecordEnd {
     DiskFull,
     /// The file could not be made or written, or its name is not allowed. There is no file.
     Failed,
+    /// It was shorter than it had to be. There is no file.
+    TooShort,
 }
 
 /// What passed through a port, counted over its whole life.

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use super::command::Plan;
+use super::command::{Pause, Plan};
 use super::io::wait::Bell;
 use super::pool::Pair;
 use super::port::{Audio, PortState, Ready};
@@ -44,6 +44,8 @@ pub(super) enum Message {
     Record(PortId, Tap),
     /// End a recording.
     StopRecord(PortId, OpId),
+    /// Hold a recording back, or let it go on.
+    PauseRecord(PortId, OpId, Pause),
     /// Send silence.
     Mute(PortId, bool),
     /// Look for keys in the audio.
@@ -74,6 +76,7 @@ impl Message {
             | Self::SendDigits { port, .. }
             | Self::Record(port, _)
             | Self::StopRecord(port, _)
+            | Self::PauseRecord(port, ..)
             | Self::Mute(port, _)
             | Self::Inband(port, _)
             | Self::Flush(port)
@@ -97,6 +100,7 @@ impl Message {
             | Self::SendDigits { .. }
             | Self::Record(..)
             | Self::StopRecord(..)
+            | Self::PauseRecord(..)
             | Self::Mute(..)
             | Self::Inband(..)
             | Self::Flush(_)

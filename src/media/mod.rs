@@ -28,7 +28,8 @@ mod stream;
 mod wheel;
 mod worker;
 
-pub use command::{Command, Plan, RecordSpec, Sides, Source};
+pub use command::{Command, Pause, Plan, RecordSpec, Sides, Source};
+pub use record::salvage;
 pub use config::{MediaConfig, MediaError, PortRange, PortRangeError};
 pub use engine::{InlineWorker, Media, Port};
 pub use event::{Finish, MediaEvent, MediaEvents, PortStats, RecordEnd, Via};

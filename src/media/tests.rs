@@ -651,6 +651,7 @@ fn record(line: &Line, path: &str, max: u64, silence: Option<u64>, finish_on: &s
         silence: silence.map(Duration::from_millis),
         finish_on: Keys::parse(finish_on),
         sides: Sides::Peer,
+        ..RecordSpec::default()
     };
     line.command(Command::Record { op: OpId(9), spec });
 }
@@ -733,6 +734,93 @@ fn a_recording_ends_after_silence_a_key_or_the_call() {
             .iter()
             .all(|f| dir.path().join(f).exists())
     );
+}
+
+#[test]
+fn recordings_of_one_port_do_not_know_of_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut line = recording(&dir, SimLink::default());
+    let begin = |line: &Line, op: u64, spec: RecordSpec| {
+        line.command(Command::Record { op: OpId(op), spec });
+    };
+    let named = |path: &str| RecordSpec {
+        path: path.into(),
+        ..RecordSpec::default()
+    };
+    begin(&line, 1, named("a.wav"));
+    line.talk(at(PEER), speech(1));
+    begin(
+        &line,
+        2,
+        RecordSpec {
+            finish_on: Keys::parse("#"),
+            sides: Sides::Mixed,
+            ..named("b.wav")
+        },
+    );
+    line.talk(at(PEER), speech(1));
+    line.press(at(PEER), "#");
+    line.command(Command::PauseRecord(OpId(1), Pause::Skip));
+    line.talk(at(PEER), speech(1));
+    line.command(Command::PauseRecord(OpId(1), Pause::No));
+    for op in 3..=5 {
+        begin(&line, op, named(&format!("{op}.wav")));
+    }
+    begin(&line, 6, named("one-too-many.wav"));
+    line.talk(at(PEER), speech(1));
+    line.close();
+    line.run(50);
+    let mut ended: Vec<_> = line.recorded();
+    ended.sort_by_key(|(length, _)| *length);
+    let whys: Vec<_> = ended.iter().map(|(_, why)| *why).collect();
+    assert_eq!(whys.iter().filter(|w| **w == RecordEnd::Failed).count(), 1);
+    assert_eq!(
+        whys.iter().filter(|w| **w == RecordEnd::Key('#')).count(),
+        1
+    );
+    assert_eq!(whys.iter().filter(|w| **w == RecordEnd::Closed).count(), 4);
+    assert!(!dir.path().join("one-too-many.wav").exists());
+    let long = ended.last().unwrap().0.as_millis();
+    assert!(
+        (2900..3500).contains(&long),
+        "{long} ms: a second was skipped"
+    );
+}
+
+#[test]
+fn a_recording_is_cut_to_what_was_said_and_dropped_when_that_is_too_little() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut line = recording(&dir, SimLink::default());
+    let silence = || vec![vec![0xFF; 160]; 75];
+    let spec = |path: &str, min| RecordSpec {
+        path: path.into(),
+        trim: true,
+        min: Duration::from_secs(min),
+        ..RecordSpec::default()
+    };
+    for (op, path, min) in [(1, "kept.wav", 1), (2, "short.wav", 3)] {
+        let spec = spec(path, min);
+        line.command(Command::Record { op: OpId(op), spec });
+    }
+    line.talk(at(PEER), silence());
+    line.talk(at(PEER), speech(2));
+    line.talk(at(PEER), silence());
+    let silent = spec("silent.wav", 0);
+    line.command(Command::Record {
+        op: OpId(3),
+        spec: silent,
+    });
+    line.talk(at(PEER), silence());
+    line.close();
+    line.run(50);
+    let mut ended = line.recorded();
+    ended.sort_by_key(|(length, _)| *length);
+    assert_eq!(ended[..2], [(Duration::ZERO, RecordEnd::TooShort); 2]);
+    let kept = ended[2].0.as_millis();
+    assert!((1950..2500).contains(&kept), "{kept} ms");
+    let bytes = std::fs::read(dir.path().join("kept.wav")).unwrap();
+    assert_eq!(bytes.len() as u128, 44 + kept * 16);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
 #[test]

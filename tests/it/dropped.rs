@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 use swivel::base::keys::Keys;
-use swivel::call::{CallHandle, CollectOptions, PlayOptions, RecordOptions};
+use swivel::call::{CallHandle, CollectOptions, NewRecording, PlayOptions, RecordOptions};
 use swivel::clips::Audio;
 
 use super::world::{script, world_of};
@@ -89,6 +89,15 @@ fn operations() -> Vec<(&'static str, bool, Operation)> {
                     finish_on: Keys::NONE,
                 };
                 drop(call.record(options).await);
+            })
+        }),
+        ("record_kept", true, |call| {
+            Box::pin(async move {
+                let new = NewRecording {
+                    max: Duration::from_millis(200),
+                    ..NewRecording::default()
+                };
+                drop(call.record_kept(new, true).await);
             })
         }),
     ]

@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["routing"],
     &["journal"],
     &["jobs"],
+    &["recordings"],
     &["net", "registrar"],
     &["call", "exchange"],
     &["pivot", "twiml"],

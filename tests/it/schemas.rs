@@ -42,6 +42,8 @@ const MODULES: &[&str] = &[
     "play",
     "prepend_cid",
     "privacy",
+    "record_call",
+    "record_caller",
     "resources",
     "response",
     "ring_group",

@@ -1,5 +1,6 @@
 //! The Pivot application of the tests: `web.py`, in Python's http.server.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,9 +20,15 @@ pub(crate) struct Web {
 impl Web {
     /// Starts it; `sound` is what `/sound.wav` serves.
     pub(crate) fn start(sound: Option<&Path>) -> Self {
+        let sound: Vec<&OsStr> = sound.iter().map(|path| path.as_os_str()).collect();
+        Self::run("web.py", &sound)
+    }
+
+    /// Starts another server of `tests/live`, which prints its port and then its requests.
+    pub(crate) fn run(script: &str, arguments: &[&OsStr]) -> Self {
         let mut child = Command::new("python3")
-            .arg(root().join("tests/live/web.py"))
-            .args(sound)
+            .arg(root().join("tests/live").join(script))
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("python3 runs");

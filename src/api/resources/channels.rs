@@ -1,4 +1,4 @@
-//! `/channels` (`api.md` §3.16): the legs that are up, and their hang-up. Also below users and devices.
+//! `/channels` (`api.md` §3.16): the legs that are up, their hang-up and their recording. Also below users and devices.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,8 @@ use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::error::ApiError;
 use crate::api::verb::Verb;
-use crate::call::channels::Channel;
+use crate::call::NewRecording;
+use crate::call::channels::{Channel, RecordOrder};
 
 pub(in crate::api) const RESOURCE: Resource =
     Resource::new("channels", verbs, |call| Box::pin(answer(call)));
@@ -75,8 +76,8 @@ async fn own(call: &Call) -> Result<Vec<Channel>, ApiError> {
     Ok(legs)
 }
 
-/// `{"action":"hangup"}`, or as a metaflow `{"action":"metaflow","data":{"module":"hangup"}}`. `None`: it has ended
-/// meanwhile.
+/// `{"action":"hangup"}`, or as a metaflow `{"action":"metaflow","data":{"module":"hangup"}}`; `record_call` as a metaflow.
+/// `None`: it has ended meanwhile.
 async fn act(call: &Call, verb: Verb, leg: &Channel) -> Result<Option<Value>, ApiError> {
     let action = match verb {
         Verb::Put => {
@@ -100,11 +101,54 @@ async fn act(call: &Call, verb: Verb, leg: &Channel) -> Result<Option<Value>, Ap
             };
             Ok(found.then(|| json!(said)))
         }
+        Some("record_call") if verb == Verb::Put => {
+            let order = order(call)?;
+            let account = call.account()?;
+            let Some(channels) = call.api.channels() else {
+                return Ok(None);
+            };
+            let found = channels.record(&account.id, &leg.call_id, order).await;
+            Ok(found.then(|| json!("metaflow sent")))
+        }
         Some(_) => Err(ApiError::field(
             "action",
             "enum",
-            "only hangup is available",
+            "only hangup is available, and record_call as a metaflow",
         )),
         None => Err(ApiError::field("action", "required", "is required")),
+    }
+}
+
+/// What the metaflow `record_call` asks for; without an `action` it toggles.
+fn order(call: &Call) -> Result<RecordOrder, ApiError> {
+    let nothing = json!({});
+    let settings = call.data.get("data").unwrap_or(&nothing);
+    if let Some(url) = settings.get("url").and_then(Value::as_str)
+        && let Err(reason) = (call.api.guard())(url)
+    {
+        let message = format!("invalid client URL: {reason}");
+        return Err(ApiError::field("data.url", "error", message));
+    }
+    let limit = settings.get("time_limit");
+    if limit.is_some_and(|limit| limit.as_u64().is_none_or(|limit| limit == 0)) {
+        let message = "must be a number of seconds";
+        return Err(ApiError::field("data.time_limit", "type", message));
+    }
+    let label = settings.get("label").and_then(Value::as_str);
+    let origin = match label {
+        Some(label) => format!("metaflow : {label}"),
+        None => "metaflow".to_owned(),
+    };
+    let new = NewRecording::from_settings(settings, &origin, "metaflow");
+    match settings.get("action").and_then(Value::as_str) {
+        None | Some("toggle") => Ok(RecordOrder::Toggle(new)),
+        Some("start") => Ok(RecordOrder::Start(new)),
+        Some("stop") => Ok(RecordOrder::Stop),
+        Some("mask") => Ok(RecordOrder::Mask),
+        Some("unmask") => Ok(RecordOrder::Unmask),
+        Some(_) => {
+            let message = "is not one of mask, unmask, start, stop, toggle";
+            Err(ApiError::field("data.action", "enum", message))
+        }
     }
 }

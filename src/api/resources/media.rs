@@ -188,7 +188,7 @@ async fn download(call: &Call, id: &str) -> Result<Answer, ApiError> {
         _ => "bin",
     };
     let name = format!("{}.{extension}", id.replace('/', "_"));
-    let file = Download { content_type, bytes, name };
+    let file = Download { content_type, bytes, name, ..Download::default() };
     Ok(Answer { status: 200, file: Some(file), ..Answer::default() })
 }
 

@@ -101,6 +101,7 @@ resources! {
     menus::RESOURCE,
     phone_numbers::RESOURCE,
     pivot::RESOURCE,
+    recordings::RESOURCE,
     registrations::RESOURCE,
     schemas::RESOURCE,
     temporal_rules::RESOURCE,

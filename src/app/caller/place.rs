@@ -510,6 +510,7 @@ impl<O: Observer> Caller<'_, O> {
                     silence: None,
                     finish_on: Keys::NONE,
                     sides: Sides::Peer,
+                    ..RecordSpec::default()
                 },
             });
             self.remark(format!("media: {codec} with {rtp}"));

@@ -147,6 +147,14 @@ impl Config {
         self.data_dir.join("tls")
     }
 
+    /// How others reach the API.
+    pub fn http_base(&self) -> String {
+        match self.http.public_url.as_str() {
+            "" => format!("http://{}", self.http.listen),
+            url => url.to_owned(),
+        }
+    }
+
     /// Where recordings are.
     pub fn record_dir(&self) -> PathBuf {
         if self.rtp.record_dir.as_os_str().is_empty() {

@@ -245,6 +245,15 @@ fn http(config: &Config, rules: &mut Rules) {
     rules.range("http.max_upload", http.max_upload, 1024, 1 << 30);
     rules.range("http.token_seconds", http.token_seconds, 60, 31_536_000);
     rules.range("http.min_secret", http.min_secret, 0, 64);
+    let public = &http.public_url;
+    let reachable = public.is_empty()
+        || url::Url::parse(public).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    rules.require(
+        reachable,
+        "http.public_url",
+        public,
+        "must be an http or https URL",
+    );
     let suffix = !http.realm_suffix.is_empty()
         && http
             .realm_suffix

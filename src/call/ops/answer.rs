@@ -25,12 +25,13 @@ impl CallHandle {
     /// # Errors
     /// When the call ends, or no media can be agreed on; the caller then gets 488.
     pub async fn answer(&self) -> Result<(), CallError> {
+        if self.answered() {
+            self.arrived();
+            return Ok(());
+        }
         match self.state().phase {
             Phase::Ended(ended) => return Err(CallError::Ended(ended)),
-            Phase::Answered { .. } => {
-                self.arrived();
-                return Ok(());
-            }
+            Phase::Answered { .. } => return Ok(()),
             // Whoever we call answers by himself.
             Phase::Ringing { .. } if self.is_outbound() => return Err(CallError::NotAnswered),
             Phase::Ringing { .. } => {}
@@ -245,6 +246,8 @@ impl CallHandle {
             port.command(Command::Configure(plan));
         }
         state.wake();
+        drop(state);
+        self.begin_tapes();
     }
 
     fn plan(&self, agreed: Agreed, answered: bool) -> Plan {

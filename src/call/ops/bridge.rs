@@ -100,6 +100,7 @@ impl CallHandle {
         drop(ring);
         let limit = options.limit;
         let talk = Talk::begin(self, &callee.0, options.hold_music.clone());
+        callee.0.record_as_reached(self);
         self.arrived();
         let end = match limit {
             Some(limit) => match tokio::time::timeout(limit, Box::pin(talk.converse())).await {

@@ -189,6 +189,7 @@ async fn moved(
     match open.0.outcome(from, other).await {
         Waited::Reached => {
             from.refer_progress(refer, 200);
+            other.take_tapes_over(from);
             from.end(Cause::BLIND_TRANSFER);
             true
         }
@@ -198,6 +199,7 @@ async fn moved(
         }
         Waited::TransferorLeft => {
             pending.keep();
+            other.take_tapes_over(from);
             true
         }
         Waited::TransfereeLeft => {
@@ -211,6 +213,8 @@ impl Link {
     fn new(a: &CallHandle, b: &CallHandle) -> Self {
         a.state_mut().peer = Some(b.clone());
         b.state_mut().peer = Some(a.clone());
+        a.begin_tapes();
+        b.begin_tapes();
         Self {
             a: a.clone(),
             b: b.clone(),

@@ -1,6 +1,7 @@
 //! `audio_macro`: plays a list of media, prompts, spoken texts and tones without gaps, then takes the default child.
 //!
-//! Does not answer: an unanswered caller hears early media. A terminator skips what is left of the list.
+//! Does not answer: an unanswered caller hears early media. A terminator skips what is left of the list; with
+//! `endless_playback` an item is repeated until then. The `gender` of what is said chooses the voice.
 //!
 //! | key | meaning | default |
 //! | --- | --- | --- |
@@ -75,7 +76,7 @@ struct Say {
     method: Option<SayMethod>,
     /// Language to read it in
     language: Option<String>,
-    /// Grammatical gender of what is counted
+    /// Gender of the speaker
     gender: Option<Gender>,
     /// Keys that skip the rest
     terminators: Terminators,
@@ -87,6 +88,16 @@ enum Gender {
     Masculine,
     Feminine,
     Neuter,
+}
+
+impl Gender {
+    fn voice(self) -> &'static str {
+        match self {
+            Self::Masculine => "male",
+            Self::Feminine => "female",
+            Self::Neuter => VOICE,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -119,6 +130,18 @@ impl Beep {
     }
 }
 
+impl Item {
+    /// How often it is played; `None` is for ever.
+    fn loops(&self) -> Option<u32> {
+        let endless = match self {
+            Self::Play(play) => play.endless_playback,
+            Self::Tts(tts) => tts.endless_playback == Some(true),
+            Self::Tone(_) | Self::Prompt(_) | Self::Say(_) => false,
+        };
+        (!endless).then_some(1)
+    }
+}
+
 impl AudioMacro {
     /// The audio of one item; nothing for an item that names nothing.
     async fn item(&self, item: Item, ctx: &FlowCtx) -> Result<Vec<Audio>, FlowError> {
@@ -146,7 +169,8 @@ impl AudioMacro {
                 };
                 let text = say.text.unwrap_or_default();
                 let words = reading.words(&text, say.r#type.unwrap_or_default(), say.method.unwrap_or_default());
-                Ok(spoken(ctx, &words, VOICE, Some(&language)))
+                let voice = say.gender.map_or(VOICE, Gender::voice);
+                Ok(spoken(ctx, &words, voice, Some(&language)))
             }
             Item::Tts(tts) => {
                 let text = tts.text.unwrap_or_default();
@@ -184,19 +208,21 @@ impl Module for AudioMacro {
     const NAME: &'static str = "audio_macro";
 
     async fn run(self, ctx: &mut FlowCtx) -> Result<Next, FlowError> {
-        // Items with the same terminators are played as one.
-        let mut groups: Vec<(Keys, Vec<Audio>)> = Vec::new();
+        // Items with the same terminators are played as one; what is repeated for ever is by itself.
+        let mut groups: Vec<(Keys, Option<u32>, Vec<Audio>)> = Vec::new();
         for raw in self.macros.iter().flatten().take(MAX_ITEMS) {
             let own = raw.get("terminators").map(Terminators::deserialize).transpose()?;
             let keys = own.as_ref().unwrap_or(&self.terminators).keys();
-            let audio = self.item(Item::deserialize(raw)?, ctx).await?;
+            let item = Item::deserialize(raw)?;
+            let loops = item.loops();
+            let audio = self.item(item, ctx).await?;
             match groups.last_mut() {
-                Some((last, items)) if *last == keys => items.extend(audio),
-                _ => groups.push((keys, audio)),
+                Some((last, Some(_), items)) if *last == keys && loops.is_some() => items.extend(audio),
+                _ => groups.push((keys, loops, audio)),
             }
         }
-        for (keys, audio) in groups.into_iter().filter(|(_, audio)| !audio.is_empty()) {
-            let played = ctx.play(audio, keys, Some(1)).await?;
+        for (keys, loops, audio) in groups.into_iter().filter(|(_, _, audio)| !audio.is_empty()) {
+            let played = ctx.play(audio, keys, loops).await?;
             if let PlayEnd::Terminator(_) = played.why {
                 break;
             }

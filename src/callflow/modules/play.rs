@@ -30,7 +30,7 @@ pub(in crate::callflow) struct Play {
     /// Whether to answer the call first
     answer: Option<bool>,
     /// Whether to play it over and over
-    endless_playback: bool,
+    pub(super) endless_playback: bool,
     /// How often to play it
     #[schemars(range(min = 1))]
     pub(super) loop_count: Option<Whole>,

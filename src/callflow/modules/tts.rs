@@ -37,7 +37,7 @@ pub(in crate::callflow) struct Tts {
     /// Keys that stop it
     pub(super) terminators: Terminators,
     /// Whether to say it over and over
-    endless_playback: Option<bool>,
+    pub(super) endless_playback: Option<bool>,
     /// When true the module is not run and the flow goes on to `_`
     skip_module: Option<bool>,
 }

@@ -4,12 +4,13 @@
 //! that a block is effective at once.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use super::names::{GuardedNames, NameError, Names, PORT};
 use super::{Answer, Exchange, HttpError, Method, Transport};
@@ -73,7 +74,12 @@ impl Wire {
         let mut request = client
             .request(method(exchange.method), exchange.url)
             .headers(headers(&exchange.headers)?);
-        if !exchange.body.is_empty()
+        if let Some(path) = exchange.upload {
+            let (length, body) = file(&path)
+                .await
+                .map_err(|error| HttpError::File { kind: error.kind() })?;
+            request = request.header(CONTENT_LENGTH, length).body(body);
+        } else if !exchange.body.is_empty()
             || matches!(exchange.method, Method::Post | Method::Put | Method::Patch)
         {
             request = request.body(exchange.body);
@@ -109,6 +115,13 @@ impl Transport for Wire {
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Answer, HttpError>> {
         Box::pin(self.carry_out(exchange))
     }
+}
+
+/// A file as a body that is read while it is sent, and its length.
+async fn file(path: &Path) -> std::io::Result<(u64, reqwest::Body)> {
+    let file = tokio::fs::File::open(path).await?;
+    let length = file.metadata().await?.len();
+    Ok((length, file.into()))
 }
 
 fn client(names: Arc<GuardedNames>) -> reqwest::Result<reqwest::Client> {

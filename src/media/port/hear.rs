@@ -211,6 +211,13 @@ impl Hearing {
         })
     }
 
+    /// The rate of [`frame`](Self::frame).
+    pub(super) fn rate_hz(&self) -> u32 {
+        self.playout
+            .as_ref()
+            .map_or(NARROW_HZ, |playout| playout.rate_hz())
+    }
+
     /// A frame at the rate of the detector and of recordings.
     pub(super) fn narrow(&mut self, pcm: &[i16], out: &mut Vec<i16>) {
         out.clear();

@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 pub(super) use joined::Passing;
 pub(super) use play::{Audio, Ready};
 
@@ -31,7 +33,7 @@ use super::command::{Plan, Sides};
 use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Via};
 use super::io::{Channel, PacketIo, PortKey};
 use super::link::Message;
-use super::record::Tap;
+use super::record::{BothSides, Tap};
 use super::wheel::Place;
 use crate::audio::Rate;
 use crate::base::id::{OpId, PortId};
@@ -55,7 +57,8 @@ pub(super) struct PortState {
     keys: Keys,
     hearing: Hearing,
     joined: Joined,
-    tap: Option<Tap>,
+    /// Its recordings; they do not know of each other.
+    taps: SmallVec<[Tap; 1]>,
     /// What we send, as the peer hears it: for recordings of both sides.
     own: Option<Box<Ear>>,
     reports: Reports,
@@ -86,6 +89,8 @@ pub(super) struct Scratch {
     pub(super) wide: Vec<i16>,
     /// The other side of a recording.
     other: Vec<i16>,
+    /// Both sides of a recording.
+    both: Vec<i16>,
     /// What one port heard for the port it is joined with.
     pub(super) far: Vec<i16>,
     /// An RTCP packet being built.
@@ -100,6 +105,7 @@ impl Scratch {
             raw: Vec::with_capacity(8 * 1024),
             wide: Vec::with_capacity(8 * 1024),
             other: Vec::with_capacity(8 * 1024),
+            both: Vec::with_capacity(8 * 1024),
             far: Vec::with_capacity(8 * 1024),
             rtcp: [0; MOST_RTCP],
         }
@@ -145,7 +151,7 @@ impl PortState {
             keys: Keys::default(),
             hearing: Hearing::default(),
             joined: Joined::default(),
-            tap: None,
+            taps: SmallVec::new(),
             own: None,
             reports: Reports::default(),
             muted: false,
@@ -203,17 +209,18 @@ impl PortState {
                 }
             }
             Message::Record(_, tap) => {
-                self.own = match (&self.session, tap.sides()) {
-                    (Some(session), Sides::Mixed | Sides::Apart) => Some(Ear::new(session)),
-                    (Some(_) | None, _) => None,
-                };
-                if let Some(other) = self.tap.replace(tap) {
-                    other.end(RecordEnd::Stopped);
+                if self.taps.len() >= MOST_TAPS {
+                    tap.end(RecordEnd::Failed);
+                } else {
+                    self.taps.push(tap);
+                    self.listen_to_own();
                 }
             }
-            Message::StopRecord(_, op) => {
-                if self.tap.as_ref().is_some_and(|t| t.op() == op) {
-                    self.end_recording(RecordEnd::Stopped);
+            Message::StopRecord(_, op) => self.end_recordings(RecordEnd::Stopped, |t| t.op() == op),
+            Message::PauseRecord(_, op, how) => {
+                let own = self.taps.iter_mut().find(|t| t.op() == op);
+                if let Some(tap) = own {
+                    tap.pause(how);
                 }
             }
             Message::Mute(_, on) => self.muted = on,
@@ -236,8 +243,16 @@ impl PortState {
 
     /// Makes or drops what hearing needs at present.
     fn prepare_hearing(&mut self) {
-        let wanted = self.tap.is_some() || self.queue.has_echo() || self.is_transcoded();
+        let wanted = !self.taps.is_empty() || self.queue.has_echo() || self.is_transcoded();
         self.hearing.prepare(self.session.as_ref(), wanted);
+        let peer_hz = self.hearing.rate_hz();
+        let own_hz = self
+            .own
+            .as_ref()
+            .map_or(NARROW_HZ, |own| own.playout.rate_hz());
+        for tap in &mut self.taps {
+            tap.tune(peer_hz, own_hz);
+        }
     }
 
     /// It came from another worker: what was said to the old one's sockets is to be said again.
@@ -272,10 +287,21 @@ impl PortState {
         cx.io.connect(cx.key, Channel::Rtp, None);
         self.hearing.heard_at(cx.now);
         self.joined.foreign = false;
-        if self.own.is_some() {
-            self.own = Some(Ear::new(&session));
-        }
+        self.own = None;
         self.session = Some(session);
+        self.listen_to_own();
+    }
+
+    /// Makes or drops the ear for what we send, as the recordings want. Not on the tick.
+    fn listen_to_own(&mut self) {
+        if self.wants_own() && self.own.is_none() {
+            self.own = self.session.as_ref().map(Ear::new);
+        }
+    }
+
+    /// Whether a recording wants what we send.
+    fn wants_own(&self) -> bool {
+        self.taps.iter().any(|t| t.sides() != Sides::Peer)
     }
 
     /// One packet period: take what was heard, send what is next, look after time-outs and reports. `late`: the slot
@@ -369,7 +395,7 @@ impl PortState {
             if self.queue.is_echoing() && sound {
                 self.queue.echo(&cx.scratch.pcm);
             }
-            if self.tap.is_none() && !self.hearing.detects() {
+            if self.taps.is_empty() && !self.hearing.detects() {
                 continue;
             }
             let Scratch { pcm, raw, .. } = &mut *cx.scratch;
@@ -381,16 +407,32 @@ impl PortState {
         }
     }
 
-    /// Hands a frame of what the peer says, and of what it hears, to the recording.
+    /// Hands a frame of what the peer says, and of what it hears, to the recordings.
     fn record(&mut self, scratch: &mut Scratch) {
-        let Some(tap) = &mut self.tap else { return };
+        if self.taps.is_empty() {
+            return;
+        }
         if let Some(own) = &mut self.own {
             own.frame(&mut scratch.wide, &mut scratch.other);
         } else {
             scratch.other.clear();
         }
-        if !tap.push(&mut scratch.raw, &scratch.other) {
-            self.tap = None;
+        let Scratch {
+            pcm,
+            raw,
+            wide,
+            other,
+            both,
+            ..
+        } = scratch;
+        let frame = BothSides {
+            peer: pcm,
+            own: if self.own.is_some() { wide } else { &[] },
+            narrow_peer: raw,
+            narrow_own: other,
+        };
+        self.taps.retain(|tap| tap.push(frame, both));
+        if !self.wants_own() {
             self.own = None;
         }
     }
@@ -570,20 +612,22 @@ impl PortState {
         if self.notes.capacity() - self.notes.len() > self.queue.len() + self.keys.len() + 1 {
             self.notes.push_back(Note::Digit(digit, via));
         }
-        if self
-            .tap
-            .as_ref()
-            .is_some_and(|t| t.finish_on().contains(digit))
-        {
-            self.end_recording(RecordEnd::Key(digit));
-        }
+        self.end_recordings(RecordEnd::Key(digit), |t| t.finish_on().contains(digit));
     }
 
-    fn end_recording(&mut self, why: RecordEnd) {
-        if let Some(tap) = self.tap.take() {
-            tap.end(why);
+    /// Ends the recordings that `which` names.
+    fn end_recordings(&mut self, why: RecordEnd, which: impl Fn(&Tap) -> bool) {
+        let mut at = 0;
+        while let Some(tap) = self.taps.get(at) {
+            if which(tap) {
+                self.taps.swap_remove(at).end(why);
+            } else {
+                at += 1;
+            }
         }
-        self.own = None;
+        if !self.wants_own() {
+            self.own = None;
+        }
     }
 
     /// Says goodbye and ends everything. What it still has to say follows by [`next_event`](Self::next_event).
@@ -593,7 +637,7 @@ impl PortState {
         }
         self.queue.cancel(None, &mut self.notes);
         self.keys.cancel_all(&mut self.notes);
-        self.end_recording(RecordEnd::Closed);
+        self.end_recordings(RecordEnd::Closed, |_| true);
         let mut stats = self.stats;
         stats.underruns = self.queue.underruns();
         self.hearing.fill_in(&mut stats, self.session.as_ref());
@@ -661,6 +705,8 @@ const MOST_RTCP: usize = crate::rtp::rtcp::Report::MAX_LEN + crate::rtp::srtp::S
 const DEFAULT_PTIME_MS: u8 = 20;
 /// Sources that may wait on one port.
 const QUEUED_SOURCES: usize = 64;
+/// Recordings of one port at once.
+const MOST_TAPS: usize = 4;
 /// Keys that may wait on one port for the signalling thread, and a time-out.
 const KEPT_NOTES: usize = 33;
 /// NTP's epoch.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path};
+use std::time::Duration;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
@@ -31,8 +32,8 @@ impl Directory {
         )?))
     }
 
-    /// Makes `path` (relative) with `.part` behind its name, and the directories above it.
-    pub(super) fn create(&self, path: &Path, channels: u16) -> io::Result<PartFile> {
+    /// The directory a relative path leads to, and the name there. `make`: directories that are missing are made.
+    fn locate(&self, path: &Path, make: bool) -> io::Result<(OwnedFd, String)> {
         let refused = || {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -58,12 +59,20 @@ impl Directory {
         }
         let mut directory = self.0.try_clone()?;
         for above in names {
-            match rustix::fs::mkdirat(&directory, above, Mode::RWXU) {
-                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
+            if make {
+                match rustix::fs::mkdirat(&directory, above, Mode::RWXU) {
+                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
             directory = rustix::fs::openat(&directory, above, DIRECTORY, Mode::empty())?;
         }
+        Ok((directory, name.to_owned()))
+    }
+
+    /// Makes `path` (relative) with `.part` behind its name, and the directories above it.
+    pub(super) fn create(&self, path: &Path, channels: u16, rate_hz: u32) -> io::Result<PartFile> {
+        let (directory, name) = self.locate(path, true)?;
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let part = format!("{name}.part");
@@ -76,12 +85,13 @@ impl Directory {
         let mut file = PartFile {
             file: Some(file),
             directory,
-            name: name.to_owned(),
+            name,
             channels,
+            rate_hz,
             buffer: Vec::with_capacity(BUFFER_BYTES + 1024),
         };
         file.buffer
-            .extend_from_slice(&wav::header(RATE_HZ, channels, 0));
+            .extend_from_slice(&wav::header(rate_hz, channels, 0));
         Ok(file)
     }
 
@@ -93,6 +103,88 @@ impl Directory {
     }
 }
 
+/// Completes the file a crash has cut off, so that what was recorded until then is kept. `path` is relative to
+/// `directory`. How long it is; `None`: there is nothing.
+///
+/// # Errors
+/// When the path is not allowed, or the file cannot be read or written.
+pub fn salvage(directory: &Path, path: &Path) -> io::Result<Option<Duration>> {
+    let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let (directory, name) = match Directory::open(directory).and_then(|d| d.locate(path, false)) {
+        Ok(found) => found,
+        Err(error) if missing(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let open = |name: &str| -> io::Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&directory, name, flags, Mode::empty()) {
+            Ok(file) => Ok(Some(File::from(file))),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    };
+    if let Some(whole) = open(&name)? {
+        return Ok(Some(measure(&whole)?.length()));
+    }
+    let part = format!("{name}.part");
+    let Some(file) = open(&part)? else {
+        return Ok(None);
+    };
+    let found = measure(&file)?;
+    let data_bytes = found.data_bytes;
+    let rest = PartFile {
+        file: (data_bytes > 0).then_some(file),
+        directory,
+        name,
+        channels: found.channels,
+        rate_hz: found.rate_hz,
+        buffer: Vec::new(),
+    };
+    if rest.file.is_none() {
+        rustix::fs::unlinkat(&rest.directory, part, AtFlags::empty())?;
+        return Ok(None);
+    }
+    rest.finish(data_bytes / 2)?;
+    Ok(Some(found.length()))
+}
+
+/// What a file holds.
+struct Content {
+    channels: u16,
+    rate_hz: u32,
+    /// Bytes of whole samples of all channels.
+    data_bytes: u64,
+}
+
+impl Content {
+    fn length(&self) -> Duration {
+        let samples = self.data_bytes / (2 * u64::from(self.channels.max(1)));
+        let micros = samples.saturating_mul(1_000_000) / u64::from(self.rate_hz.max(1));
+        Duration::from_micros(micros)
+    }
+}
+
+fn measure(file: &File) -> io::Result<Content> {
+    let bytes = file.metadata()?.len();
+    let mut header = [0; wav::HEADER_LEN];
+    if bytes < wav::HEADER_LEN as u64 {
+        return Ok(Content {
+            channels: 1,
+            rate_hz: NARROW_HZ,
+            data_bytes: 0,
+        });
+    }
+    file.read_exact_at(&mut header, 0)?;
+    let channels = header.get(22).copied().map_or(1, u16::from).clamp(1, 2);
+    let rate = header.get(24..28).and_then(|rate| rate.try_into().ok());
+    let data = bytes - wav::HEADER_LEN as u64;
+    Ok(Content {
+        channels,
+        rate_hz: rate.map_or(NARROW_HZ, u32::from_le_bytes),
+        data_bytes: data - data % (2 * u64::from(channels)),
+    })
+}
+
 /// A WAV file being written. Dropped without [`finish`](Self::finish), it disappears.
 #[derive(Debug)]
 pub(super) struct PartFile {
@@ -101,6 +193,7 @@ pub(super) struct PartFile {
     directory: OwnedFd,
     name: String,
     channels: u16,
+    rate_hz: u32,
     buffer: Vec<u8>,
 }
 
@@ -128,7 +221,7 @@ impl PartFile {
             data_bytes -= data_bytes % (2 * u64::from(self.channels.max(1)));
         }
         let named = file
-            .write_all_at(&wav::header(RATE_HZ, self.channels, data_bytes), 0)
+            .write_all_at(&wav::header(self.rate_hz, self.channels, data_bytes), 0)
             .and_then(|()| {
                 file.set_len(data_bytes + wav::HEADER_LEN as u64)?;
                 file.sync_all()?;
@@ -176,8 +269,8 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC)
     .union(OFlags::RDONLY);
-/// The rate of recordings.
-const RATE_HZ: u32 = 8000;
+/// The rate of a file that does not say.
+const NARROW_HZ: u32 = 8000;
 /// Written to the file at once.
 const BUFFER_BYTES: usize = 8 << 10;
 /// Directories a name may have above it.
@@ -192,7 +285,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut file = Directory::open(dir.path())
             .unwrap()
-            .create(Path::new("acc/202401/a-b_c.wav"), 1)
+            .create(Path::new("acc/202401/a-b_c.wav"), 1, 8000)
             .unwrap();
         let (part, whole) = (
             dir.path().join("acc/202401/a-b_c.wav.part"),
@@ -208,12 +301,51 @@ mod tests {
     }
 
     #[test]
+    fn what_a_crash_has_cut_off_is_completed_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Path::new("acc/202401/cut.wav");
+        let mut file = Directory::open(dir.path())
+            .unwrap()
+            .create(path, 2, 8000)
+            .unwrap();
+        file.write(&[7; 16_000]).unwrap();
+        // The process dies: nothing is tidied up.
+        let whole = dir.path().join(path);
+        let part = dir.path().join("acc/202401/cut.wav.part");
+        std::fs::copy(&part, dir.path().join("kept")).unwrap();
+        drop(file);
+        std::fs::copy(dir.path().join("kept"), &part).unwrap();
+        let written = std::fs::metadata(&part).unwrap().len() - 44;
+        let expected = Duration::from_micros(written / 4 * 125);
+        assert!(expected > Duration::ZERO);
+        for _ in 0..2 {
+            assert_eq!(salvage(dir.path(), path).unwrap(), Some(expected));
+        }
+        let bytes = std::fs::read(&whole).unwrap();
+        assert_eq!(bytes[..44], wav::header(8000, 2, written));
+        assert!(!part.exists());
+        assert_eq!(
+            salvage(dir.path(), Path::new("acc/none.wav")).unwrap(),
+            None
+        );
+        assert!(salvage(dir.path(), Path::new("../x.wav")).is_err());
+    }
+
+    #[test]
+    fn an_empty_rest_of_a_crash_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x.wav.part"), b"RIFF").unwrap();
+        assert_eq!(salvage(dir.path(), Path::new("x.wav")).unwrap(), None);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn an_abandoned_file_disappears() {
         let dir = tempfile::tempdir().unwrap();
         drop(
             Directory::open(dir.path())
                 .unwrap()
-                .create(Path::new("x.wav"), 1)
+                .create(Path::new("x.wav"), 1, 8000)
                 .unwrap(),
         );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -241,7 +373,10 @@ mod tests {
             "..wav",
             "x\0.wav",
         ] {
-            assert!(directory.create(Path::new(bad), 1).is_err(), "{bad:?}");
+            assert!(
+                directory.create(Path::new(bad), 1, 8000).is_err(),
+                "{bad:?}"
+            );
         }
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
     }
@@ -251,13 +386,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let directory = Directory::open(dir.path()).unwrap();
         directory
-            .create(Path::new("x.wav"), 1)
+            .create(Path::new("x.wav"), 1, 8000)
             .unwrap()
             .finish(0)
             .unwrap();
         assert!(
             directory
-                .create(Path::new("x.wav"), 1)
+                .create(Path::new("x.wav"), 1, 8000)
                 .unwrap()
                 .finish(0)
                 .is_err()

@@ -8,6 +8,7 @@
 
 mod file;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -17,12 +18,13 @@ use std::time::{Duration, Instant};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+pub use self::file::salvage;
 use self::file::{Directory, PartFile};
-use super::command::{RecordSpec, Sides};
+use super::command::{Pause, RecordSpec, Sides};
 use super::config::MediaConfig;
 use super::event::{MediaEvent, Outside, RecordEnd};
 use crate::audio::level::Vad;
-use crate::audio::mix;
+use crate::audio::{Rate, mix};
 use crate::base::id::{OpId, PortId};
 use crate::base::keys::Keys;
 use crate::host::{clock, task};
@@ -33,8 +35,30 @@ pub(super) struct Tap {
     op: OpId,
     finish_on: Keys,
     sides: Sides,
+    pause: Pause,
+    /// What turns both sides into more than the usual rate, where that is wanted.
+    wide: Option<Box<Wide>>,
     ring: Producer<i16>,
     shared: Arc<TapState>,
+}
+
+/// Both sides on their way to another rate.
+#[derive(Debug)]
+struct Wide {
+    rate_hz: u32,
+    peer: Rate,
+    own: Rate,
+    said: Vec<i16>,
+    heard: Vec<i16>,
+}
+
+/// 20 ms of what the peer says and of what it hears: as they are, and at the usual rate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BothSides<'a> {
+    pub(super) peer: &'a [i16],
+    pub(super) own: &'a [i16],
+    pub(super) narrow_peer: &'a [i16],
+    pub(super) narrow_own: &'a [i16],
 }
 
 #[derive(Debug, Default)]
@@ -59,25 +83,55 @@ impl Tap {
         self.sides
     }
 
+    /// Holds it back, or lets it go on.
+    pub(super) fn pause(&mut self, how: Pause) {
+        self.pause = how;
+    }
+
+    /// The rates the two sides come at from now on. Not on the tick.
+    pub(super) fn tune(&mut self, peer_hz: u32, own_hz: u32) {
+        if let Some(wide) = &mut self.wide {
+            for (rate, from_hz) in [(&mut wide.peer, peer_hz), (&mut wide.own, own_hz)] {
+                if rate.from_hz() != from_hz {
+                    *rate = Rate::new(from_hz, wide.rate_hz);
+                }
+            }
+        }
+    }
+
     /// Takes a frame of what the peer says and one of what it hears, where both are wanted. `false`: the recorder has
     /// ended the recording.
-    pub(super) fn push(&mut self, peer: &mut [i16], own: &[i16]) -> bool {
-        let wanted = peer.len() * usize::from(self.sides.channels());
-        if self.sides == Sides::Mixed {
-            mix::add(peer, own);
-        }
-        if self.ring.slots() < wanted {
-            self.shared
-                .missed
-                .fetch_add(wanted as u64, Ordering::Relaxed);
-        } else if self.sides == Sides::Apart {
-            let heard = own.iter().copied().chain(std::iter::repeat(0));
-            let both = peer.iter().zip(heard).flat_map(|(a, b)| [*a, b]);
-            if let Ok(chunk) = self.ring.write_chunk_uninit(wanted) {
-                chunk.fill_from_iter(both);
+    pub(super) fn push(&mut self, frame: BothSides<'_>, both: &mut Vec<i16>) -> bool {
+        let (peer, own) = match self.wide.as_deref_mut() {
+            Some(wide) => {
+                wide.said.clear();
+                wide.heard.clear();
+                wide.peer.push(frame.peer, &mut wide.said);
+                wide.own.push(frame.own, &mut wide.heard);
+                (wide.said.as_slice(), wide.heard.as_slice())
             }
+            None => (frame.narrow_peer, frame.narrow_own),
+        };
+        let wanted = peer.len() * usize::from(self.sides.channels());
+        both.clear();
+        match (self.pause, self.sides) {
+            (Pause::Skip, _) => {}
+            (Pause::Silence, _) => both.resize(wanted, 0),
+            (Pause::No, Sides::Peer) => both.extend_from_slice(peer),
+            (Pause::No, Sides::Mixed) => {
+                both.extend_from_slice(peer);
+                mix::add(both, own);
+            }
+            (Pause::No, Sides::Apart) => {
+                let heard = own.iter().copied().chain(std::iter::repeat(0));
+                both.extend(peer.iter().zip(heard).flat_map(|(a, b)| [*a, b]));
+            }
+        }
+        if self.ring.slots() < both.len() {
+            let missed = both.len() as u64;
+            self.shared.missed.fetch_add(missed, Ordering::Relaxed);
         } else {
-            self.ring.push_entire_slice(peer).ok();
+            self.ring.push_entire_slice(both).ok();
         }
         !self.ring.is_abandoned()
     }
@@ -122,14 +176,34 @@ struct Recording {
     ring: Consumer<i16>,
     shared: Arc<TapState>,
     file: Option<PartFile>,
+    rate_hz: u32,
     samples: u64,
+    /// What has passed, written or not.
+    passed: u64,
     missed_written: u64,
     /// Counted over all channels, as `samples`.
     max_samples: u64,
+    /// The same.
+    min_samples: u64,
     channels: u16,
     silence: Option<Duration>,
     vad: Vad,
+    /// With `trim`: where the last sound ended. Nothing is written before the first.
+    voice: Option<Voice>,
     ended: Option<RecordEnd>,
+}
+
+/// Where there is sound, of whomever.
+struct Voice {
+    rate_hz: u32,
+    vad: Vad,
+    /// The frames just before the first sound: its beginning is quiet.
+    lead: VecDeque<i16>,
+    heard: bool,
+    /// Somebody does.
+    speaks: bool,
+    /// Samples of the file up to the end of the last sound.
+    until: u64,
 }
 
 /// A recording whose sound is complete.
@@ -139,7 +213,15 @@ struct Finished {
     file: Option<PartFile>,
     samples: u64,
     channels: u16,
+    rate_hz: u32,
     why: RecordEnd,
+}
+
+/// Samples of all channels in so much time.
+fn samples_in(time: Duration, channels: u16, rate_hz: u32) -> u64 {
+    u64::try_from(time.as_micros().saturating_mul(u128::from(rate_hz)) / 1_000_000)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(u64::from(channels))
 }
 
 impl std::fmt::Debug for Recorder {
@@ -166,11 +248,14 @@ impl Recorder {
     /// Starts a recording; the tap goes to the port. A file that cannot be made ends it as failed.
     pub(super) fn begin(&self, port: PortId, op: OpId, spec: RecordSpec) -> Tap {
         let channels = spec.sides.channels();
-        let (producer, ring) = RingBuffer::new(RING_SAMPLES * usize::from(channels));
+        let rate_hz = if spec.rate_hz >= WIDE_HZ {
+            WIDE_HZ
+        } else {
+            NARROW_HZ
+        };
+        let of_two_seconds = samples_in(PATIENCE, channels, rate_hz);
+        let (producer, ring) = RingBuffer::new(usize::try_from(of_two_seconds).unwrap_or(0));
         let shared = Arc::new(TapState::default());
-        let max_samples =
-            u64::try_from(spec.max.as_micros() / MICROS_PER_SAMPLE).unwrap_or(u64::MAX);
-        let max_samples = max_samples.saturating_mul(u64::from(channels));
         let path = spec
             .path
             .strip_prefix(&self.directory)
@@ -182,12 +267,16 @@ impl Recorder {
             ring,
             shared: Arc::clone(&shared),
             file: None,
+            rate_hz,
             samples: 0,
+            passed: 0,
             missed_written: 0,
-            max_samples,
+            max_samples: samples_in(spec.max.min(LONGEST), channels, rate_hz),
+            min_samples: samples_in(spec.min, channels, rate_hz).max(u64::from(spec.trim)),
             channels,
             silence: spec.silence,
             vad: Vad::new(),
+            voice: spec.trim.then(|| Voice::new(rate_hz)),
             ended: None,
         };
         lock(&self.inbox).push(recording);
@@ -196,6 +285,8 @@ impl Recorder {
             op,
             finish_on: spec.finish_on,
             sides: spec.sides,
+            pause: Pause::No,
+            wide: (rate_hz != NARROW_HZ).then(|| Box::new(Wide::new(rate_hz))),
             ring: producer,
             shared,
         }
@@ -318,13 +409,15 @@ impl Recorder {
             file,
             samples,
             channels,
+            rate_hz,
             why,
         } = finished;
         let done = file.map(|file| file.finish(samples));
         let (length, why) = match done {
             Some(Ok(())) => (
                 Duration::from_micros(
-                    (samples / u64::from(channels.max(1))).saturating_mul(MICROS_PER_SAMPLE as u64),
+                    (samples / u64::from(channels.max(1))).saturating_mul(1_000_000)
+                        / u64::from(rate_hz),
                 ),
                 why,
             ),
@@ -349,7 +442,7 @@ impl Recording {
             self.ended = Some(RecordEnd::DiskFull);
             return;
         }
-        match directory.map(|d| d.create(&self.path, self.channels)) {
+        match directory.map(|d| d.create(&self.path, self.channels, self.rate_hz)) {
             Some(Ok(file)) => self.file = Some(file),
             Some(Err(error)) => {
                 tracing::error!(%error, path = %self.path.display(), "cannot make a recording");
@@ -382,30 +475,22 @@ impl Recording {
             0,
         );
         let channels = usize::from(self.channels.max(1));
-        for frame in pcm.chunks(FRAME_SAMPLES * channels) {
-            let room = usize::try_from(self.max_samples - self.samples).unwrap_or(usize::MAX);
+        let of_frame = usize::try_from(self.rate_hz).unwrap_or(0) / FRAMES_A_SECOND;
+        for frame in pcm.chunks((of_frame * channels).max(1)) {
+            let room = usize::try_from(self.max_samples - self.passed).unwrap_or(usize::MAX);
             let frame = frame.get(..room).unwrap_or(frame);
-            if let Some(error) = self.file.as_mut().and_then(|f| f.write(frame).err()) {
-                let full = matches!(
-                    error.kind(),
-                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-                );
-                tracing::error!(%error, path = %self.path.display(), "cannot write a recording");
-                self.ended = Some(if full {
-                    RecordEnd::DiskFull
-                } else {
-                    RecordEnd::Failed
-                });
+            self.passed += frame.len() as u64;
+            self.keep(frame);
+            if self.ended.is_some() {
                 return;
             }
-            self.samples += frame.len() as u64;
             // The silence that ends a recording is the peer's.
-            let mut peer = [0; FRAME_SAMPLES];
+            let mut peer = [0; MOST_FRAME];
             let heard = frame.iter().step_by(channels);
             peer.iter_mut().zip(heard).for_each(|(to, s)| *to = *s);
             let samples = frame.len() / channels;
             self.vad.push(peer.get(..samples).unwrap_or(&peer), 20);
-            if self.samples >= self.max_samples {
+            if self.passed >= self.max_samples {
                 self.ended = Some(RecordEnd::MaxLength);
                 return;
             }
@@ -424,18 +509,99 @@ impl Recording {
         }
     }
 
-    fn finished(self) -> Finished {
-        let why = self.ended.unwrap_or(RecordEnd::Closed);
-        // Nothing is kept of a file that could not be written.
-        let file = self.file.filter(|_| why != RecordEnd::Failed);
+    /// Writes a frame, or what of it is wanted.
+    fn keep(&mut self, frame: &[i16]) {
+        let whole;
+        let wanted = match &mut self.voice {
+            Some(voice) => {
+                whole = voice.take(frame, self.channels);
+                whole.as_slice()
+            }
+            None => frame,
+        };
+        if let Some(error) = self.file.as_mut().and_then(|f| f.write(wanted).err()) {
+            let full = matches!(
+                error.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            );
+            tracing::error!(%error, path = %self.path.display(), "cannot write a recording");
+            self.ended = Some(if full {
+                RecordEnd::DiskFull
+            } else {
+                RecordEnd::Failed
+            });
+            return;
+        }
+        self.samples += wanted.len() as u64;
+        if let Some(voice) = self.voice.as_mut().filter(|voice| voice.speaks) {
+            voice.until = self.samples;
+        }
+    }
+
+    fn finished(mut self) -> Finished {
+        let mut why = self.ended.unwrap_or(RecordEnd::Closed);
+        if let Some(voice) = &self.voice {
+            self.samples = voice.until;
+        }
+        let failed = why == RecordEnd::Failed;
+        if !failed && self.file.is_some() && self.samples < self.min_samples {
+            why = RecordEnd::TooShort;
+        }
+        // Nothing is kept of a file that could not be written, or is not wanted.
+        let file = self.file.filter(|_| !failed && why != RecordEnd::TooShort);
         Finished {
             port: self.port,
             op: self.op,
             file,
             samples: self.samples,
             channels: self.channels,
+            rate_hz: self.rate_hz,
             why,
         }
+    }
+}
+
+impl Wide {
+    fn new(rate_hz: u32) -> Self {
+        Self {
+            rate_hz,
+            peer: Rate::new(NARROW_HZ, rate_hz),
+            own: Rate::new(NARROW_HZ, rate_hz),
+            said: Vec::with_capacity(2 * MOST_FRAME),
+            heard: Vec::with_capacity(2 * MOST_FRAME),
+        }
+    }
+}
+
+impl Voice {
+    fn new(rate_hz: u32) -> Self {
+        Self {
+            rate_hz,
+            vad: Vad::new(),
+            lead: VecDeque::new(),
+            heard: false,
+            speaks: false,
+            until: 0,
+        }
+    }
+
+    /// What of a frame belongs into the file: all once somebody has spoken, nothing before.
+    fn take(&mut self, frame: &[i16], channels: u16) -> Vec<i16> {
+        let channels = usize::from(channels.max(1));
+        let rate = usize::try_from(self.rate_hz).unwrap_or(usize::MAX);
+        let ms = u32::try_from(frame.len() / channels * 1000 / rate.max(1)).unwrap_or(20);
+        self.speaks = self.vad.push(frame, ms);
+        if !self.heard && !self.speaks {
+            self.lead.extend(frame);
+            let excess = self
+                .lead
+                .len()
+                .saturating_sub(rate / LEADS_A_SECOND * channels);
+            self.lead.drain(..excess);
+            return Vec::new();
+        }
+        self.heard = true;
+        self.lead.drain(..).chain(frame.iter().copied()).collect()
     }
 }
 
@@ -443,11 +609,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The longest recording (KAZOO's `max_recording_time_limit`): what a WAV file and a disk can hold.
+const LONGEST: Duration = Duration::from_secs(10_800);
+/// Of that part of a second is kept before the first sound of a trimmed recording.
+const LEADS_A_SECOND: usize = 10;
 /// What a ring holds: two seconds for a disk that thinks.
-const RING_SAMPLES: usize = 16_000;
-/// 20 ms.
-const FRAME_SAMPLES: usize = 160;
-const MICROS_PER_SAMPLE: u128 = 125;
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The rates of recordings.
+const NARROW_HZ: u32 = 8000;
+const WIDE_HZ: u32 = 16_000;
+/// Frames of 20 ms.
+const FRAMES_A_SECOND: usize = 50;
+/// Samples of the longest of them.
+const MOST_FRAME: usize = 320;
 /// How often the recorder empties the rings.
 const ROUND: Duration = Duration::from_millis(60);
 /// How often the recorder looks at the free space.

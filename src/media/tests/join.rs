@@ -471,7 +471,7 @@ fn the_source_may_change_and_lose_packets() {
     assert!(packets[6].1.marker && times[5] >= 160);
 }
 
-fn record_both(sides: Sides) -> (u16, Vec<i16>) {
+fn record_both(sides: Sides, rate_hz: u32) -> (u16, Vec<i16>) {
     let dir = tempfile::tempdir().unwrap();
     let config = MediaConfig {
         record_dir: dir.path().to_owned(),
@@ -488,6 +488,8 @@ fn record_both(sides: Sides) -> (u16, Vec<i16>) {
             silence: None,
             finish_on: Keys::NONE,
             sides,
+            rate_hz,
+            ..RecordSpec::default()
         },
     });
     // The one is loud first, then the other.
@@ -504,6 +506,7 @@ fn record_both(sides: Sides) -> (u16, Vec<i16>) {
     let length = length.unwrap().as_millis() as i64;
     assert!((length - 3000).abs() <= 40, "{length}");
     let bytes = std::fs::read(dir.path().join("r.wav")).unwrap();
+    assert_eq!(bytes[24..28], rate_hz.to_le_bytes());
     let pcm = bytes[44..]
         .chunks_exact(2)
         .map(|b| i16::from_le_bytes([b[0], b[1]]))
@@ -513,7 +516,7 @@ fn record_both(sides: Sides) -> (u16, Vec<i16>) {
 
 #[test]
 fn a_recording_holds_one_party_a_channel_when_asked() {
-    let (channels, pcm) = record_both(Sides::Apart);
+    let (channels, pcm) = record_both(Sides::Apart, 8000);
     assert_eq!(channels, 2);
     let side = |n: usize| -> Vec<i16> { pcm.iter().skip(n).step_by(2).copied().collect() };
     let (ours, theirs) = (side(0), side(1));
@@ -523,12 +526,26 @@ fn a_recording_holds_one_party_a_channel_when_asked() {
 }
 
 #[test]
+fn a_recording_holds_more_samples_when_asked() {
+    let (channels, pcm) = record_both(Sides::Apart, 16_000);
+    assert_eq!(channels, 2);
+    let side = |n: usize| -> Vec<i16> { pcm.iter().skip(n).step_by(2).copied().collect() };
+    let (ours, theirs) = (side(0), side(1));
+    assert!(ours.len().abs_diff(48_000) <= 640, "{}", ours.len());
+    let loud = |pcm: &[i16]| level_dbov(pcm) > -30.0;
+    assert!(loud(&ours[4000..14_000]) && !loud(&ours[28_000..38_000]));
+    assert!(!loud(&theirs[4000..14_000]) && loud(&theirs[28_000..38_000]));
+    let (_, pcm) = record_both(Sides::Mixed, 16_000);
+    assert!(loud(&pcm[4000..14_000]) && loud(&pcm[28_000..38_000]));
+}
+
+#[test]
 fn a_recording_of_both_sides_is_their_sum() {
-    let (channels, pcm) = record_both(Sides::Mixed);
+    let (channels, pcm) = record_both(Sides::Mixed, 8000);
     assert_eq!(channels, 1);
     let loud = |pcm: &[i16]| level_dbov(pcm) > -30.0;
     assert!(loud(&pcm[2000..7000]) && loud(&pcm[14_000..19_000]));
-    let (channels, pcm) = record_both(Sides::Peer);
+    let (channels, pcm) = record_both(Sides::Peer, 8000);
     assert_eq!(channels, 1);
     assert!(loud(&pcm[2000..7000]) && !loud(&pcm[14_000..19_000]));
 }

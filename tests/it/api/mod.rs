@@ -2,12 +2,13 @@
 //!
 //! - `envelope`: what every answer looks like. `auth`: tokens, rights, rates, isolation.
 //! - `registrations`: who is registered, and message lamps.
-//! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `records`: call records, the debug log, the audit log.
+//! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `recordings`: recorded calls. `records`: call records, the debug log, the audit log.
 
 mod auth;
 mod documents;
 mod envelope;
 mod media;
+mod recordings;
 mod records;
 mod registrations;
 mod trunks;

@@ -216,6 +216,41 @@ fn a_macro_plays_its_items_in_a_row() {
 }
 
 #[test]
+fn a_macro_speaks_with_the_voice_of_the_gender_asked_for() {
+    let spoken = |gender: Value| {
+        let mut item = json!({"macro": "say", "text": "0123456789", "type": "postal_address"});
+        item["gender"] = gender;
+        let item = json!({"macros": [item]});
+        length_of(chain(vec![
+            node("answer", json!({})),
+            node("audio_macro", item),
+        ]))
+    };
+    let (woman, man) = (spoken(json!("feminine")), spoken(json!("masculine")));
+    assert!((450..620).contains(&(man - woman)), "{woman} {man}");
+    assert_eq!(spoken(json!("neuter")), woman);
+}
+
+#[test]
+fn an_endless_item_of_a_macro_is_played_until_a_key_ends_the_macro() {
+    stage(|stage| async move {
+        let endless = json!({"macro": "play", "id": BEEP, "endless_playback": true});
+        let rest = json!({"macro": "tts", "text": "never heard"});
+        let flow = chain(vec![
+            node("answer", json!({})),
+            node("audio_macro", json!({"macros": [{"macro": "play", "id": BEEP}, endless, rest]})),
+        ]);
+        let (phone, call) = stage.connect(flow).await;
+        tokio::time::sleep(30 * SECOND).await;
+        assert!(stage.packets() > 1400);
+        press(&phone, &call, '1').await;
+        let (_, ms) = took(call.wait_for_bye(3 * SECOND)).await;
+        assert!(ms < 300, "{ms}");
+        stage.world.at_rest().await;
+    });
+}
+
+#[test]
 fn a_macro_does_not_answer() {
     stage(|stage| async move {
         let (_phone, call) = stage

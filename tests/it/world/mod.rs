@@ -17,9 +17,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,10 +29,12 @@ use swivel::call::{CallHandle, Core, CoreConfig, Script, Services};
 use swivel::directory::{Directory, Kind};
 use swivel::host::clock;
 use swivel::host::http::HttpClient;
+use swivel::jobs::Outbox;
 use swivel::journal::{Cdr, Fact, Journal};
 use swivel::media::sim::{SimIo, SimLink};
 use swivel::media::{Media, MediaConfig};
 use swivel::net::Signalling;
+use swivel::recordings::Shelf;
 use swivel::registrar::{self, Registrar, RegistrarConfig, SecurityConfig};
 use swivel::sip::flow::{Flow, Transport};
 use swivel::sip::ua::{Endpoint, EndpointConfig, Listener, Transmit};
@@ -67,6 +68,12 @@ pub struct World {
     pub journal: Journal,
     /// Store.
     pub store: Store,
+    /// Recordings that are kept.
+    pub shelf: Shelf,
+    /// Where files of recordings are.
+    pub recorded: Rc<tempfile::TempDir>,
+    /// Durable jobs; nobody does them unless a test has somebody do them.
+    pub outbox: Outbox,
     /// Every fact so far.
     pub facts: Rc<RefCell<Vec<Arc<Fact>>>>,
     /// Simulated RTP.
@@ -87,6 +94,8 @@ pub struct Settings {
     pub store: Option<Store>,
     /// Silence that ends a leg.
     pub rtp_timeout: Option<Duration>,
+    /// The recordings of an earlier world.
+    pub recorded: Option<Rc<tempfile::TempDir>>,
 }
 
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
@@ -140,12 +149,22 @@ impl World {
             .unwrap();
         let journal = Journal::new(store.clone());
         let web = Web::default();
+        let recorded = settings
+            .recorded
+            .unwrap_or_else(|| Rc::new(tempfile::tempdir().unwrap()));
         let config = MediaConfig {
-            record_dir: record_dir(),
+            record_dir: recorded.path().to_owned(),
             ..MediaConfig::default()
         };
         let (media, mut worker, mut media_events) =
             Media::inline_seeded(&config, rng.fork(), clock::now());
+        let outbox = Outbox::new(store.clone(), rng.fork());
+        let shelf = Shelf::new(
+            store.clone(),
+            outbox.clone(),
+            &config.record_dir,
+            "http://pbx.test",
+        );
         let services = Services {
             clips: voice::clips(&directory, &web),
             http: HttpClient::stub(Arc::new(web.clone())),
@@ -153,6 +172,8 @@ impl World {
             store: store.clone(),
             directory: directory.clone(),
             recordings: config.record_dir.as_path().into(),
+            shelf: shelf.clone(),
+            outbox: outbox.clone(),
         };
         let registrar = Registrar::load(registrar::Parts {
             config: settings.registrar,
@@ -242,6 +263,9 @@ impl World {
             directory,
             journal,
             store,
+            shelf,
+            outbox,
+            recorded,
             facts,
             rtp,
             media,
@@ -421,12 +445,4 @@ impl Net {
 /// The address of telephone `n`.
 pub fn address(n: u8) -> IpAddr {
     IpAddr::from([10, 0, 1, n])
-}
-
-/// Where recordings of this process go.
-fn record_dir() -> PathBuf {
-    static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
-    DIR.get_or_init(|| tempfile::tempdir().unwrap())
-        .path()
-        .to_owned()
 }

@@ -1,4 +1,4 @@
-//! A synthesiser that hums 440 Hz for 50 ms a character, and fails on the word "unspeakable".
+//! A synthesiser that hums 440 Hz for 50 ms a character (men take 100 ms), and fails on the word "unspeakable".
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,8 @@ impl SpeechProvider for Hum {
                     after: Duration::ZERO,
                 });
             }
-            let samples = utterance.text.chars().count() * 400;
+            let pace = if utterance.voice == "male" { 800 } else { 400 };
+            let samples = utterance.text.chars().count() * pace;
             let pcm: Vec<i16> = (0..samples)
                 .map(|n| {
                     ((n as f64 * 440.0 * std::f64::consts::TAU / 8000.0).sin() * 8000.0) as i16
