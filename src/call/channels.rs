@@ -70,6 +70,10 @@ enum Ask {
         call_id: String,
         answer: oneshot::Sender<bool>,
     },
+    Gateways {
+        account: String,
+        answer: oneshot::Sender<Vec<Value>>,
+    },
 }
 
 /// Questions that may wait; past it the asker waits.
@@ -108,6 +112,14 @@ impl Channels {
     }
 }
 
+impl Channels {
+    /// How the gateways of an account's trunks stand: one object each.
+    pub async fn gateways(&self, account: &str) -> Vec<Value> {
+        let account = account.to_owned();
+        self.ask(|answer| Ask::Gateways { account, answer }).await
+    }
+}
+
 impl Asks {
     /// Answers for as long as somebody may ask.
     pub async fn serve(mut self, core: Core) {
@@ -119,6 +131,9 @@ impl Asks {
                     call_id,
                     answer,
                 } => answer.send(core.hang_up(&account, &call_id)).is_ok(),
+                Ask::Gateways { account, answer } => {
+                    answer.send(core.gateway_rows(&account)).is_ok()
+                }
             };
             if !heard {
                 tracing::trace!("nobody waits for this answer any more");

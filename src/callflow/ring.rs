@@ -144,6 +144,7 @@ impl FlowCtx {
             ignore_early_media: how.ignore_early_media,
             fail_on_single_reject: how.fail_on_single_reject,
             hold_music: self.hold_music().await,
+            redirects: Some(self.redirects()),
             ..BridgeOptions::default()
         };
         let mut outcome = match targets.is_empty() {
@@ -230,6 +231,9 @@ impl FlowCtx {
         options: BridgeOptions,
     ) -> Result<Outcome, FlowError> {
         let account = self.account_now();
+        let directory = self.call.services().directory.clone();
+        let accounts = directory.accounts();
+        let system = accounts.iter().find(|other| other.is_first());
         let at_carriers = targets
             .iter()
             .filter(|target| target.kind == "resource")
@@ -245,6 +249,7 @@ impl FlowCtx {
         for target in targets {
             if target.kind == "resource" {
                 let trunk = account.trunks.get(&target.id);
+                let trunk = trunk.or_else(|| system?.trunks.get(&target.id));
                 let taken = trunk
                     .map(|trunk| self.call.take_trunk_line(trunk))
                     .transpose();

@@ -15,6 +15,10 @@ pub struct Policy {
     deny: Vec<String>,
     /// Calls to carriers at once.
     pub max_calls: Option<u32>,
+    /// Calls from carriers at once.
+    pub max_inbound: Option<u32>,
+    /// Calls to and from carriers at once, together.
+    pub max_both: Option<u32>,
     /// New calls to carriers in a second.
     pub max_cps: Option<u32>,
     /// Minutes of calls to carriers in a day.
@@ -37,28 +41,29 @@ impl Policy {
             u32::try_from(value).ok()
         };
         let limits = account.limits.values().next().map(AsRef::as_ref);
-        // Trunks that carry calls either way add to those that carry calls out.
-        let trunks = match (
-            number(limits, "outbound_trunks"),
-            number(limits, "twoway_trunks"),
-        ) {
-            (None, None) => None,
-            (out, either) => Some(
-                out.unwrap_or(0)
-                    .saturating_add(either.unwrap_or(0))
-                    .saturating_add(number(limits, "burst_trunks").unwrap_or(0)),
-            ),
+        let [out, into, either, burst] =
+            ["outbound", "inbound", "twoway", "burst"].map(|key| number(limits, &format!("{key}_trunks")));
+        let sum = |all: &[Option<u32>]| {
+            let all = all.iter().map(|n| n.unwrap_or(0));
+            all.fold(burst.unwrap_or(0), u32::saturating_add)
         };
+        // Trunks that carry calls either way add to those of one way; both ways share them.
+        let one_way = |own: Option<u32>| own.or(either).map(|_| sum(&[own, either]));
+        let trunks = one_way(out);
+        let together = either.map(|_| sum(&[out, into, either]));
+        let consuming = number(limits, "resource_consuming_calls");
         let caps = [
             number(policy, "max_calls"),
             number(limits, "calls"),
-            number(limits, "resource_consuming_calls"),
+            consuming,
             trunks,
         ];
         Self {
             allow: prefixes("allow_prefixes"),
             deny: prefixes("deny_prefixes"),
             max_calls: caps.into_iter().flatten().min(),
+            max_inbound: one_way(into),
+            max_both: [together, consuming].into_iter().flatten().min(),
             max_cps: number(policy, "max_cps"),
             minutes_per_day: number(policy, "minutes_per_day"),
         }

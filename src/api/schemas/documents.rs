@@ -646,6 +646,9 @@ struct Gateway {
     invite_parameters: Option<InviteParameters>,
     /// Media settings
     media: Option<GatewayMedia>,
+    /// How often it is asked by OPTIONS whether it is there, in seconds; 0 never
+    #[schemars(range(min = 0, max = 3600), extend("default" = 60))]
+    options_seconds: Option<i64>,
     /// Password
     #[schemars(length(max = 32))]
     password: Option<String>,

@@ -87,6 +87,8 @@ pub struct Settings {
     pub store: Option<Store>,
     /// Silence that ends a leg.
     pub rtp_timeout: Option<Duration>,
+    /// What a carrier is answered that calls a number nobody has; 404.
+    pub unknown_number_code: Option<u16>,
 }
 
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
@@ -184,6 +186,7 @@ impl World {
             held_timeout: None,
             advertise: None,
             local_nets: Vec::new(),
+            unknown_number_code: settings.unknown_number_code.unwrap_or(404),
             overload_lag: Duration::from_secs(3600),
         };
         let core = Core::new(
