@@ -234,7 +234,7 @@ impl Core {
     }
 
     /// How the gateways of an account stand, for people.
-    pub(super) fn gateway_rows(&self, account: &str) -> Vec<Value> {
+    pub fn gateway_rows(&self, account: &str) -> Vec<Value> {
         let now = clock::now();
         let registered = self.registrar().trunk_status(now);
         let reach = self.0.reach.borrow();

@@ -344,6 +344,7 @@ fn endpoint(
         digest: sip.digest.clone(),
         tcp_switch: sip.tcp_switch,
         local_nets: sip.local_nets.clone(),
+        watch: true,
         trace: true,
         registrar: true,
         failures_per_hour,

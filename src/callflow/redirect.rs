@@ -183,8 +183,10 @@ fn of_carrier(
     let gateway = gateways
         .find(|gateway| plain(&gateway.server) == plain(&host) && gateway.port == own_port(contact))
         .ok_or("its host is no gateway of the resource")?;
-    let number = contact.user_text().unwrap_or_default().into_owned();
-    let number = number.strip_prefix(&gateway.prefix).unwrap_or(&number);
+    // Without what a number portability look-up may have added (RFC 4694).
+    let user = contact.user_text().unwrap_or_default().into_owned();
+    let number = user.split(';').next().unwrap_or_default();
+    let number = number.strip_prefix(gateway.prefix.as_str()).unwrap_or(number);
     let emergency = routing::classify(&routing::to_e164(number)) == routing::EMERGENCY;
     if !emergency && !Policy::of(account).allows(number) {
         return Err("the account's dial_policy does not allow it".to_owned());

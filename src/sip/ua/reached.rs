@@ -13,7 +13,7 @@ use crate::sip::msg::{Message, Name};
 impl Endpoint {
     /// Tells how the server at `hop` fares. A flow is a phone's and says nothing about a server.
     pub(super) fn reached(&mut self, hop: Hop, host: &str, fate: Fate) {
-        if hop.flow.is_none() {
+        if self.config.watch && hop.flow.is_none() {
             self.events.push_back(SipEvent::Reached(Box::new(Reached {
                 target: hop.target,
                 host: host.into(),

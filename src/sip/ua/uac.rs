@@ -62,7 +62,9 @@ impl Endpoint {
                 transaction,
                 raised: false,
                 hop,
-                dead_at: hop.flow.is_none().then(|| now + DEAD_AFTER),
+                dead_at: self
+                    .is_watched(hop, &request)
+                    .then(|| now + DEAD_AFTER),
                 alternatives: request.alternatives.into(),
                 impatient: request.impatient,
                 told: false,
@@ -129,6 +131,12 @@ impl Endpoint {
             push_body(&mut message, body);
         }
         message
+    }
+
+    /// Whether it matters that a place says nothing for long.
+    fn is_watched(&self, hop: Hop, request: &InviteRequest) -> bool {
+        let others = !request.alternatives.is_empty() || request.impatient;
+        others || (self.config.watch && hop.flow.is_none())
     }
 
     /// The path a request to that place would take, as far as it is known before it is sent.

@@ -169,6 +169,7 @@ impl World {
         let endpoint = Endpoint::new(
             EndpointConfig {
                 registrar: true,
+                watch: true,
                 ..EndpointConfig::default()
             },
             vec![Listener {
