@@ -104,8 +104,14 @@ impl Core {
     ) -> Result<CallFacts, Box<CallFacts>> {
         let services = self.services();
         let source = facts.source.ip().to_canonical();
-        let Some(found) = routing::did::inbound(&services.directory, source, &facts.request_user)
-        else {
+        // Where we have registered, calls come to our Contact there, and To names the number.
+        let registrar = self.registrar();
+        let registered = registrar.carrier_of(clock::now(), &facts.request_user, source);
+        let dialled = match registered {
+            Some(_) => &facts.to_user,
+            None => &facts.request_user,
+        };
+        let Some(found) = routing::did::inbound(&services.directory, source, dialled) else {
             return Err(Box::new(facts));
         };
         let formatted = |field: &str, value: &str| {

@@ -33,8 +33,8 @@ pub(super) struct Reach {
 #[derive(Debug, Clone)]
 struct Watched {
     place: GatewayPlace,
-    /// When it is asked next; `None` never.
-    due: Option<Instant>,
+    /// When it is looked up, and asked, next.
+    due: Instant,
     /// Where it was at the last look.
     targets: Vec<Target>,
 }
@@ -180,6 +180,9 @@ impl Core {
 
     /// Asks the gateways that are due, and follows the documents. Called every few seconds.
     pub fn look_after_gateways(&self) {
+        if self.0.reach.borrow().resolver.is_none() {
+            return;
+        }
         let now = clock::now();
         let listed = gateways(&self.0.services.directory);
         let mut due = Vec::new();
@@ -189,29 +192,35 @@ impl Core {
                 listed.get(id).is_some_and(|place| *place == gateway.place)
             });
             for (id, place) in listed {
-                // Those that begin together are not asked together.
-                let share = 0.5 + 0.5 * self.0.rng.borrow_mut().unit();
-                let first = place.every.map(|every| now + every.mul_f64(share));
-                let gateway = reach.gateways.entry(id.clone()).or_insert(Watched {
-                    place,
-                    due: first,
-                    targets: Vec::new(),
-                });
-                if gateway.due.is_some_and(|at| at <= now) {
-                    gateway.due = gateway.place.every.map(|every| now + every);
-                    due.push((id, gateway.place.clone()));
+                let every = place.every.unwrap_or(LOOK_UP);
+                if let Some(gateway) = reach.gateways.get_mut(&id) {
+                    if gateway.due <= now {
+                        gateway.due = now + every;
+                        due.push((id, place.clone(), place.every.is_some()));
+                    }
+                    continue;
                 }
+                // New ones are looked up at once. Those that begin together are not asked together.
+                due.push((id.clone(), place.clone(), false));
+                let share = 0.5 + 0.5 * self.0.rng.borrow_mut().unit();
+                let gateway = Watched {
+                    place,
+                    due: now + every.mul_f64(share),
+                    targets: Vec::new(),
+                };
+                reach.gateways.insert(id, gateway);
             }
         }
-        for (id, place) in due {
+        for (id, place, ask) in due {
             let core = self.clone();
             task::spawn_local("gateway-options", async move {
-                core.ask_gateway(id, place).await;
+                core.find_gateway(id, place, ask).await;
             });
         }
     }
 
-    async fn ask_gateway(&self, id: String, place: GatewayPlace) {
+    /// Looks where a gateway is, and asks it whether it is there.
+    async fn find_gateway(&self, id: String, place: GatewayPlace, ask: bool) {
         let Some(resolver) = self.0.reach.borrow().resolver.clone() else {
             return;
         };
@@ -226,7 +235,7 @@ impl Core {
         // Those that are held out are asked in their own time.
         let targets = targets
             .into_iter()
-            .filter(|t| !resolver.is_held(t, clock::now()));
+            .filter(|t| ask && !resolver.is_held(t, clock::now()));
         for target in targets.take(MOST_TARGETS) {
             let host = place.server.as_str().into();
             self.ask(&Probe { target, host });
@@ -379,6 +388,8 @@ fn gateways(directory: &Directory) -> BTreeMap<String, GatewayPlace> {
     all
 }
 
+/// How often names of gateways are looked up that are never asked.
+const LOOK_UP: Duration = Duration::from_secs(60);
 /// Servers remembered.
 const MOST_SEEN: usize = 4096;
 /// Addresses of one gateway that are asked.
