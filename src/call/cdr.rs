@@ -104,8 +104,16 @@ impl CallHandle {
             disposition: end
                 .map(|(ended, _)| ended.disposition.to_owned())
                 .unwrap_or_default(),
-            caller_id_name: vars.caller_id_name.clone().or(internal.name).unwrap_or_else(|| facts.caller_id_name.clone()),
-            caller_id_number: vars.caller_id_number.clone().or(internal.number).unwrap_or_else(|| facts.caller_id_number.clone()),
+            caller_id_name: vars
+                .caller_id_name
+                .clone()
+                .or(internal.name)
+                .unwrap_or_else(|| facts.caller_id_name.clone()),
+            caller_id_number: vars
+                .caller_id_number
+                .clone()
+                .or(internal.number)
+                .unwrap_or_else(|| facts.caller_id_number.clone()),
             callee_id_number: facts.request_user.clone(),
             from: at(&facts.from_user, &facts.from_realm),
             to: at(&facts.to_user, &facts.to_realm),

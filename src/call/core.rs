@@ -162,8 +162,8 @@ impl Core {
         match event {
             SipEvent::Request(request) => registrar.request(endpoint, now, request),
             SipEvent::Response(response) => {
-                let awaited = self.was_asked(response.request)
-                    || registrar.response(endpoint, now, response);
+                let awaited =
+                    self.was_asked(response.request) || registrar.response(endpoint, now, response);
                 if !awaited {
                     tracing::debug!(status = response.status, "a response nobody waits for");
                 }

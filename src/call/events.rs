@@ -111,7 +111,11 @@ impl CallHandle {
             }
             MediaEvent::Insecure { .. } => {
                 tracing::info!(call = ?self, "the DTLS handshake failed");
-                self.media_lost(Cause::INCOMPATIBLE_DESTINATION, 488, "DTLS handshake failed");
+                self.media_lost(
+                    Cause::INCOMPATIBLE_DESTINATION,
+                    488,
+                    "DTLS handshake failed",
+                );
             }
             MediaEvent::Recorded {
                 op, length, why, ..
@@ -409,7 +413,9 @@ fn best_contacts(message: &Message) -> Vec<Uri> {
             .map_or(1000, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16)
     };
     let best = list.iter().map(q).max().unwrap_or_default();
-    let best = list.iter().filter(|contact| q(contact) == best && contact.uri.is_sip());
+    let best = list
+        .iter()
+        .filter(|contact| q(contact) == best && contact.uri.is_sip());
     best.map(|contact| contact.uri.clone()).collect()
 }
 

@@ -47,11 +47,13 @@ fn from_name(message: &Message) -> Option<String> {
 /// Whether the caller must not be shown (RFC 3323 §4.2, Remote-Party-ID's `privacy`).
 fn hides(message: &Message, chosen: Option<&NameAddr>) -> bool {
     let values = message.headers.all(Name::Privacy);
-    let asked = values.flat_map(|value| value.split([';', ','])).any(|value| {
-        ["id", "user", "header"]
-            .iter()
-            .any(|hidden| value.trim().eq_ignore_ascii_case(hidden))
-    });
+    let asked = values
+        .flat_map(|value| value.split([';', ',']))
+        .any(|value| {
+            ["id", "user", "header"]
+                .iter()
+                .any(|hidden| value.trim().eq_ignore_ascii_case(hidden))
+        });
     let remote = message.header(Name::RemotePartyId).is_some() && {
         let privacy = chosen.and_then(|chosen| chosen.params.text("privacy"));
         privacy.is_some_and(|value| !value.eq_ignore_ascii_case("off"))

@@ -26,7 +26,7 @@ use crate::journal::Fact;
 use crate::routing;
 use crate::routing::caps::Full;
 use crate::sdp::Session;
-use crate::sdp::negotiate::{self, Local};
+use crate::sdp::negotiate::{self, Keying, Local};
 use crate::sip::msg::{Message, Name, NameAddr, Uri};
 use crate::sip::ua::IncomingInvite;
 
@@ -53,6 +53,11 @@ impl Core {
             }
         }
         let facts = Rc::new(facts);
+        if wants_secrecy(&facts) && !is_secret(&invite) {
+            metrics::counter!("swivel_calls_refused_total", "why" => "media").increment(1);
+            let warning = format!("399 {AGENT} \"Media must be encrypted\"");
+            return self.refuse(&invite, 488, Some((Name::Warning, warning)));
+        }
         let offer = match self.look_at_offer(&invite) {
             Ok(offer) => offer,
             Err(warning) => {
@@ -398,6 +403,27 @@ fn caller(facts: &CallFacts) -> routing::Caller<'_> {
         authorizing_type: facts.authorizing_type,
         device_id: &facts.authorizing_id,
     }
+}
+
+/// Whether the calling device may not talk in the clear (`media.encryption`).
+fn wants_secrecy(facts: &CallFacts) -> bool {
+    let device = facts.account.devices.get(&facts.authorizing_id);
+    device.is_some_and(|device| {
+        let encryption = device.doc.pointer("/media/encryption");
+        let get = |key: &str| encryption.and_then(|encryption| encryption.get(key));
+        let methods = get("methods").and_then(Value::as_array);
+        get("enforce_security") == Some(&Value::Bool(true))
+            && methods.is_some_and(|methods| !methods.is_empty())
+    })
+}
+
+/// Whether an INVITE offers keys.
+fn is_secret(invite: &IncomingInvite) -> bool {
+    let offer = invite
+        .offer
+        .as_ref()
+        .map(|body| Session::parse(&body.bytes));
+    matches!(offer, Some(Ok(offer)) if negotiate::keying(&offer) != Keying::None)
 }
 
 fn user_and_host(uri: &Uri) -> (String, String) {

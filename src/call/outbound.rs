@@ -456,15 +456,24 @@ fn invite(
     request.impatient = target.impatient;
     // Who was called first names the caller's circle: it is hidden with the caller (RFC 5806 §9).
     let hides = |name: &str| target.privacy.is_some() && name.eq_ignore_ascii_case("Diversion");
-    let diversions = call.own_facts().diversions.iter().filter(|_| !hides("Diversion"));
-    request.headers.extend(diversions.map(|d| ("Diversion".into(), d.clone())));
+    let diversions = call
+        .own_facts()
+        .diversions
+        .iter()
+        .filter(|_| !hides("Diversion"));
+    request
+        .headers
+        .extend(diversions.map(|d| ("Diversion".into(), d.clone())));
     // Carriers count by Max-Forwards; what goes on inside is not their business.
     if target.kind != "resource" {
         request
             .headers
             .push((PASSES.into(), facts.passes.to_string()));
     }
-    let extra = target.headers.iter().filter(|(name, _)| may_be_set(name) && !hides(name));
+    let extra = target
+        .headers
+        .iter()
+        .filter(|(name, _)| may_be_set(name) && !hides(name));
     request.headers.extend(extra.cloned());
     if let Some((username, password, realm)) = &target.credentials {
         request.credentials = Some((username.clone(), password.clone()));

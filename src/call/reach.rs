@@ -164,7 +164,13 @@ impl Core {
             let own = endpoint
                 .address_towards(target)
                 .map(|ip| ip.to_canonical().to_string());
-            let own = own.map(|ip| if ip.contains(':') { format!("[{ip}]") } else { ip });
+            let own = own.map(|ip| {
+                if ip.contains(':') {
+                    format!("[{ip}]")
+                } else {
+                    ip
+                }
+            });
             let from = format!("<sip:swivel@{}>", own.unwrap_or(host));
             let mut options = ClientRequest::new(Method::Options, uri, Way::Target(target), from);
             options
@@ -188,9 +194,9 @@ impl Core {
         let mut due = Vec::new();
         {
             let mut reach = self.0.reach.borrow_mut();
-            reach.gateways.retain(|id, gateway| {
-                listed.get(id).is_some_and(|place| *place == gateway.place)
-            });
+            reach
+                .gateways
+                .retain(|id, gateway| listed.get(id).is_some_and(|place| *place == gateway.place));
             for (id, place) in listed {
                 let every = place.every.unwrap_or(LOOK_UP);
                 if let Some(gateway) = reach.gateways.get_mut(&id) {

@@ -108,7 +108,10 @@ impl Follower {
         if !ours {
             return Err("its host is not ours".to_owned());
         }
-        let number = contact.user_text().ok_or("it names no number")?.into_owned();
+        let number = contact
+            .user_text()
+            .ok_or("it names no number")?
+            .into_owned();
         let forward = Target {
             kind: "callforward",
             delay: Duration::ZERO,
@@ -186,7 +189,9 @@ fn of_carrier(
     // Without what a number portability look-up may have added (RFC 4694).
     let user = contact.user_text().unwrap_or_default().into_owned();
     let number = user.split(';').next().unwrap_or_default();
-    let number = number.strip_prefix(gateway.prefix.as_str()).unwrap_or(number);
+    let number = number
+        .strip_prefix(gateway.prefix.as_str())
+        .unwrap_or(number);
     let emergency = routing::classify(&routing::to_e164(number)) == routing::EMERGENCY;
     if !emergency && !Policy::of(account).allows(number) {
         return Err("the account's dial_policy does not allow it".to_owned());

@@ -314,8 +314,37 @@ impl FlowCtx {
                 return Ok(Next::Child(why.key().to_owned()));
             }
         };
+        if let Some(tree) = self.answers_itself(&found) {
+            return Ok(Next::Replace(tree));
+        }
         let outcome = self.ring(ring, found).await?;
         Ok(self.after(outcome))
+    }
+
+    /// The callflow of a number that everything is forwarded to, when it is one that answers calls itself: a menu, a
+    /// mailbox, Pivot.
+    fn answers_itself(&self, found: &Endpoints) -> Option<Tree> {
+        let [only] = found.targets.as_slice() else {
+            return None;
+        };
+        let Place::Number(number) = &only.place else {
+            return None;
+        };
+        let (account, origin, options) = (self.account_now(), self.origin(), Options::default());
+        let ringing = Ringing {
+            account: &account,
+            origin: &origin,
+            options: &options,
+            now: clock::unix_now().gregorian(),
+        };
+        let rings = forward::resolve(&ringing, only.clone(), None, &mut self.call.rng());
+        if only.confirm || rings.err() != Some(forward::NoForward::Answers) {
+            return None;
+        }
+        self.note(format!(
+            "forwarded to {number}, whose callflow takes the call"
+        ));
+        self.callflow_of(number, false)
     }
 
     /// Where the flow goes after a bridge.

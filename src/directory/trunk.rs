@@ -234,8 +234,9 @@ impl Gateway {
             srtp: flag(doc, "srtp"),
             register: flag(doc, "register").unwrap_or(false),
             register_expires: number(doc, "register_expires").unwrap_or(REGISTER_EXPIRES),
-            options_seconds: number(doc, "options_seconds")
-                .map_or(OPTIONS_SECONDS, |s| if s == 0 { 0 } else { s.max(OPTIONS_LEAST) }),
+            options_seconds: number(doc, "options_seconds").map_or(OPTIONS_SECONDS, |s| {
+                if s == 0 { 0 } else { s.max(OPTIONS_LEAST) }
+            }),
             inbound,
         }
     }

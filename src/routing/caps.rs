@@ -290,4 +290,33 @@ mod tests {
             "the next day"
         );
     }
+
+    #[test]
+    fn calls_either_way_share_what_goes_either_way() {
+        let policy = |limits: Value| {
+            let docs = [(Kind::Limits, "limits".to_owned(), limits)];
+            Policy::of(&Account::of("acc", docs))
+        };
+        let now = start();
+        let trunks = policy(json!({"inbound_trunks": 1, "outbound_trunks": 1, "twoway_trunks": 1}));
+        let mut lines = Lines::default();
+        for _ in 0..2 {
+            lines.take_inbound("acc", &trunks).unwrap();
+        }
+        assert_eq!(lines.take_inbound("acc", &trunks), Err(Full::Calls));
+        lines.take_account(now, 0, "acc", &trunks).unwrap();
+        assert_eq!(lines.take_account(now, 0, "acc", &trunks), Err(Full::Calls));
+        lines.give_inbound("acc");
+        lines.take_account(now, 0, "acc", &trunks).unwrap();
+        assert_eq!(lines.take_inbound("acc", &trunks), Err(Full::Calls));
+        // No limit, and KAZOO's word for none.
+        for limits in [
+            json!({"outbound_trunks": 0}),
+            json!({"inbound_trunks": -1, "twoway_trunks": 1}),
+        ] {
+            let mut lines = Lines::default();
+            let policy = policy(limits);
+            assert!((0..50).all(|_| lines.take_inbound("acc", &policy).is_ok()));
+        }
+    }
 }

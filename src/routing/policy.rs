@@ -54,7 +54,9 @@ impl Policy {
         };
         // Trunks that carry calls either way add to those of one way; both ways share them.
         let one_way = |way: &str, own: Option<u32>| {
-            let limited = own.or(either).filter(|_| !unlimited(way) && !unlimited("twoway"));
+            let limited = own
+                .or(either)
+                .filter(|_| !unlimited(way) && !unlimited("twoway"));
             limited.map(|_| sum(&[own, either]))
         };
         let trunks = one_way("outbound", out);

@@ -283,8 +283,10 @@ fn a_carrier_made_of_two_kamailios_takes_and_brings_calls() {
     let seen = second.seen("INVITE");
     assert_eq!(
         seen,
-        ["sip:77*4155550199@carrier.test | \"Acme\" <sip:0014155550100@carrier.test> | \
-          \"Acme Inc\" <sip:+14155550100@acme.test> | acme | <null> |"]
+        [
+            "sip:77*4155550199@carrier.test | \"Acme\" <sip:0014155550100@carrier.test> | \
+          \"Acme Inc\" <sip:+14155550100@acme.test> | acme | <null> |"
+        ]
     );
     let row = gateway(&server);
     let state = |place: Place| {

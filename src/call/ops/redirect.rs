@@ -65,8 +65,14 @@ pub(super) struct Followed {
 
 impl Followed {
     /// The endpoints in place of one that answered 3xx, each place once in a bridge.
-    pub(super) fn next(&mut self, redirects: &Redirects, redirected: &mut Redirected<'_>) -> Vec<Target> {
-        redirected.contacts.truncate(MOST.saturating_sub(self.contacts));
+    pub(super) fn next(
+        &mut self,
+        redirects: &Redirects,
+        redirected: &mut Redirected<'_>,
+    ) -> Vec<Target> {
+        redirected
+            .contacts
+            .truncate(MOST.saturating_sub(self.contacts));
         self.contacts += redirected.contacts.len();
         if redirected.contacts.is_empty() {
             return Vec::new();
@@ -133,7 +139,9 @@ mod tests {
             let from = at(&format!("sip:{n}@from"));
             let contacts = [format!("sip:{n}@x"), format!("sip:{n}@y")];
             let contacts: Vec<&str> = contacts.iter().map(String::as_str).collect();
-            sum += followed.next(&everywhere(), &mut redirected(&from, &contacts)).len();
+            sum += followed
+                .next(&everywhere(), &mut redirected(&from, &contacts))
+                .len();
         }
         assert_eq!(sum, 5);
     }

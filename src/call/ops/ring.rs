@@ -313,7 +313,11 @@ impl<'a> Ring<'a> {
         };
         let optional = {
             let state = leg.0.state();
-            state.media.crypto.as_ref().is_some_and(|crypto| crypto.optimistic)
+            state
+                .media
+                .crypto
+                .as_ref()
+                .is_some_and(|crypto| crypto.optimistic)
         };
         if !optional {
             return false;

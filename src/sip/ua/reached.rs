@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use super::SipEvent;
 use super::endpoint::Endpoint;
 use super::event::{Fate, Reached};
 use super::requests::Outcome;
 use super::transport::{Hop, next_host};
-use super::SipEvent;
 use crate::sip::msg::{Message, Name};
 
 impl Endpoint {

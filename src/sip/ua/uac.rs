@@ -62,9 +62,7 @@ impl Endpoint {
                 transaction,
                 raised: false,
                 hop,
-                dead_at: self
-                    .is_watched(hop, &request)
-                    .then(|| now + DEAD_AFTER),
+                dead_at: self.is_watched(hop, &request).then(|| now + DEAD_AFTER),
                 alternatives: request.alternatives.into(),
                 impatient: request.impatient,
                 told: false,

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use swivel::base::id::PortId;
 use swivel::base::rng::Rng;
+use swivel::call::CallHandle;
+use swivel::callflow;
 use swivel::directory::Kind;
 use swivel::journal::Fact;
+use swivel::media::MediaEvent;
 use swivel::net::Resolver;
 use swivel::net::dns::Table;
 
-use super::{SECOND, Stage, node, stage};
+use super::{SECOND, Stage, chain, node, stage};
 use crate::world::phone::{Phone, PhoneCall, header};
-use crate::world::{ACCOUNT, DEVICE};
+use crate::world::{ACCOUNT, DEVICE, Settings, script, world_with};
 
 const OURS: &str = "+14155550100";
 
@@ -132,7 +136,11 @@ fn a_gateway_that_is_out_of_service_is_left_alone_as_long_as_it_says() {
             .await;
         busy(&carriers[1], &first, 5002).await;
         tokio::time::sleep(60 * SECOND).await;
-        assert!(carriers[0].waiting().is_empty(), "{:?}", carriers[0].waiting());
+        assert!(
+            carriers[0].waiting().is_empty(),
+            "{:?}",
+            carriers[0].waiting()
+        );
         let second = dial(&stage, "4155550198");
         busy(&carriers[1], &second, 5003).await;
         let options = carriers[0].expect("OPTIONS ", 60 * SECOND).await;
@@ -197,10 +205,7 @@ fn a_phone_that_sends_calls_on_is_followed_to_our_numbers_when_its_documents_say
         };
         let id = stage
             .world
-            .put(
-                Kind::Device,
-                redirecting(json!({"follow_redirects": true})),
-            )
+            .put(Kind::Device, redirecting(json!({"follow_redirects": true})))
             .await;
         stage
             .world
@@ -354,7 +359,8 @@ fn who_a_carrier_asserts_is_the_caller_and_who_wants_to_be_nobody_is() {
     stage(|stage| async move {
         let carriers = trunk(&stage, &["10.0.9.1"], json!({})).await;
         let phone = stage.world.phone_at("10.0.2.1:5060");
-        let desk = json!({"name": "desk", "sip": {"method": "ip", "ip": "10.0.2.1", "username": "desk"}});
+        let desk =
+            json!({"name": "desk", "sip": {"method": "ip", "ip": "10.0.2.1", "username": "desk"}});
         let id = stage.world.put(Kind::Device, desk).await;
         for number in [OURS, "101"] {
             stage
@@ -402,11 +408,13 @@ fn who_a_carrier_asserts_is_the_caller_and_who_wants_to_be_nobody_is() {
 #[test]
 fn a_carrier_learns_neither_what_goes_on_inside_nor_who_was_called_first_of_a_hidden_caller() {
     stage(|stage| async move {
-        let identity = json!({"internal": {"number": "101", "name": "Ann"}, "external": {"number": OURS}});
+        let identity =
+            json!({"internal": {"number": "101", "name": "Ann"}, "external": {"number": OURS}});
         let diverted = "Diversion: <sip:100@world.test>;reason=no-answer\r\n";
         let carriers = trunk(&stage, &["10.0.9.1"], json!({})).await;
         for (n, privacy) in [(0, "none"), (1, "full")] {
-            let options = json!({"caller_id": identity, "caller_id_options": {"outbound_privacy": privacy}});
+            let options =
+                json!({"caller_id": identity, "caller_id_options": {"outbound_privacy": privacy}});
             device(&stage, options).await;
             let call = stage.world.phone().call("4155550199");
             call.invite(diverted);
@@ -435,7 +443,10 @@ fn as_many_calls_come_in_as_the_account_has_trunks() {
         let carriers = trunk(&stage, &["10.0.9.1"], json!({})).await;
         stage
             .world
-            .put(Kind::Limits, json!({"inbound_trunks": 1, "twoway_trunks": 1, "outbound_trunks": 0}))
+            .put(
+                Kind::Limits,
+                json!({"inbound_trunks": 1, "twoway_trunks": 1, "outbound_trunks": 0}),
+            )
             .await;
         stage
             .world
@@ -465,7 +476,118 @@ fn as_many_calls_come_in_as_the_account_has_trunks() {
         busy(&carriers[0], &out, 5002).await;
         stage.world.at_rest().await;
         let facts = stage.world.facts.borrow();
-        let refused = |fact: &&std::sync::Arc<Fact>| matches!(fact.as_ref(), Fact::Refused { status: 486, .. });
+        let refused = |fact: &&std::sync::Arc<Fact>| {
+            matches!(fact.as_ref(), Fact::Refused { status: 486, .. })
+        };
         assert_eq!(facts.iter().filter(refused).count(), 1);
+    });
+}
+
+#[test]
+fn a_carrier_is_told_what_the_operator_says_about_numbers_nobody_has() {
+    let settings = Settings {
+        unknown_number_code: Some(604),
+        ..Settings::default()
+    };
+    let run = script(|call: CallHandle| {
+        let document = call.vars().flow.clone().unwrap();
+        callflow::run(call, document)
+    });
+    world_with(1, settings, run, |world| async move {
+        let doc =
+            json!({"name": "c", "gateways": [{"server": "10.0.9.1", "inbound_ips": ["10.0.9.1"]}]});
+        world.put(Kind::Trunk, doc).await;
+        let carrier = world.phone_at("10.0.9.1:5060");
+        let call = carrier.call("+14155550166");
+        call.invite("");
+        call.expect(604, SECOND).await;
+        call.ack_refusal();
+        // Telephones of the account are not carriers.
+        let call = world.phone().call("999");
+        call.invite("");
+        call.expect(404, SECOND).await;
+        call.ack_refusal();
+        world.at_rest().await;
+    });
+}
+
+#[test]
+fn a_forward_to_a_callflow_that_answers_itself_gives_the_call_over() {
+    stage(|stage| async move {
+        let user = |keypress: bool| {
+            json!({"first_name": "A", "last_name": "B",
+                   "call_forward": {"enabled": true, "number": "300", "require_keypress": keypress}})
+        };
+        let plain = stage.world.put(Kind::User, user(false)).await;
+        let asks = stage.world.put(Kind::User, user(true)).await;
+        stage
+            .world
+            .callflow("300", node("tts", json!({"text": "Nobody is in."})))
+            .await;
+        for (number, id) in [("101", plain), ("102", asks)] {
+            stage
+                .world
+                .callflow(number, node("user", json!({"id": id})))
+                .await;
+        }
+        let call = dial(&stage, "101");
+        assert!(call.answered(10 * SECOND).await.starts_with("SIP/2.0 200"));
+        call.ack("");
+        call.wait_for_bye(60 * SECOND).await;
+        assert_eq!(stage.modules(), ["user", "tts"]);
+        // Nobody there could press the key that is asked for.
+        let call = dial(&stage, "102");
+        assert!(call.answered(60 * SECOND).await.starts_with("SIP/2.0 480"));
+        call.ack_refusal();
+        stage.world.at_rest().await;
+    });
+}
+
+#[test]
+fn a_device_that_may_not_talk_in_the_clear_is_refused_when_it_does() {
+    stage(|stage| async move {
+        let strict =
+            json!({"media": {"encryption": {"methods": ["srtp"], "enforce_security": true}}});
+        device(&stage, strict).await;
+        stage.world.callflow("101", node("answer", json!({}))).await;
+        let call = dial(&stage, "101");
+        let refused = call.expect(488, SECOND).await;
+        assert!(
+            header(&refused, "Warning").contains("encrypted"),
+            "{refused}"
+        );
+        call.ack_refusal();
+        let sdp = "v=0\r\no=p 1 1 IN IP4 10.0.1.9\r\ns=-\r\nc=IN IP4 10.0.1.9\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0\r\n\
+                   a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n";
+        let call = stage.world.phone().call_with("101", sdp);
+        call.invite("");
+        assert!(call.answered(SECOND).await.starts_with("SIP/2.0 200"));
+        call.ack("");
+        call.wait_for_bye(SECOND).await;
+        stage.world.at_rest().await;
+    });
+}
+
+#[test]
+fn a_call_whose_keys_cannot_be_agreed_on_ends_at_once_and_says_why() {
+    stage(|stage| async move {
+        let (_phone, call) = stage
+            .connect(chain(vec![
+                node("answer", json!({})),
+                node("sleep", json!({"duration": 600})),
+            ]))
+            .await;
+        for n in 0..64 {
+            let port = PortId(n);
+            stage.world.core.media_event(MediaEvent::Insecure { port });
+        }
+        let bye = call.wait_for_bye(SECOND).await;
+        assert!(
+            header(&bye, "Reason").contains("DTLS handshake failed"),
+            "{bye}"
+        );
+        stage.world.at_rest().await;
+        let cdrs = stage.world.cdrs().await;
+        assert_eq!(cdrs[0].hangup_cause, "INCOMPATIBLE_DESTINATION");
     });
 }
