@@ -14,7 +14,6 @@ use crate::directory::{Directory, Gateway};
 use crate::host::{clock, task};
 use crate::net::{Probe, Resolver};
 use crate::routing::Place;
-use crate::routing::trunks::Attempt;
 use crate::sip::flow::Transport;
 use crate::sip::msg::{Method, Name, Uri};
 use crate::sip::ua::{ClientRequest, Fate, Reached, RequestId, Target, Way};
@@ -68,6 +67,19 @@ impl Core {
 
     /// A request has found out how a server fares.
     pub(super) fn reached(&self, reached: &Reached) {
+        let target = reached.target;
+        self.note_reached(reached);
+        let resolver = self.0.reach.borrow().resolver.clone();
+        match (resolver, reached.fate) {
+            (Some(resolver), Fate::Answers) => resolver.works(&target),
+            (Some(resolver), Fate::Fails { wait, .. }) => {
+                resolver.failed(&target, &reached.host, wait, clock::now());
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn note_reached(&self, reached: &Reached) {
         let mut reach = self.0.reach.borrow_mut();
         let target = reached.target;
         let key = (target.transport, target.addr);
@@ -75,7 +87,7 @@ impl Core {
             return;
         }
         let seen = reach.seen.entry(key).or_default();
-        let (now, at) = (clock::now(), clock::unix_now());
+        let at = clock::unix_now();
         let known_bad = seen.failed.is_some() && seen.answered.is_none();
         match reached.fate {
             Fate::Answers => {
@@ -97,13 +109,6 @@ impl Core {
                     tracing::warn!(server = %target.addr, host = %reached.host, why, "a server does not answer, others come before it");
                 }
             }
-        }
-        let Some(resolver) = &reach.resolver else {
-            return;
-        };
-        match reached.fate {
-            Fate::Answers => resolver.works(&target),
-            Fate::Fails { wait, .. } => resolver.failed(&target, &reached.host, wait, now),
         }
     }
 
@@ -290,15 +295,15 @@ impl Core {
 }
 
 impl CallHandle {
-    /// Attempts whose gateways do not answer come last: better tried than none.
-    pub async fn held_last(&self, attempts: Vec<Attempt>) -> Vec<Attempt> {
+    /// Attempts whose servers do not answer come last: better tried than none.
+    pub async fn held_last<T>(&self, attempts: Vec<T>, place: impl Fn(&T) -> &Place) -> Vec<T> {
         let resolver = self.core().0.reach.borrow().resolver.clone();
         let Some(resolver) = resolver.filter(|resolver| resolver.holds_any()) else {
             return attempts;
         };
         let (mut first, mut last) = (Vec::new(), Vec::new());
         for attempt in attempts {
-            let Place::Uri { uri, .. } = &attempt.target.place else {
+            let Place::Uri { uri, .. } = place(&attempt) else {
                 first.push(attempt);
                 continue;
             };

@@ -158,7 +158,7 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
     };
     let deadline = clock::now() + wanted.timeout.map_or(USUAL_TIMEOUT, seconds);
     let mut last = (Cause::NORMAL_CIRCUIT_CONGESTION, 503);
-    let attempts = ctx.call.held_last(attempts).await;
+    let attempts = ctx.call.held_last(attempts, |a| &a.target.place).await;
     let count = attempts.len();
     for (n, Attempt { mut target, trunk }) in attempts.into_iter().enumerate() {
         target.impatient = n + 1 < count;

@@ -267,6 +267,13 @@ impl FlowCtx {
             });
         }
         let only_carriers = rung.len() == trunk_lines.len();
+        if single && only_carriers {
+            rung = self.call.held_last(rung, |target| &target.place).await;
+            let last = rung.len().saturating_sub(1);
+            for target in rung.iter_mut().take(last) {
+                target.impatient = true;
+            }
+        }
         let limit = line
             .as_ref()
             .filter(|_| only_carriers)
