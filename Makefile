@@ -21,8 +21,9 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 ARGS   ?=
 
 # clang, libclang: bindings of RocksDB. build-essential: RocksDB itself. espeak-ng: the voice of a bare machine.
-# sip-tester, baresip: callers of the live tests. openssl: the other side of TLS. dnsmasq-base: a name server. python3-venv: Piper and pocketsphinx.
-PACKAGES := build-essential clang libclang-dev cmake espeak-ng sip-tester baresip-core python3 python3-venv curl ca-certificates openssl dnsmasq-base
+# sip-tester, baresip: callers of the live tests. openssl: the other side of TLS. dnsmasq-base: a name server.
+# kamailio: a carrier. python3-venv: Piper and pocketsphinx.
+PACKAGES := build-essential clang libclang-dev cmake espeak-ng sip-tester baresip-core python3 python3-venv curl ca-certificates openssl dnsmasq-base kamailio
 
 help:
 	@sed -n 's/^#   //p' Makefile

@@ -305,7 +305,15 @@ fn named_account(api: &Api, call: &Call) -> Result<Option<Arc<Account>>, ApiErro
         .iter()
         .find(|noun| noun.resource.name == "accounts")
     else {
-        return Ok(None);
+        // KAZOO's global carriers: those of the first account, which serve everybody's `offnet`.
+        let global = call
+            .nouns
+            .first()
+            .is_some_and(|noun| noun.resource.name == "resources");
+        let accounts = api.directory().accounts();
+        return Ok(accounts
+            .into_iter()
+            .find(|account| global && account.is_first()));
     };
     let Some(id) = noun.args.first() else {
         return Ok(None);

@@ -111,6 +111,9 @@ impl Server {
                 None
             }
         };
+        let reach = resolver
+            .clone()
+            .unwrap_or_else(|| Resolver::without_servers(&config.dns, rng.fork()));
         let watch_tls = task::spawn("tls-watch", tls.clone().watch());
 
         let store = Store::open(&config.store_dir())?;
@@ -227,6 +230,7 @@ impl Server {
             listeners: sip,
             transports,
             resolver,
+            reach,
             core: core_config(&config),
             sip: config.sip.clone(),
             media,
@@ -462,6 +466,7 @@ fn core_config(config: &Config) -> CoreConfig {
         held_timeout: config.rtp.held_timeout(),
         advertise: config.rtp.advertise.parse().ok(),
         local_nets: config.sip.local_nets.clone(),
+        unknown_number_code: config.sip.unknown_number_code,
         overload_lag: Duration::from_millis(50),
     }
 }

@@ -12,6 +12,7 @@ use crate::base::time::UnixMicros;
 use crate::host::clock;
 use crate::journal::{Cdr, Fact, OpenCall};
 use crate::media::PortStats;
+use crate::routing::{Attributes, IdKind, Identity};
 
 impl CallHandle {
     /// Keeps what is known of a call whose caller waits, so that a crash cannot lose it.
@@ -72,6 +73,7 @@ impl CallHandle {
         };
         let other = state.other.clone().unwrap_or_default();
         let (media_recordings, recording_url) = state.tapes.linked();
+        let internal = self.internal_identity();
         let bridge_id = Some(other.bridge_id.clone()).filter(|id| !id.is_empty());
         let channel_vars = vars
             .channel_vars
@@ -116,10 +118,12 @@ impl CallHandle {
             caller_id_name: vars
                 .caller_id_name
                 .clone()
+                .or(internal.name)
                 .unwrap_or_else(|| facts.caller_id_name.clone()),
             caller_id_number: vars
                 .caller_id_number
                 .clone()
+                .or(internal.number)
                 .unwrap_or_else(|| facts.caller_id_number.clone()),
             callee_id_number: facts.request_user.clone(),
             from: at(&facts.from_user, &facts.from_realm),
@@ -171,6 +175,17 @@ impl CallHandle {
             media_stats: state.stats.as_ref().map(figures).unwrap_or_default(),
             ..Cdr::default()
         }
+    }
+
+    /// A phone of the account is known by what its documents call it, whatever it wrote into From.
+    fn internal_identity(&self) -> Identity {
+        let facts = &self.0.facts;
+        if self.is_outbound() || facts.authorizing_type != "device" {
+            return Identity::default();
+        }
+        let owner = facts.owner_id.as_deref();
+        Attributes::of_caller(&facts.account, &facts.authorizing_id, owner)
+            .identity(IdKind::Internal)
     }
 
     fn media_server(&self, state: &State) -> String {

@@ -78,6 +78,10 @@ enum Ask {
         order: Box<RecordOrder>,
         answer: oneshot::Sender<bool>,
     },
+    Gateways {
+        account: String,
+        answer: oneshot::Sender<Vec<Value>>,
+    },
 }
 
 /// What is to become of the recording of a leg.
@@ -143,6 +147,12 @@ impl Channels {
         })
         .await
     }
+
+    /// How the gateways of an account's trunks stand: one object each.
+    pub async fn gateways(&self, account: &str) -> Vec<Value> {
+        let account = account.to_owned();
+        self.ask(|answer| Ask::Gateways { account, answer }).await
+    }
 }
 
 impl Asks {
@@ -162,6 +172,9 @@ impl Asks {
                     order,
                     answer,
                 } => answer.send(core.record(&account, &call_id, *order)).is_ok(),
+                Ask::Gateways { account, answer } => {
+                    answer.send(core.gateway_rows(&account)).is_ok()
+                }
             };
             if !heard {
                 tracing::trace!("nobody waits for this answer any more");

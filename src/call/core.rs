@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::handle::CallHandle;
 use super::overload::{Overload, RECOVERY};
+use super::reach::Reach;
 use super::replaces::Recent;
 use super::services::Services;
 use crate::base::id::{OpId, PortId};
@@ -50,6 +51,8 @@ pub struct CoreConfig {
     pub advertise: Option<std::net::IpAddr>,
     /// Networks that get our own address.
     pub local_nets: Vec<ipnet::IpNet>,
+    /// What a carrier is answered that calls a number nobody has.
+    pub unknown_number_code: u16,
     /// Timer lag past which new calls are refused.
     pub overload_lag: Duration,
 }
@@ -77,6 +80,8 @@ pub(super) struct Inner {
     /// How many legs ride on another call.
     pub(super) attached: Cell<usize>,
     pub(super) resolve: RefCell<Option<Resolve>>,
+    /// Which servers answer.
+    pub(super) reach: RefCell<Reach>,
     /// Dialogs that ended a moment ago: an INVITE that would replace one of them comes too late.
     pub(super) over: RefCell<Recent>,
     changed: Notify,
@@ -110,6 +115,7 @@ impl Core {
             next_script: Cell::new(0),
             attached: Cell::new(0),
             resolve: RefCell::default(),
+            reach: RefCell::default(),
             over: RefCell::default(),
             changed: Notify::new(),
         }))
@@ -156,7 +162,8 @@ impl Core {
         match event {
             SipEvent::Request(request) => registrar.request(endpoint, now, request),
             SipEvent::Response(response) => {
-                let awaited = registrar.response(endpoint, now, response);
+                let awaited =
+                    self.was_asked(response.request) || registrar.response(endpoint, now, response);
                 if !awaited {
                     tracing::debug!(status = response.status, "a response nobody waits for");
                 }
@@ -205,6 +212,7 @@ impl Core {
             MediaEvent::Finished { port, .. }
             | MediaEvent::Digit { port, .. }
             | MediaEvent::Silent { port }
+            | MediaEvent::Insecure { port }
             | MediaEvent::Recorded { port, .. }
             | MediaEvent::Closed { port, .. } => *port,
         };
@@ -259,6 +267,7 @@ impl Core {
             let leg = match &event {
                 SipEvent::Invite(_)
                 | SipEvent::Trace(_)
+                | SipEvent::Reached(_)
                 | SipEvent::Request(_)
                 | SipEvent::Response(_)
                 | SipEvent::BadCredentials(_) => None,
@@ -283,6 +292,7 @@ impl Core {
                 ) => {
                     self.outside(&event);
                 }
+                (SipEvent::Reached(reached), _) => self.reached(&reached),
                 (SipEvent::Trace(trace), _) => self.0.services.journal.emit(ladder(*trace)),
                 (event, Some(leg)) => {
                     let call = self.0.calls.borrow().get(&leg).cloned();
@@ -341,13 +351,15 @@ impl Signalling for Core {
             self.0.registrar.handle_timeout(&mut endpoint, now);
         }
         self.look_up(now);
+        self.ask_held(now);
         self.dispatch();
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
         let endpoint = self.0.endpoint.borrow().poll_timeout();
         let registrar = self.0.registrar.poll_timeout();
-        endpoint.into_iter().chain(registrar).min()
+        let held = self.reach_due();
+        endpoint.into_iter().chain(registrar).chain(held).min()
     }
 
     fn poll_transmit(&self) -> Option<Transmit> {

@@ -8,7 +8,7 @@ use crate::journal::Fact;
 use crate::media::{Command, MediaEvent, Via};
 use crate::sdp::Session;
 use crate::sdp::negotiate::{self, Direction};
-use crate::sip::msg::Name;
+use crate::sip::msg::{Contacts, Message, Name, NameAddr, Uri};
 use crate::sip::ua::{Body, How, Reason, Refer, Refusal, Side, SipEvent};
 
 use super::error::{By, Ended};
@@ -57,6 +57,9 @@ impl CallHandle {
                     .and_then(|m| m.header(Name::Reason))
                     .map(Reason::parse_list)
                     .and_then(|all| all.into_iter().find(is_q850));
+                if let (300..=302, Some(message)) = (status, &message) {
+                    self.state_mut().redirected_to = best_contacts(message);
+                }
                 self.finish(Side::Peer, How::Rejected { status }, reason);
             }
             SipEvent::Progress {
@@ -80,6 +83,7 @@ impl CallHandle {
             | SipEvent::Request(_)
             | SipEvent::Response(_)
             | SipEvent::BadCredentials(_)
+            | SipEvent::Reached(_)
             | SipEvent::Trace(_) => {}
         }
     }
@@ -103,20 +107,15 @@ impl CallHandle {
             }
             MediaEvent::Silent { .. } => {
                 tracing::debug!(call = ?self, "no RTP from the caller");
-                self.0.cause.set(Some(Cause::MEDIA_TIMEOUT));
-                let leg = self.leg();
-                let reason = Reason {
-                    protocol: "SIP".into(),
-                    cause: 408,
-                    text: Some("RTP timeout".into()),
-                };
-                let sent = self
-                    .0
-                    .core
-                    .endpoint(|endpoint, now| endpoint.bye(now, leg, Some(reason)));
-                if let Err(error) = sent {
-                    tracing::debug!(call = ?self, %error, "the silent call had ended");
-                }
+                self.media_lost(Cause::MEDIA_TIMEOUT, 408, "RTP timeout");
+            }
+            MediaEvent::Insecure { .. } => {
+                tracing::info!(call = ?self, "the DTLS handshake failed");
+                self.media_lost(
+                    Cause::INCOMPATIBLE_DESTINATION,
+                    488,
+                    "DTLS handshake failed",
+                );
             }
             MediaEvent::Recorded {
                 op, length, why, ..
@@ -133,6 +132,24 @@ impl CallHandle {
                 self.state_mut().stats = Some(*stats);
                 self.write_cdr();
             }
+        }
+    }
+
+    /// Ends a call whose media cannot be had.
+    fn media_lost(&self, cause: Cause, status: u16, text: &str) {
+        self.0.cause.set(Some(cause));
+        let leg = self.leg();
+        let reason = Reason {
+            protocol: "SIP".into(),
+            cause: status,
+            text: Some(text.into()),
+        };
+        let sent = self
+            .0
+            .core
+            .endpoint(|endpoint, now| endpoint.bye(now, leg, Some(reason)));
+        if let Err(error) = sent {
+            tracing::debug!(call = ?self, %error, "a call without media had ended");
         }
     }
 
@@ -300,6 +317,7 @@ impl CallHandle {
             (state.media.port.take(), state.picked_by.take())
         };
         self.0.transfer.take();
+        self.0.line.take();
         self.0.core.0.calls.borrow_mut().remove(&self.leg());
         self.attach(false);
         self.remember();
@@ -384,6 +402,24 @@ impl CallHandle {
             disposition,
         }
     }
+}
+
+/// The Contacts of a 3xx that it prefers: those of the highest `q` (RFC 3261 §8.1.3.4).
+fn best_contacts(message: &Message) -> Vec<Uri> {
+    let Ok(Contacts::List(list)) = message.contacts() else {
+        return Vec::new();
+    };
+    let q = |contact: &NameAddr| {
+        let text = contact.params.text("q");
+        // In thousandths; none is 1 (§20.10).
+        text.and_then(|q| q.trim().parse::<f32>().ok())
+            .map_or(1000, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16)
+    };
+    let best = list.iter().map(q).max().unwrap_or_default();
+    let best = list
+        .iter()
+        .filter(|contact| q(contact) == best && contact.uri.is_sip());
+    best.map(|contact| contact.uri.clone()).collect()
 }
 
 fn is_q850(reason: &Reason) -> bool {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::core::Core;
 use super::error::{CallError, Ended};
 use super::facts::{CallFacts, CallVars};
+use super::ops::line::InboundLine;
 use super::services::Services;
 use super::state::{Phase, State};
 use super::transfer::Pending;
@@ -53,6 +54,8 @@ pub(super) struct Call {
     pub(super) times: Cell<Option<(Option<UnixMicros>, UnixMicros)>>,
     /// Whether an open record was written.
     pub(super) opened: Cell<bool>,
+    /// The line of the account that a carrier's call has taken.
+    pub(super) line: RefCell<Option<InboundLine>>,
     /// The address of ours that the INVITE came to.
     pub(super) local: IpAddr,
 }

@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 use super::core::Core;
 use super::facts::{CallFacts, CallVars};
 use super::handle::{Call, CallHandle};
+use super::identity::{self, Identity};
+use super::ops::line::InboundLine;
 use super::outbound::{MAX_PASSES, PASSES};
 use super::state::State;
 use super::transfer::Pending;
@@ -22,8 +24,9 @@ use crate::directory::formatters::Way;
 use crate::host::{clock, task};
 use crate::journal::Fact;
 use crate::routing;
+use crate::routing::caps::Full;
 use crate::sdp::Session;
-use crate::sdp::negotiate::{self, Local};
+use crate::sdp::negotiate::{self, Keying, Local};
 use crate::sip::msg::{Message, Name, NameAddr, Uri};
 use crate::sip::ua::IncomingInvite;
 
@@ -41,7 +44,7 @@ impl Core {
         let mut facts = self.facts(&invite, account.clone());
         let mut account = account;
         if account.trunks.contains_key(&*invite.principal.device) {
-            match self.carrier_facts(facts) {
+            match self.carrier_facts(&invite.message, facts) {
                 Ok(of_carrier) => {
                     account = of_carrier.account.clone();
                     facts = of_carrier;
@@ -50,6 +53,11 @@ impl Core {
             }
         }
         let facts = Rc::new(facts);
+        if wants_secrecy(&facts) && !is_secret(&invite) {
+            metrics::counter!("swivel_calls_refused_total", "why" => "media").increment(1);
+            let warning = format!("399 {AGENT} \"Media must be encrypted\"");
+            return self.refuse(&invite, 488, Some((Name::Warning, warning)));
+        }
         let offer = match self.look_at_offer(&invite) {
             Ok(offer) => offer,
             Err(warning) => {
@@ -80,7 +88,12 @@ impl Core {
             });
             return self.refuse(&invite, 404, None);
         };
+        let line = match self.inbound_line(&facts) {
+            Ok(line) => line,
+            Err(full) => return self.lines_busy(&invite, &facts, full),
+        };
         let call = self.admit(&invite, facts, offer, Some(&route));
+        call.0.line.replace(line);
         metrics::counter!("swivel_calls_total").increment(1);
         let script = self.next_script();
         call.0.owner.set(script);
@@ -89,11 +102,21 @@ impl Core {
 
     /// The facts of a call that came from a trunk: it belongs to the account that has the number, and is known by what
     /// the carrier says of the caller.
-    fn carrier_facts(&self, facts: CallFacts) -> Result<CallFacts, Box<CallFacts>> {
+    fn carrier_facts(
+        &self,
+        message: &Message,
+        facts: CallFacts,
+    ) -> Result<CallFacts, Box<CallFacts>> {
         let services = self.services();
         let source = facts.source.ip().to_canonical();
-        let Some(found) = routing::did::inbound(&services.directory, source, &facts.request_user)
-        else {
+        // Where we have registered, calls come to our Contact there, and To names the number.
+        let registrar = self.registrar();
+        let registered = registrar.carrier_of(clock::now(), &facts.request_user, source);
+        let dialled = match registered {
+            Some(_) => &facts.to_user,
+            None => &facts.request_user,
+        };
+        let Some(found) = routing::did::inbound(&services.directory, source, dialled) else {
             return Err(Box::new(facts));
         };
         let formatted = |field: &str, value: &str| {
@@ -102,9 +125,13 @@ impl Core {
             new.or(Some(value.to_owned())).unwrap_or_default()
         };
         let number = formatted("request", &found.number);
+        let caller = identity::asserted(message).unwrap_or_else(|| Identity {
+            name: facts.caller_id_name.clone(),
+            number: facts.caller_id_number.clone(),
+        });
         Ok(CallFacts {
-            caller_id_name: formatted("caller_id_name", &facts.caller_id_name),
-            caller_id_number: formatted("caller_id_number", &facts.caller_id_number),
+            caller_id_name: formatted("caller_id_name", &caller.name),
+            caller_id_number: formatted("caller_id_number", &caller.number),
             from_user: formatted("from", &facts.from_user),
             to_user: formatted("to", &facts.to_user),
             inception: Some(format!("{number}@{}", facts.request_realm)),
@@ -119,14 +146,36 @@ impl Core {
 
     /// A carrier has sent a call to a number nobody has.
     fn unknown_number(&self, invite: &IncomingInvite, facts: &CallFacts) {
+        let status = self.0.config.unknown_number_code;
         metrics::counter!("swivel_calls_refused_total", "why" => "unknown_number").increment(1);
         self.services().journal.emit(Fact::Refused {
             call_id: facts.call_id.clone(),
             at: facts.created,
-            status: 404,
+            status,
             why: "no account has the number a carrier has called",
         });
-        self.refuse(invite, 404, None);
+        self.refuse(invite, status, None);
+    }
+
+    /// A call from a carrier takes one of the account's inbound trunks.
+    fn inbound_line(&self, facts: &CallFacts) -> Result<Option<InboundLine>, Full> {
+        if facts.inception.is_none() {
+            return Ok(None);
+        }
+        self.take_inbound(&facts.account).map(Some)
+    }
+
+    /// As many calls come in as the account may have.
+    fn lines_busy(&self, invite: &IncomingInvite, facts: &CallFacts, full: Full) {
+        metrics::counter!("swivel_calls_refused_total", "why" => "inbound_trunks").increment(1);
+        tracing::info!(account = %facts.account.id, full = full.what(), "a carrier's call finds no line");
+        self.services().journal.emit(Fact::Refused {
+            call_id: facts.call_id.clone(),
+            at: facts.created,
+            status: 486,
+            why: "the account's inbound trunks are all in use (limits)",
+        });
+        self.refuse(invite, 486, None);
     }
 
     fn refuse(&self, invite: &IncomingInvite, status: u16, header: Option<(Name, String)>) {
@@ -190,6 +239,7 @@ impl Core {
             cause: Cell::new(None),
             times: Cell::new(None),
             opened: Cell::new(false),
+            line: RefCell::default(),
             local: invite.flow.local.ip(),
             facts,
         }));
@@ -353,6 +403,27 @@ fn caller(facts: &CallFacts) -> routing::Caller<'_> {
         authorizing_type: facts.authorizing_type,
         device_id: &facts.authorizing_id,
     }
+}
+
+/// Whether the calling device may not talk in the clear (`media.encryption`).
+fn wants_secrecy(facts: &CallFacts) -> bool {
+    let device = facts.account.devices.get(&facts.authorizing_id);
+    device.is_some_and(|device| {
+        let encryption = device.doc.pointer("/media/encryption");
+        let get = |key: &str| encryption.and_then(|encryption| encryption.get(key));
+        let methods = get("methods").and_then(Value::as_array);
+        get("enforce_security") == Some(&Value::Bool(true))
+            && methods.is_some_and(|methods| !methods.is_empty())
+    })
+}
+
+/// Whether an INVITE offers keys.
+fn is_secret(invite: &IncomingInvite) -> bool {
+    let offer = invite
+        .offer
+        .as_ref()
+        .map(|body| Session::parse(&body.bytes));
+    matches!(offer, Some(Ok(offer)) if negotiate::keying(&offer) != Keying::None)
 }
 
 fn user_and_host(uri: &Uri) -> (String, String) {

@@ -3,12 +3,14 @@
 //! - `thread`: starts the signalling thread with its sockets and its core.
 //! - `core`: one endpoint and the calls behind it; dispatches events, hands commands on.
 //! - `inbound`: an INVITE becomes a call with facts, a callflow and a script.
+//! - `identity`: who a carrier says is calling.
 //! - `handle`: what a script holds; `ops/`: what it can do, one file an operation.
 //! - `state`: what script and events share; `events`: what happens to a call, up to its end.
 //! - `outbound`: legs we place; `joined`: whose ports hear each other; `transfer`, `replaces`: who takes whose place.
 //! - `facts`: what is known of a call, and the variables its script changes.
 //! - `automatic`: what documents want recorded. `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
+//! - `reach`: whether the servers of carriers answer.
 //! - `overload`: when new calls are refused.
 
 mod automatic;
@@ -20,6 +22,7 @@ pub mod error;
 mod events;
 pub mod facts;
 pub mod handle;
+mod identity;
 mod inbound;
 mod info;
 mod joined;
@@ -27,6 +30,7 @@ pub mod ops;
 mod outbound;
 mod overload;
 mod presses;
+mod reach;
 mod replaces;
 pub mod services;
 mod state;
@@ -43,4 +47,5 @@ pub use ops::collect::{CollectEnd, CollectOptions, Collected};
 pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
 pub use ops::record::{Begin, Kept, NewRecording, RecordOptions, Recorded};
+pub use ops::redirect::{Redirected, Redirects};
 pub use services::Services;

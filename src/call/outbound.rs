@@ -61,12 +61,17 @@ impl Core {
 
     async fn destination(&self, uri: String, proxy: Option<String>) -> Option<Destination> {
         let mut hop = Uri::parse(&uri).ok()?;
+        let mut routes = Vec::new();
         if let Some(proxy) = proxy {
             let named = hop
                 .transport()
                 .map(|t| format!(";transport={t}"))
                 .unwrap_or_default();
-            hop = Uri::parse(&format!("sip:{proxy}{named}")).ok()?;
+            let scheme = hop.scheme.as_str().to_owned();
+            let proxy = proxy.trim_start_matches("sip:");
+            hop = Uri::parse(&format!("{scheme}:{proxy}{named}")).ok()?;
+            // An outbound proxy is the first Route (RFC 3261 §8.1.2), and what TLS must prove to be (RFC 5922 §7).
+            routes.push(format!("<{scheme}:{proxy}{named};lr>"));
         }
         let to = match hop.host.ip() {
             Some(ip) => {
@@ -86,7 +91,7 @@ impl Core {
             uri,
             to,
             flow: None,
-            routes: Vec::new(),
+            routes,
         })
     }
 
@@ -145,6 +150,7 @@ impl Core {
             cause: Cell::new(None),
             times: Cell::new(None),
             opened: Cell::new(false),
+            line: RefCell::default(),
             local,
             facts,
         }));
@@ -447,15 +453,27 @@ fn invite(
     if let Some(privacy) = target.privacy {
         request.headers.push(("Privacy".into(), privacy.into()));
     }
-    for diversion in &call.own_facts().diversions {
-        request
-            .headers
-            .push(("Diversion".into(), diversion.clone()));
-    }
+    request.impatient = target.impatient;
+    // Who was called first names the caller's circle: it is hidden with the caller (RFC 5806 §9).
+    let hides = |name: &str| target.privacy.is_some() && name.eq_ignore_ascii_case("Diversion");
+    let diversions = call
+        .own_facts()
+        .diversions
+        .iter()
+        .filter(|_| !hides("Diversion"));
     request
         .headers
-        .push((PASSES.into(), facts.passes.to_string()));
-    let extra = target.headers.iter().filter(|(name, _)| may_be_set(name));
+        .extend(diversions.map(|d| ("Diversion".into(), d.clone())));
+    // Carriers count by Max-Forwards; what goes on inside is not their business.
+    if target.kind != "resource" {
+        request
+            .headers
+            .push((PASSES.into(), facts.passes.to_string()));
+    }
+    let extra = target
+        .headers
+        .iter()
+        .filter(|(name, _)| may_be_set(name) && !hides(name));
     request.headers.extend(extra.cloned());
     if let Some((username, password, realm)) = &target.credentials {
         request.credentials = Some((username.clone(), password.clone()));
@@ -484,7 +502,7 @@ fn may_be_set(name: &str) -> bool {
             | Name::Require
             | Name::Supported
             | Name::Replaces
-    )
+    ) && !name.eq_ignore_ascii_case(PASSES)
 }
 
 /// A user part with everything escaped that may not stand there (RFC 3261 §25.1).

@@ -13,6 +13,7 @@ use crate::base::time::UnixMicros;
 use crate::media::{Finish, Port, PortStats, RecordEnd};
 use crate::sdp::negotiate::Agreed;
 use crate::sdp::{Crypto, Session, Webrtc};
+use crate::sip::msg::Uri;
 use crate::sip::ua::Refer;
 
 /// How far the call has come.
@@ -75,6 +76,8 @@ pub(super) struct State {
     pub(super) stats: Option<PortStats>,
     /// When the first ringing was sent.
     pub(super) rang_at: Option<UnixMicros>,
+    /// Where a leg we placed sends the call (3xx).
+    pub(super) redirected_to: Vec<Uri>,
     /// The last provisional status of a leg we placed.
     pub(super) progress: Option<u16>,
     /// The early dialog whose description the port follows.
@@ -123,6 +126,7 @@ impl State {
             tapes: Tapes::default(),
             stats: None,
             rang_at: None,
+            redirected_to: Vec::new(),
             progress: None,
             early_tag: None,
             peer: None,

@@ -26,6 +26,8 @@ pub struct Parts {
     pub transports: Transports,
     /// Where names lead; `None` where this machine knows no name server.
     pub resolver: Option<Resolver>,
+    /// Who holds out servers that do not answer.
+    pub reach: Resolver,
     /// `[sip]`.
     pub sip: SipConfig,
     /// Limits of calls.
@@ -147,6 +149,7 @@ async fn serve(
         listeners,
         transports,
         resolver,
+        reach,
         sip,
         core,
         media,
@@ -195,6 +198,7 @@ async fn serve(
     if let Some(resolver) = resolver {
         resolve_by(&core, &resolver);
     }
+    core.set_reach(reach);
     let run = task::spawn_local("signalling-driver", driver.run());
     let events = core.clone();
     let media = task::spawn_local("media-events", async move {
@@ -256,7 +260,7 @@ fn resolve_by(core: &Core, resolver: &Resolver) {
     }));
 }
 
-/// Registers with the carriers the documents name, and follows their changes.
+/// Registers with the carriers the documents name, asks their gateways whether they are there, and follows changes.
 async fn keep_registered(core: Core) {
     let directory = core.services().directory.clone();
     let mut known = Vec::new();
@@ -266,6 +270,7 @@ async fn keep_registered(core: Core) {
             core.set_carriers(wanted.clone());
             known = wanted;
         }
+        core.look_after_gateways();
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
@@ -339,6 +344,7 @@ fn endpoint(
         digest: sip.digest.clone(),
         tcp_switch: sip.tcp_switch,
         local_nets: sip.local_nets.clone(),
+        watch: true,
         trace: true,
         registrar: true,
         failures_per_hour,

@@ -153,11 +153,15 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
         ignore_early_media: wanted.ignore_early_media,
         hold_music: ctx.hold_music().await,
         limit: line.limit,
+        redirects: Some(ctx.redirects()),
         ..BridgeOptions::default()
     };
     let deadline = clock::now() + wanted.timeout.map_or(USUAL_TIMEOUT, seconds);
     let mut last = (Cause::NORMAL_CIRCUIT_CONGESTION, 503);
-    for Attempt { target, trunk } in attempts {
+    let attempts = ctx.call.held_last(attempts, |a| &a.target.place).await;
+    let count = attempts.len();
+    for (n, Attempt { mut target, trunk }) in attempts.into_iter().enumerate() {
+        target.impatient = n + 1 < count;
         let left = deadline.saturating_duration_since(clock::now());
         if left.is_zero() {
             last = (Cause::NO_ANSWER, 480);

@@ -21,6 +21,7 @@ mod greeting;
 mod menu_document;
 mod modules;
 mod pickup;
+mod redirect;
 mod ring;
 mod say;
 mod schema;

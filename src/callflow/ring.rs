@@ -144,6 +144,7 @@ impl FlowCtx {
             ignore_early_media: how.ignore_early_media,
             fail_on_single_reject: how.fail_on_single_reject,
             hold_music: self.hold_music().await,
+            redirects: Some(self.redirects()),
             ..BridgeOptions::default()
         };
         let mut outcome = match targets.is_empty() {
@@ -230,6 +231,9 @@ impl FlowCtx {
         options: BridgeOptions,
     ) -> Result<Outcome, FlowError> {
         let account = self.account_now();
+        let directory = self.call.services().directory.clone();
+        let accounts = directory.accounts();
+        let system = accounts.iter().find(|other| other.is_first());
         let at_carriers = targets
             .iter()
             .filter(|target| target.kind == "resource")
@@ -245,6 +249,7 @@ impl FlowCtx {
         for target in targets {
             if target.kind == "resource" {
                 let trunk = account.trunks.get(&target.id);
+                let trunk = trunk.or_else(|| system?.trunks.get(&target.id));
                 let taken = trunk
                     .map(|trunk| self.call.take_trunk_line(trunk))
                     .transpose();
@@ -262,6 +267,13 @@ impl FlowCtx {
             });
         }
         let only_carriers = rung.len() == trunk_lines.len();
+        if single && only_carriers {
+            rung = self.call.held_last(rung, |target| &target.place).await;
+            let last = rung.len().saturating_sub(1);
+            for target in rung.iter_mut().take(last) {
+                target.impatient = true;
+            }
+        }
         let limit = line
             .as_ref()
             .filter(|_| only_carriers)
@@ -309,8 +321,37 @@ impl FlowCtx {
                 return Ok(Next::Child(why.key().to_owned()));
             }
         };
+        if let Some(tree) = self.answers_itself(&found) {
+            return Ok(Next::Replace(tree));
+        }
         let outcome = self.ring(ring, found).await?;
         Ok(self.after(outcome))
+    }
+
+    /// The callflow of a number that everything is forwarded to, when it is one that answers calls itself: a menu, a
+    /// mailbox, Pivot.
+    fn answers_itself(&self, found: &Endpoints) -> Option<Tree> {
+        let [only] = found.targets.as_slice() else {
+            return None;
+        };
+        let Place::Number(number) = &only.place else {
+            return None;
+        };
+        let (account, origin, options) = (self.account_now(), self.origin(), Options::default());
+        let ringing = Ringing {
+            account: &account,
+            origin: &origin,
+            options: &options,
+            now: clock::unix_now().gregorian(),
+        };
+        let rings = forward::resolve(&ringing, only.clone(), None, &mut self.call.rng());
+        if only.confirm || rings.err() != Some(forward::NoForward::Answers) {
+            return None;
+        }
+        self.note(format!(
+            "forwarded to {number}, whose callflow takes the call"
+        ));
+        self.callflow_of(number, false)
     }
 
     /// Where the flow goes after a bridge.

@@ -1,8 +1,8 @@
 //! One carrier (`resources` document): the numbers it is used for and its gateways (`api.md` §3.6, §4.2, §4.3).
 //!
 //! Read once for each version of the document, with its regular expressions compiled. Keys of ours beside KAZOO's
-//! (decision 19): a gateway's `register`, `register_expires`, `transport`, `srtp`, `inbound_ips`; `max_calls` and
-//! `max_cps` of the resource.
+//! (decision 19): a gateway's `register`, `register_expires`, `options_seconds`, `transport`, `srtp`, `inbound_ips`;
+//! `max_calls` and `max_cps` of the resource.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -129,6 +129,8 @@ pub struct Gateway {
     pub register: bool,
     /// How long such a registration is asked for, in seconds.
     pub register_expires: u32,
+    /// How often it is asked by OPTIONS whether it is there, in seconds; 0 never.
+    pub options_seconds: u32,
     /// Where its calls come from.
     pub inbound: Vec<IpNet>,
 }
@@ -232,6 +234,9 @@ impl Gateway {
             srtp: flag(doc, "srtp"),
             register: flag(doc, "register").unwrap_or(false),
             register_expires: number(doc, "register_expires").unwrap_or(REGISTER_EXPIRES),
+            options_seconds: number(doc, "options_seconds").map_or(OPTIONS_SECONDS, |s| {
+                if s == 0 { 0 } else { s.max(OPTIONS_LEAST) }
+            }),
             inbound,
         }
     }
@@ -323,6 +328,10 @@ fn patterns(value: Option<&Value>) -> Vec<Regex> {
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(8);
 /// `weight_cost` of a document without one.
 const WEIGHT: u32 = 3;
+/// Gateways are asked so often, in seconds.
+const OPTIONS_SECONDS: u32 = 60;
+/// No gateway is asked more often.
+const OPTIONS_LEAST: u32 = 5;
 /// Registrations are asked for so long, in seconds.
 const REGISTER_EXPIRES: u32 = 300;
 

@@ -42,6 +42,11 @@ pub enum MediaEvent {
         /// Whose port.
         port: PortId,
     },
+    /// The keys of a WebRTC leg could not be agreed on, or the peer's certificate is not the one it announced. Once.
+    Insecure {
+        /// Whose port.
+        port: PortId,
+    },
     /// A recording ended, and its file is complete.
     Recorded {
         /// Whose port.

@@ -36,6 +36,8 @@ pub struct SipConfig {
     pub max_call_seconds: u32,
     /// Most calls at once; a further INVITE is answered 503.
     pub max_calls: usize,
+    /// What a carrier is answered that calls a number no account has: 400 to 699.
+    pub unknown_number_code: u16,
     /// Most server transactions at once.
     pub max_transactions: usize,
     /// Most server transactions at once from one source address.
@@ -86,6 +88,7 @@ impl Default for SipConfig {
             min_se: 90,
             max_call_seconds: 4 * 3600,
             max_calls: 10_000,
+            unknown_number_code: 404,
             max_transactions: 200_000,
             max_transactions_per_source: 100_000,
             max_connections: 10_000,

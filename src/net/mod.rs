@@ -27,7 +27,7 @@ pub mod ws;
 
 pub use config::SipConfig;
 pub use dialler::{Dialled, Dialler};
-pub use dns::{DnsConfig, Resolver};
+pub use dns::{DnsConfig, Probe, Resolver};
 pub use driver::{Driver, Signalling};
 pub use listen::{Bound, ListenError};
 pub use pipes::{Transports, WebSockets};

@@ -19,6 +19,8 @@ pub struct Lines {
 struct Use {
     /// Calls now.
     calls: u32,
+    /// Calls from carriers now.
+    inbound: u32,
     /// When the calls of the last second began, oldest first.
     begun: VecDeque<Instant>,
     /// Talked on that day.
@@ -73,8 +75,36 @@ impl Lines {
         if left.is_some_and(|left| left.is_zero()) {
             return Err(Full::Minutes);
         }
+        if policy.max_both.is_some_and(|max| own.both() >= max) {
+            return Err(Full::Calls);
+        }
         own.take(now, policy.max_calls, policy.max_cps)?;
         Ok(left)
+    }
+
+    /// Takes a line of the account for a call from a carrier.
+    ///
+    /// # Errors
+    /// Which cap is reached.
+    pub fn take_inbound(&mut self, account: &str, policy: &Policy) -> Result<(), Full> {
+        let own = self.accounts.entry(account.to_owned()).or_default();
+        let full = policy.max_inbound.is_some_and(|max| own.inbound >= max)
+            || policy.max_both.is_some_and(|max| own.both() >= max);
+        if full {
+            return Err(Full::Calls);
+        }
+        own.inbound = own.inbound.saturating_add(1);
+        Ok(())
+    }
+
+    /// Gives it back.
+    pub fn give_inbound(&mut self, account: &str) {
+        if let Some(own) = self.accounts.get_mut(account) {
+            own.inbound = own.inbound.saturating_sub(1);
+            if own.is_at_rest() {
+                self.accounts.remove(account);
+            }
+        }
     }
 
     /// Gives the account's line back. Says whether half of the day's minutes were passed with this call.
@@ -100,7 +130,7 @@ impl Lines {
             .map(|m| Duration::from_secs(u64::from(m) * 30));
         let passed = half.is_some_and(|half| before < half && own.spent >= half);
         // What is remembered of accounts at rest is only what they have spent today.
-        if own.calls == 0 && own.spent.is_zero() {
+        if own.is_at_rest() {
             self.accounts.remove(account);
         }
         passed
@@ -135,6 +165,15 @@ impl Lines {
 }
 
 impl Use {
+    /// Calls either way.
+    fn both(&self) -> u32 {
+        self.calls.saturating_add(self.inbound)
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.both() == 0 && self.spent.is_zero()
+    }
+
     fn take(
         &mut self,
         now: Instant,
@@ -250,5 +289,34 @@ mod tests {
             Ok(Some(minutes(10))),
             "the next day"
         );
+    }
+
+    #[test]
+    fn calls_either_way_share_what_goes_either_way() {
+        let policy = |limits: Value| {
+            let docs = [(Kind::Limits, "limits".to_owned(), limits)];
+            Policy::of(&Account::of("acc", docs))
+        };
+        let now = start();
+        let trunks = policy(json!({"inbound_trunks": 1, "outbound_trunks": 1, "twoway_trunks": 1}));
+        let mut lines = Lines::default();
+        for _ in 0..2 {
+            lines.take_inbound("acc", &trunks).unwrap();
+        }
+        assert_eq!(lines.take_inbound("acc", &trunks), Err(Full::Calls));
+        lines.take_account(now, 0, "acc", &trunks).unwrap();
+        assert_eq!(lines.take_account(now, 0, "acc", &trunks), Err(Full::Calls));
+        lines.give_inbound("acc");
+        lines.take_account(now, 0, "acc", &trunks).unwrap();
+        assert_eq!(lines.take_inbound("acc", &trunks), Err(Full::Calls));
+        // No limit, and KAZOO's word for none.
+        for limits in [
+            json!({"outbound_trunks": 0}),
+            json!({"inbound_trunks": -1, "twoway_trunks": 1}),
+        ] {
+            let mut lines = Lines::default();
+            let policy = policy(limits);
+            assert!((0..50).all(|_| lines.take_inbound("acc", &policy).is_ok()));
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::attributes::{Attributes, CallForward, IdKind, When};
 use super::normalise::to_e164;
 use super::origin::Origin;
-use super::target::{Place, Target};
+use super::target::{Place, Secrecy, Target};
 use crate::base::rng::Rng;
 use crate::directory::trunk::headers;
 use crate::directory::{Account, Device};
@@ -304,12 +304,6 @@ fn phone(ringing: &Ringing<'_>, attributes: &Attributes<'_>, device: &Device) ->
         .doc
         .pointer("/media/progress_timeout")
         .and_then(Value::as_u64);
-    let encrypted = device
-        .doc
-        .pointer("/media/encryption/methods")
-        .and_then(Value::as_array)
-        .is_some_and(|methods| methods.iter().any(|method| method == "srtp"));
-    let required = encrypted && flag("/media/encryption/enforce_security") == Some(true);
     Some(Target {
         kind: "device",
         id: device.id.clone(),
@@ -323,7 +317,7 @@ fn phone(ringing: &Ringing<'_>, attributes: &Attributes<'_>, device: &Device) ->
         privacy: shown.privacy.filter(|p| p.hides_number()).map(|_| "id"),
         headers: phone_headers(ringing, attributes, device),
         codecs: codecs.filter_map(sdp_codec).map(str::to_owned).collect(),
-        srtp: required.then_some(true),
+        secrecy: secrecy(device),
         ignore_early_media: flag("/media/ignore_early_media").unwrap_or(false),
         call_waiting: attributes.call_waiting(),
         request_user: options
@@ -338,6 +332,20 @@ fn phone(ringing: &Ringing<'_>, attributes: &Attributes<'_>, device: &Device) ->
             }),
         ..Target::at(place(account, device, origin)?)
     })
+}
+
+/// `media.encryption` of a device.
+fn secrecy(device: &Device) -> Secrecy {
+    let setting = |key: &str| device.doc.pointer("/media/encryption")?.get(key);
+    let methods = setting("methods").and_then(Value::as_array);
+    let has = |name: &str| methods.is_some_and(|all| all.iter().any(|method| method == name));
+    let enforced = setting("enforce_security") == Some(&Value::Bool(true));
+    match (has("dtls"), has("srtp")) {
+        (true, _) => Secrecy::Dtls,
+        (false, true) if enforced => Secrecy::Required,
+        (false, true) => Secrecy::Offered,
+        (false, false) => Secrecy::ByTransport,
+    }
 }
 
 /// Where a phone is: at its route, at its own address, or wherever it is registered.

@@ -1,7 +1,8 @@
 //! Where a forwarded call ends up: the number is looked up as if the forwarding device dialled it, and the endpoints
 //! of the callflow it leads to take its place (callflow.md §6.4).
 //!
-//! Callflows that begin with something else than ringing (a menu, a voice mailbox) cannot be rung.
+//! Callflows that begin with something else than ringing (a menu, a voice mailbox) cannot be rung: a forward that stands
+//! alone and asks for no key gives the call over to them.
 
 use serde_json::{Map, Value};
 
@@ -24,8 +25,10 @@ pub enum NoForward {
     Restricted,
     /// The account's dial policy does not allow it.
     Policy,
-    /// Its callflow begins with something that cannot be rung, or nothing of it rings.
+    /// Nothing of its callflow rings.
     RingsNobody,
+    /// Its callflow begins with something that cannot be rung, such as a menu: it can only take the call over.
+    Answers,
     /// Forwards lead to forwards, too often.
     Loop,
 }
@@ -112,7 +115,7 @@ fn follow(
             };
             return dialled(ringing, &target, number, text("to_did"), carriers, rng);
         }
-        _ => return Err(NoForward::RingsNobody),
+        _ => return Err(NoForward::Answers),
     };
     let rung = rung.map_err(|_why| NoForward::RingsNobody)?;
     let mut all = Vec::new();
@@ -331,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_rung_or_dialled_leads_nowhere() {
-        assert_eq!(places("103"), Err(NoForward::RingsNobody), "a menu");
+        assert_eq!(places("103"), Err(NoForward::Answers), "a menu");
         assert_eq!(places("999999"), Err(NoForward::NoCallflow));
         assert_eq!(
             places("+972598123456"),

@@ -31,4 +31,4 @@ pub use normalise::{CLASSIFIERS, Class, Classifier, EMERGENCY, classify, normali
 pub use origin::{Origin, Presentation, Privacy, Shown};
 pub use permission::{Restriction, restriction};
 pub use route::{Caller, Route, hunt, preflow, route};
-pub use target::{Place, Target};
+pub use target::{Place, Secrecy, Target};

@@ -15,6 +15,10 @@ pub struct Policy {
     deny: Vec<String>,
     /// Calls to carriers at once.
     pub max_calls: Option<u32>,
+    /// Calls from carriers at once.
+    pub max_inbound: Option<u32>,
+    /// Calls to and from carriers at once, together.
+    pub max_both: Option<u32>,
     /// New calls to carriers in a second.
     pub max_cps: Option<u32>,
     /// Minutes of calls to carriers in a day.
@@ -37,28 +41,42 @@ impl Policy {
             u32::try_from(value).ok()
         };
         let limits = account.limits.values().next().map(AsRef::as_ref);
-        // Trunks that carry calls either way add to those that carry calls out.
-        let trunks = match (
-            number(limits, "outbound_trunks"),
-            number(limits, "twoway_trunks"),
-        ) {
-            (None, None) => None,
-            (out, either) => Some(
-                out.unwrap_or(0)
-                    .saturating_add(either.unwrap_or(0))
-                    .saturating_add(number(limits, "burst_trunks").unwrap_or(0)),
-            ),
+        let trunks = |way: &str| number(limits, &format!("{way}_trunks"));
+        // KAZOO writes -1 for as many as there are.
+        let unlimited = |way: &str| {
+            let value = limits.and_then(|limits| limits.get(format!("{way}_trunks")));
+            value.and_then(Value::as_i64).is_some_and(|n| n < 0)
         };
+        let [out, into, either, burst] = ["outbound", "inbound", "twoway", "burst"].map(trunks);
+        let sum = |all: &[Option<u32>]| {
+            let all = all.iter().map(|n| n.unwrap_or(0));
+            all.fold(burst.unwrap_or(0), u32::saturating_add)
+        };
+        // Trunks that carry calls either way add to those of one way; both ways share them.
+        let one_way = |way: &str, own: Option<u32>| {
+            let limited = own
+                .or(either)
+                .filter(|_| !unlimited(way) && !unlimited("twoway"));
+            limited.map(|_| sum(&[own, either]))
+        };
+        let trunks = one_way("outbound", out);
+        let max_inbound = one_way("inbound", into);
+        let together = either
+            .filter(|_| trunks.is_some() && max_inbound.is_some())
+            .map(|_| sum(&[out, into, either]));
+        let consuming = number(limits, "resource_consuming_calls");
         let caps = [
             number(policy, "max_calls"),
             number(limits, "calls"),
-            number(limits, "resource_consuming_calls"),
+            consuming,
             trunks,
         ];
         Self {
             allow: prefixes("allow_prefixes"),
             deny: prefixes("deny_prefixes"),
             max_calls: caps.into_iter().flatten().min(),
+            max_inbound,
+            max_both: [together, consuming].into_iter().flatten().min(),
             max_cps: number(policy, "max_cps"),
             minutes_per_day: number(policy, "minutes_per_day"),
         }

@@ -27,6 +27,8 @@ pub struct Target {
     pub caller_id_name: Option<String>,
     /// Who calls, as this endpoint is to see it: number.
     pub caller_id_number: Option<String>,
+    /// Give up on it, and try whoever comes next, when its server says nothing at all for a few seconds.
+    pub impatient: bool,
     /// Hide who calls (RFC 3323): `Privacy` values, such as `id`.
     pub privacy: Option<&'static str>,
     /// Send P-Asserted-Identity.
@@ -35,8 +37,8 @@ pub struct Target {
     pub headers: Vec<(String, String)>,
     /// Codecs to offer, by SDP name in order; empty for the defaults.
     pub codecs: Vec<String>,
-    /// SRTP: required, allowed or not used; `None` decides by transport.
-    pub srtp: Option<bool>,
+    /// Whether its media is encrypted.
+    pub secrecy: Secrecy,
     /// Answers to a challenge: user name, password, and the realm they are for (`None`: the one of `place`).
     pub credentials: Option<(String, Secret, Option<String>)>,
     /// Do not let the caller hear what it sends before it answers.
@@ -65,11 +67,12 @@ impl Target {
             progress_timeout: None,
             caller_id_name: None,
             caller_id_number: None,
+            impatient: false,
             privacy: None,
             asserted_identity: false,
             headers: Vec::new(),
             codecs: Vec::new(),
-            srtp: None,
+            secrecy: Secrecy::ByTransport,
             credentials: None,
             ignore_early_media: false,
             confirm: false,
@@ -78,6 +81,22 @@ impl Target {
             from_host: None,
         }
     }
+}
+
+/// Whether the media of an endpoint is encrypted, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Secrecy {
+    /// As the transport says: keys are offered over TLS, browsers always have DTLS, everything else is plain.
+    #[default]
+    ByTransport,
+    /// Plain, whatever the transport.
+    Never,
+    /// SDES keys are offered, and may be passed over.
+    Offered,
+    /// SDES, or no call.
+    Required,
+    /// DTLS-SRTP.
+    Dtls,
 }
 
 /// Where an endpoint is.

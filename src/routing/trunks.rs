@@ -11,7 +11,7 @@ use super::endpoints::{escaped, host, number_format, sdp_codec, uri};
 use super::normalise::{EMERGENCY, classify, to_e164};
 use super::origin::{Origin, Shown};
 use super::policy::Policy;
-use super::target::{Place, Target};
+use super::target::{Place, Secrecy, Target};
 use crate::base::rng::Rng;
 use crate::directory::formatters::Way;
 use crate::directory::{Account, Gateway, Trunk};
@@ -345,7 +345,11 @@ impl Choice<'_> {
                 .filter_map(|codec| sdp_codec(codec))
                 .map(str::to_owned)
                 .collect(),
-            srtp: gateway.srtp,
+            secrecy: match gateway.srtp {
+                None => Secrecy::ByTransport,
+                Some(true) => Secrecy::Required,
+                Some(false) => Secrecy::Never,
+            },
             credentials: credentials
                 .map(|user| (user, gateway.password.clone(), gateway.realm.clone())),
             from_host: from_host(dial, trunk, gateway),

@@ -35,7 +35,9 @@ impl Place {
 
     fn gateway(&self) -> Value {
         json!({"server": self.ip.to_string(), "port": self.port, "prefix": "9", "invite_format": "strip_plus",
-               "inbound_ips": [self.ip.to_string()], "progress_timeout": 10})
+               "inbound_ips": [self.ip.to_string()], "progress_timeout": 10,
+               // SIPp knows calls only.
+               "options_seconds": 0})
     }
 
     /// SIPp with a scenario, at this address.

@@ -102,13 +102,56 @@ fn call_proves_who_it_is() {
 
 #[test]
 fn applying_what_was_exported_changes_nothing() {
+    let id = |letter: &str| letter.repeat(32);
+    // One of every kind, and every key of ours.
     let documents = json!({
-        "menus": [{"id": "a".repeat(32), "name": "main", "retries": 2}],
-        "callflows": [{"numbers": ["700"], "flow": {"module": "menu", "data": {"id": "a".repeat(32)}, "children": {}}}],
+        "menus": [{"id": id("a"), "name": "main", "retries": 2}],
+        "groups": [{"id": id("b"), "name": "sales", "endpoints": {}}],
+        "media": [{"name": "hello", "media_source": "tts", "tts": {"text": "Hello."}}],
+        "lists": [{"id": id("c"), "name": "friends"}],
+        "list_entries": [{"list_id": id("c"), "number": "+14155550111"}],
+        "phone_numbers": [{"id": "+14155550100"}],
+        "resources": [{
+            "name": "carrier", "rules": [".+"], "max_calls": 5, "max_cps": 2, "follow_redirects": true,
+            "gateways": [{
+                "server": "192.0.2.1", "username": "u", "password": "secret-of-the-trunk", "realm": "carrier.test",
+                "options_seconds": 0, "srtp": false, "transport": "udp", "inbound_ips": ["192.0.2.0/24"],
+            }],
+        }],
+        "temporal_rules": [{"id": id("d"), "name": "workdays", "cycle": "weekly", "wdays": ["monday"]}],
+        "temporal_rules_sets": [{"name": "open", "temporal_rules": [id("d")]}],
+        "limits": [{"inbound_trunks": 2, "twoway_trunks": 1}],
+        "callflows": [{"numbers": ["700"], "flow": {"module": "menu", "data": {"id": id("a")}, "children": {}}}],
     });
     let server = Server::start(&[], documents);
     let exported = command(&server, &["export"]);
     assert!(exported.status.success(), "{}", printed(&exported));
+    let text = stdout(&exported);
+    for kind in [
+        "users",
+        "devices",
+        "groups",
+        "menus",
+        "media",
+        "lists",
+        "list_entries",
+        "phone_numbers",
+        "resources",
+        "temporal_rules",
+        "temporal_rules_sets",
+        "limits",
+        "callflows",
+    ] {
+        assert!(text.contains(&format!("{kind}:")), "no {kind} in\n{text}");
+    }
+    for key in [
+        "options_seconds: 0",
+        "follow_redirects: true",
+        "inbound_ips",
+        "secret-of-the-trunk",
+    ] {
+        assert!(text.contains(key), "no {key} in\n{text}");
+    }
     let file = server.folder().join("exported.yaml");
     std::fs::write(&file, &exported.stdout).unwrap();
     let applied = command(&server, &["apply", file.to_str().unwrap()]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ITEM, NONE, Resource, admin, document_verbs};
+use super::{ITEM, NONE, READ, Resource, admin, document_verbs};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::documents::{self, Documents, Draft, Mode, Write};
@@ -25,6 +25,7 @@ pub(in crate::api) const TRUNKS: Documents = Documents {
 fn verbs(args: &[&str]) -> &'static [Verb] {
     match args {
         ["collection"] => &[Verb::Put, Verb::Post],
+        ["status"] => READ,
         [_] => ITEM,
         [_, ..] => NONE,
         [] => document_verbs(args),
@@ -37,6 +38,14 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
     }
     match call.args().as_slice() {
         ["collection"] => collection(call).await,
+        // How the gateways stand.
+        ["status"] => {
+            let rows = match call.api.channels() {
+                Some(channels) => channels.gateways(&call.account()?.id).await,
+                None => Vec::new(),
+            };
+            Ok(Answer::ok(rows.into_iter().collect()))
+        }
         _ => documents::answer(&TRUNKS, call).await,
     }
 }

@@ -9,6 +9,8 @@ use super::shared::*;
 #[derive(JsonSchema)]
 #[schemars(extend("required" = ["name"]))]
 pub(super) struct Account {
+    /// Whether callees that answer 3xx are followed, within what the account may dial
+    follow_redirects: Option<bool>,
     /// Recording of calls
     call_recording: Option<AccountRecording>,
     /// Number classes that are denied
@@ -112,6 +114,8 @@ struct Topup {
 #[derive(JsonSchema)]
 #[schemars(extend("required" = ["first_name", "last_name"]))]
 pub(super) struct User {
+    /// Whether callees that answer 3xx are followed, within what the account may dial
+    follow_redirects: Option<bool>,
     /// Forwarding of calls
     call_forward: Option<CallForward>,
     /// Recording of calls
@@ -219,6 +223,8 @@ struct UserHotdesk {
 #[derive(JsonSchema)]
 #[schemars(extend("required" = ["name"]))]
 pub(super) struct Device {
+    /// Whether callees that answer 3xx are followed, within what the account may dial
+    follow_redirects: Option<bool>,
     /// Forwarding of calls
     call_forward: Option<CallForward>,
     /// Recording of calls
@@ -528,6 +534,8 @@ pub(super) struct ListEntry {
 #[derive(JsonSchema)]
 #[schemars(extend("required" = ["gateways", "name"]))]
 pub(super) struct Trunk {
+    /// Whether callees that answer 3xx are followed, within what the account may dial
+    follow_redirects: Option<bool>,
     /// Which of the caller's identities is shown
     caller_id_options: Option<TrunkCallerIdOptions>,
     /// Regular expressions one of which the caller's number must match
@@ -646,6 +654,9 @@ struct Gateway {
     invite_parameters: Option<InviteParameters>,
     /// Media settings
     media: Option<GatewayMedia>,
+    /// How often it is asked by OPTIONS whether it is there, in seconds; 0 never
+    #[schemars(range(min = 0, max = 3600), extend("default" = 60))]
+    options_seconds: Option<i64>,
     /// Password
     #[schemars(length(max = 32))]
     password: Option<String>,

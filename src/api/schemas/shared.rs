@@ -245,7 +245,7 @@ struct Encryption {
     #[schemars(extend("default" = false))]
     enforce_security: Option<bool>,
     /// Methods offered
-    #[schemars(extend("default" = [], "items" = {"type": "string", "enum": ["zrtp", "srtp"]}))]
+    #[schemars(extend("default" = [], "items" = {"type": "string", "enum": ["zrtp", "srtp", "dtls"]}))]
     methods: Option<Vec<String>>,
 }
 

@@ -441,7 +441,8 @@ impl<O: Observer> Caller<'_, O> {
             | SipEvent::OfferFailed { .. }
             | SipEvent::Request(_)
             | SipEvent::Response(_)
-            | SipEvent::BadCredentials(_) => {}
+            | SipEvent::BadCredentials(_)
+            | SipEvent::Reached(_) => {}
         }
     }
 
@@ -551,6 +552,7 @@ impl<O: Observer> Caller<'_, O> {
                 MediaEvent::Finished { op: PLAY, .. } => self.remark("file played".to_owned()),
                 MediaEvent::Recorded { .. } => self.recorded = true,
                 MediaEvent::Closed { stats, .. } => self.stats = Some(*stats),
+                MediaEvent::Insecure { .. } => self.remark("the DTLS handshake failed".to_owned()),
                 MediaEvent::Finished { .. } | MediaEvent::Silent { .. } => {}
             }
         }

@@ -102,6 +102,7 @@ fn sip(config: &Config, rules: &mut Rules) {
     );
     rules.range("sip.max_call_seconds", sip.max_call_seconds, 1, 86_400);
     rules.range("sip.max_calls", sip.max_calls, 1, 1_000_000);
+    rules.range("sip.unknown_number_code", sip.unknown_number_code, 400, 699);
     rules.range("sip.max_transactions", sip.max_transactions, 1, 10_000_000);
     rules.range(
         "sip.max_transactions_per_source",

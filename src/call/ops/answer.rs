@@ -13,6 +13,7 @@ use crate::call::state::Phase;
 use crate::host::clock;
 use crate::journal::Fact;
 use crate::media::{Command, Plan, Port};
+use crate::routing::Secrecy;
 use crate::rtp::srtp::Suite;
 use crate::sdp::negotiate::{self, Agreed, Direction, Keying, Local};
 use crate::sdp::{Crypto, Session, Webrtc};
@@ -201,11 +202,14 @@ impl CallHandle {
                 (offer.map_or(Keying::None, negotiate::keying), false)
             }
             Some(target) => {
-                let keying = match (self.0.facts.transport, target.srtp) {
-                    (Transport::Ws | Transport::Wss, _) => Keying::Dtls,
-                    (_, Some(true)) => Keying::Sdes(false),
-                    (Transport::Tls, None) => Keying::Sdes(true),
-                    (Transport::Udp | Transport::Tcp | Transport::Tls, _) => Keying::None,
+                let keying = match (self.0.facts.transport, target.secrecy) {
+                    (Transport::Ws | Transport::Wss, _) | (_, Secrecy::Dtls) => Keying::Dtls,
+                    (_, Secrecy::Required) => Keying::Sdes(false),
+                    (_, Secrecy::Offered) | (Transport::Tls, Secrecy::ByTransport) => {
+                        Keying::Sdes(true)
+                    }
+                    (_, Secrecy::Never)
+                    | (Transport::Udp | Transport::Tcp, Secrecy::ByTransport) => Keying::None,
                 };
                 (keying, true)
             }

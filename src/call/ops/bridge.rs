@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::redirect::Redirects;
 use super::ring::Ring;
 use super::talk::{Talk, TalkEnd};
 use crate::audio::Clip;
@@ -31,6 +32,8 @@ pub struct BridgeOptions {
     pub hold_music: Option<Arc<Clip>>,
     /// The longest time the two may talk.
     pub limit: Option<Duration>,
+    /// Follows callees that answer 3xx; `None` follows nobody.
+    pub redirects: Option<Redirects>,
 }
 
 impl Default for BridgeOptions {
@@ -45,6 +48,7 @@ impl Default for BridgeOptions {
             fail_on_single_reject: false,
             hold_music: None,
             limit: None,
+            redirects: None,
         }
     }
 }
@@ -98,7 +102,10 @@ impl CallHandle {
             Err((status, cause)) => return Ok(self.nobody(cause, status)),
         };
         drop(ring);
-        let limit = options.limit;
+        let is_carrier = callee.0.own_facts().authorizing_type == "resource";
+        let redirected = options.redirects.as_ref().filter(|_| is_carrier);
+        let limits = [options.limit, redirected.and_then(Redirects::limit)];
+        let limit = limits.into_iter().flatten().min();
         let talk = Talk::begin(self, &callee.0, options.hold_music.clone());
         callee.0.record_as_reached(self);
         self.arrived();

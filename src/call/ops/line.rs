@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::base::rng::Rng;
 use crate::call::core::Core;
 use crate::call::handle::CallHandle;
-use crate::directory::Trunk;
+use crate::directory::{Account, Trunk};
 use crate::host::clock;
 use crate::routing::caps::Full;
 use crate::routing::policy::Policy;
@@ -25,6 +25,31 @@ pub struct AccountLine {
 pub struct TrunkLine {
     core: Core,
     trunk: String,
+}
+
+/// A line of the account that a carrier's call has taken.
+pub(in crate::call) struct InboundLine {
+    core: Core,
+    account: String,
+}
+
+impl Core {
+    /// Takes a line for a call from a carrier.
+    pub(in crate::call) fn take_inbound(&self, account: &Account) -> Result<InboundLine, Full> {
+        let policy = Policy::of(account);
+        let mut lines = self.0.lines.borrow_mut();
+        lines.take_inbound(&account.id, &policy)?;
+        Ok(InboundLine {
+            core: self.clone(),
+            account: account.id.to_string(),
+        })
+    }
+}
+
+impl Drop for InboundLine {
+    fn drop(&mut self) {
+        self.core.0.lines.borrow_mut().give_inbound(&self.account);
+    }
 }
 
 impl CallHandle {

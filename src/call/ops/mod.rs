@@ -11,5 +11,6 @@ pub mod line;
 pub mod pickup;
 pub mod play;
 pub mod record;
+pub mod redirect;
 mod ring;
 pub(in crate::call) mod talk;

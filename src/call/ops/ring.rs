@@ -12,6 +12,7 @@ use tokio::time::Sleep;
 
 use super::bridge::{BridgeOptions, Strategy};
 use super::collect::CollectOptions;
+use super::redirect::{Followed, Redirected};
 use crate::audio::Clip;
 use crate::audio::tone::ToneStream;
 use crate::base::cause::Cause;
@@ -24,7 +25,7 @@ use crate::call::outbound::Destination;
 use crate::call::state::Phase;
 use crate::host::clock;
 use crate::media::{Command, Source};
-use crate::routing::Target;
+use crate::routing::{Secrecy, Target};
 use crate::sip::ua::Reason;
 
 /// A leg that hangs up with its bridge, unless somebody else has taken it over.
@@ -52,6 +53,8 @@ pub(super) struct Ring<'a> {
     /// Whom the caller hears already.
     early: Option<(usize, Joined)>,
     ringback: Option<OpId>,
+    /// Where callees have sent the call.
+    followed: Followed,
 }
 
 struct Attempt {
@@ -72,6 +75,8 @@ enum Stage {
         progress_until: Option<Instant>,
         /// The provisional status we have taken note of, and whether it came with media.
         seen: Option<(u16, bool)>,
+        /// Where its INVITE went, to go there once more with another description.
+        place: Box<Destination>,
     },
     /// It has answered and must press 1.
     Confirming(Callee, LocalBoxFuture<'static, bool>),
@@ -115,6 +120,7 @@ impl<'a> Ring<'a> {
             timer: None,
             early: None,
             ringback: None,
+            followed: Followed::default(),
         }
     }
 
@@ -266,28 +272,108 @@ impl<'a> Ring<'a> {
             return self.fail(at, Cause::USER_BUSY.status, Cause::USER_BUSY);
         }
         for place in places {
-            let placed = self.call.core().place(self.call, &target, place);
-            let leg = match placed {
-                Ok(leg) => leg,
-                Err(error) => {
-                    tracing::debug!(call = ?self.call, %error, "a leg could not be placed");
-                    let why = Cause::NETWORK_OUT_OF_ORDER;
-                    self.failures.push((why.status, why));
-                    continue;
-                }
-            };
-            let now = clock::now();
+            self.place(&target, step, place);
+        }
+    }
+
+    /// Places one INVITE.
+    fn place(&mut self, target: &Target, step: usize, place: Destination) {
+        let placed = self.call.core().place(self.call, target, place.clone());
+        let leg = match placed {
+            Ok(leg) => leg,
+            Err(error) => {
+                tracing::debug!(call = ?self.call, %error, "a leg could not be placed");
+                let why = Cause::NETWORK_OUT_OF_ORDER;
+                self.failures.push((why.status, why));
+                return;
+            }
+        };
+        let now = clock::now();
+        self.attempts.push(Attempt {
+            target: target.clone(),
+            step,
+            stage: Stage::Ringing {
+                leg: Callee(leg),
+                until: target.timeout.map(|timeout| now + timeout),
+                progress_until: target.progress_timeout.map(|timeout| now + timeout),
+                seen: None,
+                place: Box::new(place),
+            },
+        });
+    }
+
+    /// Who refused keys that it might have passed over (RTP/AVP with `a=crypto`) may want them insisted on (RTP/SAVP):
+    /// asked once more. Whether it is.
+    fn insist(&mut self, at: usize) -> bool {
+        let Some(attempt) = self.attempts.get_mut(at) else {
+            return false;
+        };
+        let Stage::Ringing { leg, place, .. } = &attempt.stage else {
+            return false;
+        };
+        let optional = {
+            let state = leg.0.state();
+            state
+                .media
+                .crypto
+                .as_ref()
+                .is_some_and(|crypto| crypto.optimistic)
+        };
+        if !optional {
+            return false;
+        }
+        let (place, step) = (place.as_ref().clone(), attempt.step);
+        let target = Target {
+            secrecy: Secrecy::Required,
+            ..attempt.target.clone()
+        };
+        attempt.stage = Stage::Over;
+        self.early.take_if(|(heard, _)| *heard == at);
+        self.place(&target, step, place);
+        true
+    }
+
+    /// A callee sends the call elsewhere: rings whom the account's routing finds there. Whether there is somebody.
+    fn follow(&mut self, at: usize) -> bool {
+        let Some(redirects) = &self.options.redirects else {
+            return false;
+        };
+        let Some(attempt) = self.attempts.get_mut(at) else {
+            return false;
+        };
+        let Stage::Ringing { leg, .. } = &attempt.stage else {
+            return false;
+        };
+        let (target, step) = (attempt.target.clone(), attempt.step);
+        let mut redirected = Redirected {
+            target: &target,
+            contacts: leg.0.state().redirected_to.clone(),
+            local: leg.0.0.local,
+        };
+        let found = self.followed.next(redirects, &mut redirected);
+        if found.is_empty() {
+            return false;
+        }
+        attempt.stage = Stage::Over;
+        self.early.take_if(|(heard, _)| *heard == at);
+        let now = clock::now();
+        let in_turn = self.options.strategy == Strategy::Single && self.options.targets.len() > 1;
+        let mut carriers = 0;
+        for target in found {
+            // Gateways of carriers are tried one after the other, where that does not get into the way of others.
+            let carrier = target.kind == "resource";
+            let after = if carrier { carriers } else { 0 };
+            carriers += usize::from(carrier);
+            if in_turn && after > 0 {
+                continue;
+            }
             self.attempts.push(Attempt {
-                target: target.clone(),
-                step,
-                stage: Stage::Ringing {
-                    leg: Callee(leg),
-                    until: target.timeout.map(|timeout| now + timeout),
-                    progress_until: target.progress_timeout.map(|timeout| now + timeout),
-                    seen: None,
-                },
+                step: step + after,
+                stage: Stage::Waiting(now),
+                target,
             });
         }
+        true
     }
 
     /// Somebody rings, or can be heard.
@@ -359,8 +445,13 @@ impl<'a> Ring<'a> {
         let refused = ended.by == By::Peer && ended.status >= 300;
         if (300..400).contains(&ended.status) {
             // Where a phone wants its calls to go is for the account's own routing to decide: toll fraud.
+            if self.follow(at) {
+                return None;
+            }
             let why = Cause::REDIRECTION_TO_NEW_DESTINATION;
             self.fail(at, why.status, why);
+        } else if refused && ended.status == 488 && self.insist(at) {
+            return None;
         } else {
             self.fail(at, ended.status, ended.cause);
         }

@@ -75,6 +75,7 @@ enum Note {
     Finished(OpId, Finish),
     Digit(char, Via),
     Silent,
+    Insecure,
 }
 
 /// Buffers every port of a worker uses in turn.
@@ -668,6 +669,7 @@ impl PortState {
                 duration_ms: 0,
             },
             Note::Silent => MediaEvent::Silent { port },
+            Note::Insecure => MediaEvent::Insecure { port },
         })
     }
 

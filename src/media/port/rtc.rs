@@ -1,16 +1,16 @@
 //! A WebRTC leg's way to its keys: checks of ICE answered, the DTLS handshake done with the address they proved.
 //!
 //! Datagrams of both are kept when they arrive and looked at after the tick, since a handshake computes and allocates.
-//! A handshake that fails leaves the port silent, which ends the call by its time-out.
+//! A handshake that fails is told once; the port stays silent.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Context, PortState};
+use super::{Context, Note, PortState};
 use crate::media::io::{Channel, PacketIo};
-use crate::rtp::dtls::{Fingerprint, Handshake, Identity, is_dtls};
+use crate::rtp::dtls::{Fingerprint, Handshake, Identity, Progress, is_dtls};
 use crate::rtp::ice::{Check, IceLite, is_stun};
 use crate::rtp::srtp::SrtpKeys;
 use crate::sdp::WebrtcAgreed;
@@ -24,6 +24,8 @@ pub(super) struct Rtc {
     active: bool,
     expected: Fingerprint,
     inbox: VecDeque<Datagram>,
+    /// Whether it was told that the handshake has failed.
+    told: bool,
     /// What is being sent.
     out: Vec<u8>,
 }
@@ -44,6 +46,7 @@ impl Rtc {
             active: agreed.active,
             expected: agreed.fingerprint,
             inbox: VecDeque::with_capacity(KEPT),
+            told: false,
             out: vec![0; MOST_BYTES],
         })
     }
@@ -152,6 +155,10 @@ impl PortState {
         let keys = rtc.tend(cx);
         if let Some(selected) = rtc.selected() {
             session.latch.prove(selected);
+        }
+        let failed = rtc.handshake.as_ref().map(Handshake::progress) == Some(Progress::Failed);
+        if failed && !std::mem::replace(&mut rtc.told, true) {
+            self.notes.push_back(Note::Insecure);
         }
         if let Some(keys) = keys {
             session.secure_with(keys);

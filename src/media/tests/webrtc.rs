@@ -166,7 +166,7 @@ fn a_strangers_checks_hellos_and_media_are_nothing() {
 }
 
 #[test]
-fn media_stays_silent_when_the_certificate_is_another_one() {
+fn media_stays_silent_when_the_certificate_is_another_one_and_that_is_told_once() {
     let mut call = Call::expecting(|_| crate::rtp::dtls::tests::identity().fingerprint());
     call.line.play(1, Source::Silence(None));
     let password = call.ours.password.clone();
@@ -177,6 +177,9 @@ fn media_stays_silent_when_the_certificate_is_another_one() {
         call.run(20);
     }
     assert_eq!(call.heard.len(), 0);
+    let told = call.line.seen.iter();
+    let told = told.filter(|e| matches!(e, MediaEvent::Insecure { .. }));
+    assert_eq!(told.count(), 1);
     assert_eq!(call.line.close().packets_received, 0);
 }
 

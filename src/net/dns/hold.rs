@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::sip::flow::Transport;
@@ -17,7 +18,25 @@ pub(super) struct HoldOut {
     wait: Duration,
     /// Whether somebody takes probes.
     probed: bool,
-    held: BTreeMap<Key, State>,
+    held: BTreeMap<Key, Held>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    state: State,
+    /// The host it was called by: a secure one must prove to be that.
+    host: Arc<str>,
+    /// When it began to fail.
+    since: Instant,
+}
+
+/// A target to be asked whether it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Where it is.
+    pub target: Target,
+    /// The host it was called by.
+    pub host: Arc<str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,19 +56,50 @@ impl HoldOut {
         }
     }
 
-    /// A target failed; the peer may have said for how long.
-    pub(super) fn failed(&mut self, target: &Target, said: Option<Duration>, now: Instant) {
+    /// A target failed that was called by that host; the peer may have said for how long.
+    pub(super) fn failed(
+        &mut self,
+        target: &Target,
+        host: &str,
+        said: Option<Duration>,
+        now: Instant,
+    ) {
         let wait = said.unwrap_or(self.wait).min(LONGEST);
         if wait.is_zero() {
             return;
         }
         if !self.probed {
-            self.held.retain(|_, state| state.until() > now);
+            self.held.retain(|_, held| held.state.until() > now);
         }
         let key = key(target);
-        if self.held.len() < MOST || self.held.contains_key(&key) {
-            self.held.insert(key, State::Held { until: now + wait });
+        let state = State::Held { until: now + wait };
+        let full = self.held.len() >= MOST;
+        match self.held.get_mut(&key) {
+            // Whoever is gone for good is not asked for ever.
+            Some(held) if now.saturating_duration_since(held.since) >= FORGET => {
+                self.held.remove(&key);
+            }
+            Some(held) => held.state = state,
+            None if !full => {
+                let held = Held {
+                    state,
+                    host: host.into(),
+                    since: now,
+                };
+                self.held.insert(key, held);
+            }
+            None => {}
         }
+    }
+
+    /// Whether any target is held out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// How many targets are held out.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
     }
 
     /// A target works.
@@ -59,8 +109,8 @@ impl HoldOut {
 
     /// Whether others should be tried first.
     pub(super) fn is_held(&self, target: &Target, now: Instant) -> bool {
-        let state = self.held.get(&key(target));
-        state.is_some_and(|state| self.probed || state.until() > now)
+        let held = self.held.get(&key(target));
+        held.is_some_and(|held| self.probed || held.state.until() > now)
     }
 
     /// From now on traffic returns only after an answered probe.
@@ -70,18 +120,21 @@ impl HoldOut {
 
     /// When the next probe is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.held.values().map(|state| state.until()).min()
+        self.held.values().map(|held| held.state.until()).min()
     }
 
     /// The next target to ask; its answer is told by `works`, its silence by `failed`.
-    pub(super) fn next_probe(&mut self, now: Instant) -> Option<Target> {
-        let due = self.held.iter_mut().find(|(_, state)| state.until() <= now);
-        let ((transport, addr), state) = due?;
+    pub(super) fn next_probe(&mut self, now: Instant) -> Option<Probe> {
+        let mut all = self.held.iter_mut();
+        let ((transport, addr), held) = all.find(|(_, held)| held.state.until() <= now)?;
         // A probe that nobody reported back is repeated later.
-        *state = State::Asked { until: now + PROBE };
-        Some(Target {
-            transport: *transport,
-            addr: *addr,
+        held.state = State::Asked { until: now + PROBE };
+        Some(Probe {
+            target: Target {
+                transport: *transport,
+                addr: *addr,
+            },
+            host: held.host.clone(),
         })
     }
 }
@@ -100,6 +153,8 @@ fn key(target: &Target) -> Key {
 
 /// The longest a target is held out, whatever Retry-After says.
 const LONGEST: Duration = Duration::from_secs(600);
+/// How long a target may fail until it is forgotten, and traffic finds out for itself.
+const FORGET: Duration = Duration::from_secs(3600);
 /// Targets held out at once.
 const MOST: usize = 1024;
 /// When a probe that was never reported back is over: past Timer F.
@@ -124,6 +179,14 @@ mod tests {
         }
     }
 
+    fn probe(last: u8) -> Option<Probe> {
+        let host = "h".into();
+        Some(Probe {
+            target: target(last),
+            host,
+        })
+    }
+
     fn secs(n: u64) -> Duration {
         Duration::from_secs(n)
     }
@@ -134,18 +197,18 @@ mod tests {
         let mut held = HoldOut::new(secs(30));
         held.take_probes();
         assert_eq!(held.poll_timeout(), None);
-        held.failed(&target(1), None, now);
+        held.failed(&target(1), "h", None, now);
         assert_eq!(held.poll_timeout(), Some(now + secs(30)));
         assert_eq!(held.next_probe(now + secs(29)), None);
-        assert_eq!(held.next_probe(now + secs(30)), Some(target(1)));
+        assert_eq!(held.next_probe(now + secs(30)), probe(1));
         assert_eq!(held.next_probe(now + secs(30)), None, "once");
         assert!(
             held.is_held(&target(1), now + secs(31)),
             "not before its answer"
         );
-        held.failed(&target(1), None, now + secs(62));
+        held.failed(&target(1), "h", None, now + secs(62));
         assert!(held.is_held(&target(1), now + secs(1000)));
-        assert_eq!(held.next_probe(now + secs(92)), Some(target(1)));
+        assert_eq!(held.next_probe(now + secs(92)), probe(1));
         held.works(&target(1));
         assert!(!held.is_held(&target(1), now + secs(93)));
         assert_eq!(held.poll_timeout(), None);
@@ -156,10 +219,23 @@ mod tests {
         let now = start();
         let mut held = HoldOut::new(secs(30));
         held.take_probes();
-        held.failed(&target(1), None, now);
+        held.failed(&target(1), "h", None, now);
         assert!(held.next_probe(now + secs(30)).is_some());
         assert_eq!(held.next_probe(now + secs(69)), None);
-        assert_eq!(held.next_probe(now + secs(70)), Some(target(1)));
+        assert_eq!(held.next_probe(now + secs(70)), probe(1));
+    }
+
+    #[test]
+    fn whoever_is_gone_for_good_is_forgotten() {
+        let now = start();
+        let mut held = HoldOut::new(secs(30));
+        held.take_probes();
+        held.failed(&target(1), "h", None, now);
+        held.failed(&target(1), "h", None, now + secs(3599));
+        assert!(held.is_held(&target(1), now + secs(3599)));
+        held.failed(&target(1), "h", None, now + secs(3600));
+        assert!(!held.is_held(&target(1), now + secs(3600)));
+        assert_eq!(held.next_probe(now + secs(9999)), None);
     }
 
     #[test]
@@ -167,16 +243,16 @@ mod tests {
         let now = start();
         let mut held = HoldOut::new(secs(30));
         held.take_probes();
-        held.failed(&target(1), Some(secs(5000)), now);
-        held.failed(&target(2), Some(secs(1)), now);
-        assert_eq!(held.next_probe(now + secs(1)), Some(target(2)));
+        held.failed(&target(1), "h", Some(secs(5000)), now);
+        held.failed(&target(2), "h", Some(secs(1)), now);
+        assert_eq!(held.next_probe(now + secs(1)), probe(2));
         held.works(&target(2));
         assert_eq!(
             held.next_probe(now + secs(599)),
             None,
             "at most ten minutes"
         );
-        assert_eq!(held.next_probe(now + secs(600)), Some(target(1)));
+        assert_eq!(held.next_probe(now + secs(600)), probe(1));
     }
 
     #[test]
@@ -189,10 +265,10 @@ mod tests {
                 transport: Transport::Tcp,
                 addr,
             };
-            held.failed(&target, None, now);
+            held.failed(&target, "h", None, now);
         }
         assert_eq!(held.held.len(), MOST);
-        held.failed(&target(1), None, now + secs(31));
+        held.failed(&target(1), "h", None, now + secs(31));
         assert_eq!(held.held.len(), 1, "those whose time has passed make room");
     }
 }

@@ -31,6 +31,7 @@ use crate::sip::ua::Target;
 use hold::HoldOut;
 
 pub use config::{DnsConfig, NameServer};
+pub use hold::Probe;
 pub use policy::{Lookup, Naptr, NoAnswer, Question, ResolveError, Srv};
 pub use table::Table;
 
@@ -56,6 +57,11 @@ impl Resolver {
         let lookup = Servers::new(config)?;
         drop(entered);
         Ok(Self::with(Arc::new(lookup), Some(io), config, rng))
+    }
+
+    /// A resolver for a machine that knows no name server: it finds addresses only.
+    pub fn without_servers(config: &DnsConfig, rng: Rng) -> Self {
+        Self::with(Arc::new(Table::default()), None, config, rng)
     }
 
     /// A resolver with fixed answers, for tests.
@@ -129,13 +135,24 @@ impl Resolver {
 
     /// A target failed (no answer, transport error, 503): others come before it for a while, for `wait` when the peer
     /// named a time (Retry-After), at most ten minutes.
-    pub fn failed(&self, target: &Target, wait: Option<Duration>, now: Instant) {
-        self.held().failed(target, wait, now);
+    pub fn failed(&self, target: &Target, host: &str, wait: Option<Duration>, now: Instant) {
+        self.held().failed(target, host, wait, now);
+        self.count_held();
     }
 
     /// A target works again.
     pub fn works(&self, target: &Target) {
         self.held().works(target);
+        self.count_held();
+    }
+
+    fn count_held(&self) {
+        metrics::gauge!("swivel_sip_targets_held_out").set(self.held().len() as f64);
+    }
+
+    /// Whether any target is held out.
+    pub fn holds_any(&self) -> bool {
+        !self.held().is_empty()
     }
 
     /// Whether a target is held out.
@@ -155,7 +172,7 @@ impl Resolver {
     }
 
     /// The next target to ask by OPTIONS: any answer is told by [`Self::works`], its silence by [`Self::failed`].
-    pub fn next_probe(&self, now: Instant) -> Option<Target> {
+    pub fn next_probe(&self, now: Instant) -> Option<Probe> {
         self.held().next_probe(now)
     }
 

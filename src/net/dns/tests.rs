@@ -277,11 +277,11 @@ fn a_target_that_failed_comes_last_until_its_time_has_passed() {
         }))
     };
     assert_eq!(order(now), "udp 192.0.2.1:5060, udp 192.0.2.2:5060");
-    resolver.failed(&first, None, now);
+    resolver.failed(&first, "h", None, now);
     assert_eq!(order(after(29)), "udp 192.0.2.2:5060, udp 192.0.2.1:5060");
     assert_eq!(order(after(30)), "udp 192.0.2.1:5060, udp 192.0.2.2:5060");
     // Retry-After holds as long as it says, at most ten minutes.
-    resolver.failed(&first, Some(Duration::from_secs(100_000)), now);
+    resolver.failed(&first, "h", Some(Duration::from_secs(100_000)), now);
     assert!(resolver.is_held(&first, after(599)) && !resolver.is_held(&first, after(600)));
     resolver.works(&first);
     assert!(!resolver.is_held(&first, now));
@@ -289,13 +289,13 @@ fn a_target_that_failed_comes_last_until_its_time_has_passed() {
         transport: Transport::Tcp,
         ..second
     };
-    resolver.failed(&other, None, now);
+    resolver.failed(&other, "h", None, now);
     assert!(
         !resolver.is_held(&second, now),
         "another transport is another target"
     );
     // With nothing else left, those held out are tried.
-    resolver.failed(&first, None, now);
-    resolver.failed(&second, None, now);
+    resolver.failed(&first, "h", None, now);
+    resolver.failed(&second, "h", None, now);
     assert_eq!(order(now), "udp 192.0.2.1:5060, udp 192.0.2.2:5060");
 }

@@ -302,7 +302,9 @@ fn media_headers_and_ringtones_of_a_phone_are_taken_along() {
     let found = ring(&account, &options, |r| of_device(r, "a1")).unwrap();
     let target = &found.targets[0];
     assert_eq!(target.codecs, ["opus", "PCMU"]);
-    assert!(target.ignore_early_media && target.srtp == Some(true) && !target.call_waiting);
+    assert!(
+        target.ignore_early_media && target.secrecy == Secrecy::Required && !target.call_waiting
+    );
     let headers: Vec<_> = target
         .headers
         .iter()

@@ -259,6 +259,7 @@ impl Endpoint {
         let Some(sent) = self.requests.remove(&id) else {
             return;
         };
+        self.reached_by(sent.hop, &outcome);
         self.events.push_back(SipEvent::Response(Box::new(Response {
             request: id,
             status: outcome.status,

@@ -70,6 +70,8 @@ pub struct EndpointConfig {
     pub retry_after: Duration,
     /// Networks whose peers get our own address instead of the advertised one.
     pub local_nets: Vec<IpNet>,
+    /// Whether it is reported how servers fare (`SipEvent::Reached`).
+    pub watch: bool,
     /// Whether each message sent or received is reported as `SipEvent::Trace`.
     pub trace: bool,
 }
@@ -98,6 +100,7 @@ impl Default for EndpointConfig {
             stranger_options_per_second: 50,
             retry_after: Duration::from_secs(5),
             local_nets: Vec::new(),
+            watch: false,
             trace: false,
         }
     }

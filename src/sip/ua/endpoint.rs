@@ -45,6 +45,9 @@ pub struct InviteRequest {
     pub to: Target,
     /// Where to try in turn when the hop before gives no answer, cannot be reached or answers 503 (RFC 3263 §4.3).
     pub alternatives: Vec<Target>,
+    /// Whether the call fails (408) when the last of them has said nothing for four seconds, because its owner knows
+    /// better places; otherwise it waits for Timer B.
+    pub impatient: bool,
     /// The path to take to the first hop instead of a socket of our choice: the one a phone registered over.
     pub flow: Option<Flow>,
     /// Values of Route, nearest first (the Path of a registration, RFC 3327).
@@ -76,6 +79,7 @@ impl InviteRequest {
             uri: uri.into(),
             to,
             alternatives: Vec::new(),
+            impatient: false,
             flow: None,
             routes: Vec::new(),
             from: from.into(),

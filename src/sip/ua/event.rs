@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{IncomingRequest, Principal, Reason, Refer, Response};
+use super::{IncomingRequest, Principal, Reason, Refer, Response, Target};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::msg::{Message, Method};
 
@@ -163,8 +164,35 @@ pub enum SipEvent {
     Response(Box<Response>),
     /// Somebody sent credentials that are wrong; the challenge is on its way already.
     BadCredentials(Box<BadCredentials>),
+    /// A server we sent a request to answers, or does not.
+    Reached(Box<Reached>),
     /// A message passed; only when tracing is on.
     Trace(Box<Trace>),
+}
+
+/// How a server fares that a request of ours went to by its address. Requests on the flow of a phone tell nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// Where it is.
+    pub target: Target,
+    /// The host it was called by.
+    pub host: Box<str>,
+    /// How it fares.
+    pub fate: Fate,
+}
+
+/// Whether a server answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It has answered: anything but 503.
+    Answers,
+    /// It is of no use for now.
+    Fails {
+        /// Why, in words: `silent`, `unreachable`, `503`.
+        why: &'static str,
+        /// How long it wants to be left alone (Retry-After).
+        wait: Option<Duration>,
+    },
 }
 
 /// Credentials that are wrong: an unknown user or a wrong password.

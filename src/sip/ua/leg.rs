@@ -135,8 +135,12 @@ pub(super) struct Calling {
     pub(super) hop: Hop,
     /// Where to go when that place gives no answer (RFC 3263 §4.3).
     pub(super) alternatives: VecDeque<Target>,
-    /// When a place that has said nothing at all counts as dead, while there are others.
+    /// When a place that has said nothing at all counts as dead.
     pub(super) dead_at: Option<Instant>,
+    /// Whether the call is over when the last place is dead.
+    pub(super) impatient: bool,
+    /// Whether it is known already that the place answers.
+    pub(super) told: bool,
 }
 
 /// A caller's INVITE that was given up.

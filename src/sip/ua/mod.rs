@@ -12,6 +12,7 @@
 //! - `reply`: building responses.
 //! - `requests`: client transactions. `client_request`: plain requests of ours, such as OPTIONS.
 //! - `outside`: requests outside calls that the registrar answers. `bans`: sources nobody listens to.
+//! - `reached`: how the servers fare that requests of ours went to.
 //! - `transport`: sockets, streams, and the addresses of ours that messages name.
 //! - `leg`: one INVITE usage.
 //! - `uas`, `uac`: an INVITE up to its final response, from either side.
@@ -34,6 +35,7 @@ mod modify;
 mod multipart;
 mod outside;
 mod prack;
+mod reached;
 mod refer;
 mod reply;
 mod requests;
@@ -47,8 +49,8 @@ pub use config::{EndpointConfig, Listener, Reliable};
 pub use doorman::{Doorman, Principal};
 pub use endpoint::{Endpoint, InviteRequest, Refusal, SipError, Target};
 pub use event::{
-    BadCredentials, Body, Counts, Direction, How, IncomingInvite, LegId, Side, SipEvent, Trace,
-    Transmit,
+    BadCredentials, Body, Counts, Direction, Fate, How, IncomingInvite, LegId, Reached, Side,
+    SipEvent, Trace, Transmit,
 };
 pub use outside::{IncomingRequest, Unanswered};
 pub use refer::{DialogState, Refer};

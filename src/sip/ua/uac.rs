@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::capability::{ALLOW, SUPPORTED, response_body};
 use super::endpoint::{Endpoint, InviteRequest, Target};
+use super::event::Fate;
 use super::leg::{Calling, Credentials, Early, Leg, Phase, Waiting, WaitingFor};
 use super::prack::{find_early, reliable_number};
 use super::reply::one_line;
 use super::requests::{Outcome, Owner};
-use super::transport::Hop;
+use super::transport::{Hop, next_host};
 use super::uas::{peer_of, push_body};
 use super::{LegId, SipEvent};
 use crate::sip::dialog::dialog::{Dialog, token};
@@ -24,7 +25,7 @@ use crate::sip::transaction::timing::T1_X64;
 
 /// Early dialogs of one INVITE that are followed; further forks are not.
 const MAX_EARLY: usize = 16;
-/// How long a place may say nothing at all while there are others to try.
+/// How long a place may say nothing at all before it counts as dead.
 const DEAD_AFTER: Duration = Duration::from_secs(4);
 
 impl Endpoint {
@@ -61,8 +62,10 @@ impl Endpoint {
                 transaction,
                 raised: false,
                 hop,
-                dead_at: (!request.alternatives.is_empty()).then(|| now + DEAD_AFTER),
+                dead_at: self.is_watched(hop, &request).then(|| now + DEAD_AFTER),
                 alternatives: request.alternatives.into(),
+                impatient: request.impatient,
+                told: false,
             }),
         );
         if request.body.is_some() {
@@ -128,6 +131,12 @@ impl Endpoint {
         message
     }
 
+    /// Whether it matters that a place says nothing for long.
+    fn is_watched(&self, hop: Hop, request: &InviteRequest) -> bool {
+        let others = !request.alternatives.is_empty() || request.impatient;
+        others || (self.config.watch && hop.flow.is_none())
+    }
+
     /// The path a request to that place would take, as far as it is known before it is sent.
     fn flow_towards(&self, target: Target) -> Flow {
         let unconnected = Flow {
@@ -163,13 +172,14 @@ impl Endpoint {
         let contact = self.contact(self.flow_towards(target));
         message.headers.replace_first(Name::Contact, contact);
         calling.hop = Hop { target, flow: None };
-        calling.dead_at = (!calling.alternatives.is_empty()).then(|| now + DEAD_AFTER);
+        calling.dead_at = Some(now + DEAD_AFTER);
+        calling.told = false;
         calling.transaction = self.launch(now, message, calling.hop, Owner::Invite(leg.id));
         leg.early.clear();
         true
     }
 
-    /// The place an INVITE went to has said nothing for too long, and there is another. Should it wake up later, its
+    /// The place an INVITE went to has said nothing for too long: the next one is tried. Should it wake up later, its
     /// transaction is still there to be cancelled.
     pub(super) fn calling_timeout(&mut self, now: Instant, leg: &mut Leg) {
         let Phase::Calling(calling) = &mut leg.phase else {
@@ -182,8 +192,26 @@ impl Endpoint {
             .clients
             .get(&calling.transaction)
             .filter(|client| client.machine.is_unanswered());
-        let request = silent.and_then(|client| client.request.clone());
-        self.try_next(now, leg, request.as_ref());
+        let Some(request) = silent.and_then(|client| client.request.clone()) else {
+            return;
+        };
+        let (hop, impatient) = (calling.hop, calling.impatient);
+        let silent = Fate::Fails {
+            why: "silent",
+            wait: None,
+        };
+        self.reached(hop, &next_host(&request), silent);
+        if self.try_next(now, leg, Some(&request)) || !impatient {
+            return;
+        }
+        let event = SipEvent::Rejected {
+            leg: leg.id,
+            status: 408,
+            reason: reason_phrase(408).to_owned(),
+            message: None,
+        };
+        self.tell(leg, event);
+        leg.phase = Phase::Gone;
     }
 
     /// A response to the INVITE of a leg.
@@ -193,6 +221,10 @@ impl Endpoint {
         let (flow, id, outcome_status) = (outcome.flow, outcome.id, outcome.status);
         let taken = self.with_leg(leg, |endpoint, leg| match &mut leg.phase {
             Phase::Calling(calling) if calling.transaction == outcome.id => {
+                let answers = !matches!(outcome.status, 408 | 503);
+                if !(std::mem::replace(&mut calling.told, true) && answers) {
+                    endpoint.reached_by(calling.hop, &outcome);
+                }
                 match outcome.status {
                     ..=199 => endpoint.progress(now, leg, &outcome),
                     200..=299 => endpoint.answered(now, leg, &outcome),

@@ -338,3 +338,71 @@ async fn numbers_are_classified() {
         (&json!("+493012345678"), &json!("international"))
     );
 }
+
+#[tokio::test]
+async fn global_carriers_are_those_of_the_first_account_and_for_its_administrators_alone() {
+    let office = Office::new().await;
+    let reply = office
+        .ask("PUT", "/v2/resources")
+        .data(flowroute())
+        .send()
+        .await;
+    let id = reply.data(201)["id"].as_str().unwrap().to_owned();
+    for path in ["/v2/resources".to_owned(), "~/resources".to_owned()] {
+        let rows = office.ask("GET", &path).send().await.data(200);
+        assert_eq!(rows[0]["id"], id.as_str(), "{path}");
+    }
+    let tenant = office
+        .ask("PUT", "~")
+        .data(json!({"name": "tenant", "realm": "tenant.test"}))
+        .send()
+        .await
+        .data(201);
+    let tenant = tenant["id"].as_str().unwrap();
+    let user = json!({"username": "boss", "password": "tenants-boss-1", "first_name": "B", "last_name": "B", "priv_level": "admin"});
+    let users = format!("/v2/accounts/{tenant}/users");
+    office.ask("PUT", &users).data(user).send().await.data(201);
+    let token = office.login("tenant", "boss", "tenants-boss-1").await;
+    for (method, path) in [
+        ("GET", "/v2/resources".to_owned()),
+        ("GET", format!("/v2/resources/{id}")),
+        ("PUT", "/v2/resources".to_owned()),
+        ("DELETE", format!("/v2/resources/{id}")),
+    ] {
+        let ask = office.bare(method, &path).header("x-auth-token", &token);
+        let reply = ask.data(flowroute()).send().await;
+        assert_eq!(reply.status, 403, "{method} {path}: {}", reply.text());
+    }
+    let reply = office.bare("GET", "/v2/resources").send().await;
+    assert_eq!(reply.status, 401);
+}
+
+#[tokio::test]
+async fn how_gateways_stand_is_a_list_and_keys_of_ours_are_taken() {
+    let office = Office::new().await;
+    let mut doc = flowroute();
+    doc["follow_redirects"] = json!(true);
+    doc["gateways"][0]["options_seconds"] = json!(30);
+    let id = office.create("resources", doc).await;
+    let stored = office
+        .ask("GET", &format!("~/resources/{id}"))
+        .send()
+        .await
+        .data(200);
+    assert_eq!(stored["follow_redirects"], true);
+    assert_eq!(stored["gateways"][0]["options_seconds"], 30);
+    // Without calls there is nothing to tell.
+    let rows = office.ask("GET", "~/resources/status").send().await;
+    assert_eq!(rows.data(200), json!([]));
+    let reply = office.ask("POST", "~/resources/status").send().await;
+    assert_eq!(reply.status, 405, "{}", reply.text());
+    let mut bad = flowroute();
+    bad["follow_redirects"] = json!("sometimes");
+    let found = office
+        .ask("PUT", "~/resources")
+        .data(bad)
+        .send()
+        .await
+        .rules();
+    assert_eq!(found, [("follow_redirects".to_owned(), "type".to_owned())]);
+}

@@ -1,7 +1,7 @@
 //! Callflows on real calls: the executor's rules and what each module does, heard and seen from a telephone.
 //!
 //! - `exec`: the executor. - `media`: what is played. - `digits`: what is entered. - `menu`: menus.
-//! - `ringing`: people who are rung. `carriers`: calls to and from carriers. `features`: feature codes, branches by time.
+//! - `ringing`: people who are rung. `carriers`, `trunks`: calls to and from carriers. `features`: feature codes, branches by time.
 //! - `control`: variables, branches, answers and waits. - `pivot`: the `pivot` node inside a flow.
 
 mod carriers;
@@ -13,6 +13,7 @@ mod media;
 mod menu;
 mod pivot;
 mod ringing;
+mod trunks;
 
 use std::cell::RefCell;
 use std::future::Future;

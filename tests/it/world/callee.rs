@@ -89,10 +89,12 @@ impl Incoming {
             format!(";tag={tag}")
         };
         text.push_str(&format!("To: {}{tag}\r\n", header(&self.invite, "To")));
-        text.push_str(&format!(
-            "Contact: <sip:callee@{}>\r\n",
-            self.phone.address()
-        ));
+        if !status.contains("Contact:") {
+            text.push_str(&format!(
+                "Contact: <sip:callee@{}>\r\n",
+                self.phone.address()
+            ));
+        }
         if !body.is_empty() {
             text.push_str("Content-Type: application/sdp\r\n");
         }

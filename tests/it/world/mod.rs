@@ -96,6 +96,8 @@ pub struct Settings {
     pub rtp_timeout: Option<Duration>,
     /// The recordings of an earlier world.
     pub recorded: Option<Rc<tempfile::TempDir>>,
+    /// What a carrier is answered that calls a number nobody has; 404.
+    pub unknown_number_code: Option<u16>,
 }
 
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
@@ -188,6 +190,7 @@ impl World {
         let endpoint = Endpoint::new(
             EndpointConfig {
                 registrar: true,
+                watch: true,
                 ..EndpointConfig::default()
             },
             vec![Listener {
@@ -205,6 +208,7 @@ impl World {
             held_timeout: None,
             advertise: None,
             local_nets: Vec::new(),
+            unknown_number_code: settings.unknown_number_code.unwrap_or(404),
             overload_lag: Duration::from_secs(3600),
         };
         let core = Core::new(

@@ -41,6 +41,16 @@ fn stream(transport: Transport, connection: u64) -> Flow {
     }
 }
 
+/// RFC 3261 §8.1.2, RFC 5922 §7: an outbound proxy must prove its own name, not the one of who is called.
+#[test]
+fn a_secure_proxy_proves_its_own_name() {
+    let mut b = bench();
+    let mut request = call("sip:1@carrier.test", Transport::Tls);
+    request.routes = vec!["<sip:proxy.test;transport=tls;lr>".into()];
+    let (connects, _) = place(&mut b, request);
+    assert_eq!(connects[0].2, "proxy.test");
+}
+
 /// RFC 5922 §7: the host of the next hop's URI, not what DNS made of it.
 #[test]
 fn a_secure_connection_names_the_host_of_the_next_hop() {
