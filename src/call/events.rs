@@ -80,7 +80,9 @@ impl CallHandle {
             | SipEvent::Request(_)
             | SipEvent::Response(_)
             | SipEvent::BadCredentials(_)
-            | SipEvent::Trace(_) => {}
+            | SipEvent::Trace(_)
+            // The server transfers calls, it does not ask for it.
+            | SipEvent::Referred { .. } => {}
         }
     }
 

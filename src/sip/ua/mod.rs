@@ -15,7 +15,7 @@
 //! - `transport`: sockets, streams, and the addresses of ours that messages name.
 //! - `leg`: one INVITE usage.
 //! - `uas`, `uac`: an INVITE up to its final response, from either side.
-//! - `in_dialog`, `modify`, `prack`, `refer`, `ending`: what happens inside a call.
+//! - `in_dialog`, `modify`, `prack`, `refer`, `referring`, `ending`: what happens inside a call.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
@@ -35,6 +35,7 @@ mod multipart;
 mod outside;
 mod prack;
 mod refer;
+mod referring;
 mod reply;
 mod requests;
 mod transport;
