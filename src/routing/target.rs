@@ -37,6 +37,8 @@ pub struct Target {
     pub codecs: Vec<String>,
     /// SRTP: required, allowed or not used; `None` decides by transport.
     pub srtp: Option<bool>,
+    /// A peer that connects by WebSocket is a browser, whose media is ICE and DTLS-SRTP.
+    pub webrtc: bool,
     /// Answers to a challenge: user name, password, and the realm they are for (`None`: the one of `place`).
     pub credentials: Option<(String, Secret, Option<String>)>,
     /// Do not let the caller hear what it sends before it answers.
@@ -70,6 +72,7 @@ impl Target {
             headers: Vec::new(),
             codecs: Vec::new(),
             srtp: None,
+            webrtc: true,
             credentials: None,
             ignore_early_media: false,
             confirm: false,

@@ -222,7 +222,11 @@ impl<'o, O: Observer> Agent<'o, O> {
         let most = most.filter(|_| self.stage == Stage::Working);
         of_lines
             .filter_map(Line::poll_timeout)
-            .chain([self.endpoint.poll_timeout(), login, leaving, most].into_iter().flatten())
+            .chain(
+                [self.endpoint.poll_timeout(), login, leaving, most]
+                    .into_iter()
+                    .flatten(),
+            )
             .min()
     }
 

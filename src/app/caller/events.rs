@@ -54,7 +54,9 @@ impl<O: Observer> Agent<'_, O> {
             SipEvent::Invite(invite) => self.rung_by(&invite),
             // Where a call goes is the user's business, not the other side's.
             SipEvent::Refer { leg, refer } => {
-                let told = self.endpoint.refer_progress(clock::now(), leg, refer.id, 603);
+                let told = self
+                    .endpoint
+                    .refer_progress(clock::now(), leg, refer.id, 603);
                 if told.is_err() {
                     self.remark("who asked for a transfer has left");
                 }

@@ -64,7 +64,8 @@ pub struct Shift {
 impl Shift {
     /// Whether the other side has reached that one.
     pub fn succeeded(&self) -> bool {
-        self.status.is_some_and(|status| (200..300).contains(&status))
+        self.status
+            .is_some_and(|status| (200..300).contains(&status))
     }
 }
 

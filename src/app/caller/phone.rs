@@ -112,7 +112,12 @@ impl<O: Observer> Agent<'_, O> {
     pub(super) fn rung_by(&mut self, invite: &IncomingInvite) {
         let leg = invite.leg;
         let reply = match &self.task {
-            Task::Phone(phone) if self.login.as_ref().is_some_and(|l| l.state == State::Registered) => {
+            Task::Phone(phone)
+                if self
+                    .login
+                    .as_ref()
+                    .is_some_and(|l| l.state == State::Registered) =>
+            {
                 phone.reply
             }
             // Whoever calls out, and whoever is leaving, cannot be called.

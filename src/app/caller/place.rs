@@ -37,8 +37,7 @@ pub async fn place(request: Request, observer: &mut impl Observer) -> Result<Out
     };
     let (destination, network) = (request.destination, request.network);
     let (identity, manner) = (request.identity, request.manner);
-    let mut agent =
-        Agent::new(task, destination, identity, manner, &network, observer).await?;
+    let mut agent = Agent::new(task, destination, identity, manner, &network, observer).await?;
     agent.run().await;
     agent.save_recordings();
     Ok(agent.outcome())

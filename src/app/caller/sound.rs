@@ -61,7 +61,10 @@ impl<O: Observer> Agent<'_, O> {
         let (Some(body), Some(offer)) = (body, line.offer.clone()) else {
             return;
         };
-        let Some(local) = self.at(leg).and_then(|at| self.local_side(self.lines.get(at)?)) else {
+        let Some(local) = self
+            .at(leg)
+            .and_then(|at| self.local_side(self.lines.get(at)?))
+        else {
             return;
         };
         let agreed = Session::parse(&body.bytes).map_err(negotiate::Refused::from);
@@ -91,7 +94,9 @@ impl<O: Observer> Agent<'_, O> {
             .map_err(negotiate::Refused::from)
             .map_err(refusal)?;
         self.secure(leg, &offer)?;
-        let local = self.at(leg).and_then(|at| self.local_side(self.lines.get(at)?));
+        let local = self
+            .at(leg)
+            .and_then(|at| self.local_side(self.lines.get(at)?));
         let gone = || Refusal {
             status: 480,
             warning: None,

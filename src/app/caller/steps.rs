@@ -266,10 +266,7 @@ impl<O: Observer> Agent<'_, O> {
         let Role::Consulting(first) = line.role else {
             return;
         };
-        let replaces = format!(
-            "{};to-tag={};from-tag={tag}",
-            line.call_id, line.remote_tag
-        );
+        let replaces = format!("{};to-tag={};from-tag={tag}", line.call_id, line.remote_tag);
         let target = format!("{}?Replaces={}", line.target, escaped(&replaces));
         self.ask_transfer(first, &target);
     }

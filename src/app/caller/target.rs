@@ -221,7 +221,10 @@ mod tests {
         assert_eq!(ben.address_of("ann"), "sip:ann@pbx.test");
         assert_eq!(ben.beside("1002").unwrap().uri(), "sip:1002@pbx.test:5070");
         let far = ben.beside("sip:1002@far.test").unwrap();
-        assert_eq!((far.uri().as_str(), far.hop), ("sip:1002@far.test", ben.hop));
+        assert_eq!(
+            (far.uri().as_str(), far.hop),
+            ("sip:1002@far.test", ben.hop)
+        );
     }
 
     fn parsed(target: &str, via: Option<&str>) -> (String, String) {

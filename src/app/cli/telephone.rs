@@ -212,7 +212,10 @@ impl Observer for Terminal {
             let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
             self.signals = kinds.into_iter().filter_map(|k| signal(k).ok()).collect();
         }
-        let waits = self.signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+        let waits = self
+            .signals
+            .iter_mut()
+            .map(|signal| Box::pin(signal.recv()));
         let waits: Vec<_> = waits.collect();
         if waits.is_empty() {
             return std::future::pending().await;

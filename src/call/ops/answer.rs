@@ -200,11 +200,12 @@ impl CallHandle {
                 (offer.map_or(Keying::None, negotiate::keying), false)
             }
             Some(target) => {
+                let browser = target.webrtc;
                 let keying = match (self.0.facts.transport, target.srtp) {
-                    (Transport::Ws | Transport::Wss, _) => Keying::Dtls,
+                    (Transport::Ws | Transport::Wss, _) if browser => Keying::Dtls,
                     (_, Some(true)) => Keying::Sdes(false),
-                    (Transport::Tls, None) => Keying::Sdes(true),
-                    (Transport::Udp | Transport::Tcp | Transport::Tls, _) => Keying::None,
+                    (Transport::Tls | Transport::Wss, None) => Keying::Sdes(true),
+                    (_, None | Some(false)) => Keying::None,
                 };
                 (keying, true)
             }
