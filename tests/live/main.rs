@@ -3,7 +3,7 @@
 //! - `server`: starts swivel on free ports. `http`: asks its API. `web`: a Pivot application in Python. `phone`: baresip.
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
-//! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone.
+//! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2.
 //! - `pivot`, `registrar`, `bridged`, `carriers`, `sipp`, `commands`, `crash`, `fetch`, `transports`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
@@ -37,6 +37,7 @@ mod pivot;
 mod registrar;
 mod server;
 mod sipp;
+mod softphone;
 mod streams;
 mod telephone;
 mod tools;
