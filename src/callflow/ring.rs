@@ -103,10 +103,14 @@ impl FlowCtx {
         find(&ringing)
     }
 
-    /// Music for a party on hold: the caller's own, else the account's.
+    /// Music for a party on hold: the caller's own, else the account's. Silence in its place is silence, not the music of
+    /// the house.
     pub(super) async fn hold_music(&self) -> Option<Arc<Clip>> {
         let account = self.account_now();
         let reference = self.origin().attributes(&account).hold_music()?;
+        if reference.starts_with("silence_stream://") {
+            return Some(Arc::new(Clip::new(8000, vec![0; 8000])));
+        }
         self.clip(&reference).await
     }
 

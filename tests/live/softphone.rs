@@ -173,7 +173,8 @@ fn pjsua_registers_calls_holds_and_is_heard() {
     ann.state(0, "DISCONNECTED");
     let legs = house.server.legs(2);
     assert!(
-        legs.iter().all(|leg| leg["hangup_cause"] == "NORMAL_CLEARING"),
+        legs.iter()
+            .all(|leg| leg["hangup_cause"] == "NORMAL_CLEARING"),
         "{legs:#?}"
     );
     tunes.assert_in(&ann.heard(), "ben");
@@ -226,7 +227,15 @@ fn pjsua_hands_its_caller_on_without_asking() {
         return;
     };
     let plays = tunes.path("cara");
-    let answers = ["--answer", "--calls", "1", "--play", &plays, "--digits", "w10,hangup"];
+    let answers = [
+        "--answer",
+        "--calls",
+        "1",
+        "--play",
+        &plays,
+        "--digits",
+        "w10,hangup",
+    ];
     let mut cara = house.phone("cara", Over::Udp, &answers);
     let mut ann = house.call("ann", "1002", Over::Udp, &["--play", &tunes.path("ann")]);
     ben.state(0, "CONFIRMED");

@@ -237,9 +237,10 @@ impl Link {
             match waiting {
                 None if held => {
                     let op = leg.next_op();
-                    let source = music.map_or(Source::Silence(None), |clip| {
-                        Source::Tone(clip.clone(), true)
-                    });
+                    let music = music.cloned();
+                    let music = music.or_else(|| leg.services().clips.house_music());
+                    let source =
+                        music.map_or(Source::Silence(None), |clip| Source::Tone(clip, true));
                     if leg.command(Command::Play { op, source }).is_ok() {
                         *waiting = Some(op);
                     }
