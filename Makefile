@@ -11,7 +11,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help deps voice browser demo test bench soak lint fmt
+.PHONY: help deps voice browser phones demo test bench soak lint fmt
 
 CACHE ?= $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache,/tmp))/swivel
 export CARGO_TARGET_DIR ?= $(CACHE)/target
@@ -58,7 +58,13 @@ browser:
 	@scripts/deps chromium $(if $(shell command -v npm),,nodejs npm) || echo "Chromium could not be installed."
 	@$(MAKE) --no-print-directory .venv/browser/.ready || echo "The telephone in a browser could not be installed."
 
-test: deps voice browser .venv/test/.ready
+# Other people's telephones and their attackers: pjsua2, linphone, sipvicious. Without them their tests say that they were
+# not run.
+phones:
+	@scripts/deps linphone-cli || echo "linphone could not be installed."
+	@$(MAKE) --no-print-directory .venv/phones/.ready || echo "pjsua2 and sipvicious could not be installed."
+
+test: deps voice browser phones .venv/test/.ready
 	$(CARGO) test --locked
 
 bench: deps
@@ -69,7 +75,7 @@ bench: deps
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.
-soak: deps voice browser .venv/test/.ready
+soak: deps voice browser phones .venv/test/.ready
 	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
 		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
 

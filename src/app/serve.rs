@@ -177,6 +177,7 @@ impl Server {
             config: ClipsConfig {
                 cache_dir: Some(config.data_dir.join("cache")),
                 parallel_speech: config.tts.parallel,
+                house_music: true,
                 ..ClipsConfig::default()
             },
         });

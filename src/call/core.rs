@@ -280,6 +280,7 @@ impl Core {
                 | SipEvent::Offer { leg, .. }
                 | SipEvent::Info { leg, .. }
                 | SipEvent::Refer { leg, .. }
+                | SipEvent::Referred { leg, .. }
                 | SipEvent::Ended { leg, .. } => Some(*leg),
             };
             match (event, leg) {

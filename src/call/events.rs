@@ -84,7 +84,9 @@ impl CallHandle {
             | SipEvent::Response(_)
             | SipEvent::BadCredentials(_)
             | SipEvent::Reached(_)
-            | SipEvent::Trace(_) => {}
+            | SipEvent::Trace(_)
+            // The server transfers calls, it does not ask for it.
+            | SipEvent::Referred { .. } => {}
         }
     }
 

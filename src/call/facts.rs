@@ -81,6 +81,8 @@ pub enum AfterBridge {
     Hangup,
     /// It goes on at that number.
     Transfer(String),
+    /// It stays, and hears music until it hangs up.
+    Park,
 }
 
 /// What a script may change; travels with the call through every flow and Pivot request.

@@ -1,6 +1,7 @@
 //! The state of a call that its script and its events share. Signalling thread only; never borrowed across an await.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::error::{CallError, Ended};
 use super::handle::CallHandle;
 use super::ops::record::Tapes;
 use super::presses::Presses;
+use crate::audio::Clip;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
 use crate::media::{Finish, Port, PortStats, RecordEnd};
@@ -84,6 +86,8 @@ pub(super) struct State {
     pub(super) early_tag: Option<Box<str>>,
     /// Whom the leg talks with.
     pub(super) peer: Option<CallHandle>,
+    /// What it hears while it is held, of the bridge it was part of last.
+    pub(super) hold_music: Option<Arc<Clip>>,
     /// What the record says of the leg at the other side.
     pub(super) other: Option<OtherLeg>,
     /// A transfer the peer asked for and nobody has looked at yet.
@@ -130,6 +134,7 @@ impl State {
             progress: None,
             early_tag: None,
             peer: None,
+            hold_music: None,
             other: None,
             refer: None,
             picked_by: None,

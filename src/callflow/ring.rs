@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ctx::FlowCtx;
 use super::cursor::{Next, Tree};
@@ -103,10 +103,14 @@ impl FlowCtx {
         find(&ringing)
     }
 
-    /// Music for a party on hold: the caller's own, else the account's.
+    /// Music for a party on hold: the caller's own, else the account's. Silence in its place is silence, not the music of
+    /// the house.
     pub(super) async fn hold_music(&self) -> Option<Arc<Clip>> {
         let account = self.account_now();
         let reference = self.origin().attributes(&account).hold_music()?;
+        if reference.starts_with("silence_stream://") {
+            return Some(Arc::new(Clip::new(8000, vec![0; 8000])));
+        }
         self.clip(&reference).await
     }
 
@@ -380,6 +384,7 @@ impl FlowCtx {
         match wanted {
             None => Next::Stop(None),
             Some(AfterBridge::Hangup) => Next::HardStop,
+            Some(AfterBridge::Park) => Next::Replace(self.parked()),
             Some(AfterBridge::Transfer(number)) => match self.callflow_of(&number, true) {
                 Some(tree) => Next::Replace(tree),
                 None => {
@@ -388,6 +393,21 @@ impl FlowCtx {
                 }
             },
         }
+    }
+
+    /// What a caller hears who waits for nothing in particular: music on hold, else nothing.
+    fn parked(&self) -> Tree {
+        let account = self.account_now();
+        let wait = json!({"module": "wait_for_hangup", "data": {}, "children": {}});
+        let node = match self.origin().attributes(&account).hold_music() {
+            Some(music) => json!({
+                "module": "play",
+                "data": {"id": music, "endless_playback": true, "terminators": []},
+                "children": {"_": wait},
+            }),
+            None => wait,
+        };
+        Tree::Node(Arc::new(node))
     }
 
     /// The callflow a number leads to, with what its pattern captured set on the call; `no_match` only where the

@@ -4,13 +4,14 @@
 //! - `decode`: audio files to samples (the door to symphonia). `stream`: long files, decoded while they play.
 //! - `fetch`: audio by URL, kept as its server allows. `voice`: text to speech, kept on disk by content.
 //! - `sentences`: where a text may be cut, so that the first words do not wait for the last.
-//! - `prompts`: the built-in texts of system prompts.
+//! - `prompts`: the built-in texts of system prompts. `house`: the built-in music on hold.
 //! - `cache`, `flight`: clips in memory up to a limit; one piece of work for simultaneous equal requests.
 
 mod cache;
 pub mod decode;
 mod fetch;
 mod flight;
+mod house;
 pub mod prompts;
 mod reference;
 mod sentences;
@@ -158,6 +159,8 @@ pub struct ClipsConfig {
     pub parallel_speech: usize,
     /// The voice of prompts.
     pub prompt_voice: String,
+    /// Whether parties on hold hear music of our own where nobody has named other.
+    pub house_music: bool,
 }
 
 impl Default for ClipsConfig {
@@ -171,6 +174,7 @@ impl Default for ClipsConfig {
             whole: Duration::from_secs(120),
             parallel_speech: 4,
             prompt_voice: "female".to_owned(),
+            house_music: false,
         }
     }
 }

@@ -362,7 +362,7 @@ impl Login {
 }
 
 /// What a 200 grants our Contact: its own `expires`, or the header's.
-fn granted(message: &Message, user: &str) -> Option<u32> {
+pub fn granted(message: &Message, user: &str) -> Option<u32> {
     let contacts = match message.contacts() {
         Ok(Contacts::List(list)) => list,
         Ok(Contacts::Star) | Err(_) => Vec::new(),

@@ -26,7 +26,7 @@ mod trunks;
 pub use binding::{Aor, Binding};
 pub use carriers::carriers;
 pub use config::{RegistrarConfig, SecurityConfig};
-pub use login::Carrier;
+pub use login::{Carrier, granted};
 pub use mwi::Messages;
 pub use remote::{Asks, Registration, Remote};
 pub use server::{Parts, Registrar};

@@ -318,6 +318,7 @@ fn phone(ringing: &Ringing<'_>, attributes: &Attributes<'_>, device: &Device) ->
         headers: phone_headers(ringing, attributes, device),
         codecs: codecs.filter_map(sdp_codec).map(str::to_owned).collect(),
         secrecy: secrecy(device),
+        webrtc: flag("/media/webrtc").unwrap_or(true),
         ignore_early_media: flag("/media/ignore_early_media").unwrap_or(false),
         call_waiting: attributes.call_waiting(),
         request_user: options

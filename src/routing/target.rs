@@ -39,6 +39,8 @@ pub struct Target {
     pub codecs: Vec<String>,
     /// Whether its media is encrypted.
     pub secrecy: Secrecy,
+    /// A peer that connects by WebSocket is a browser, whose media is ICE and DTLS-SRTP.
+    pub webrtc: bool,
     /// Answers to a challenge: user name, password, and the realm they are for (`None`: the one of `place`).
     pub credentials: Option<(String, Secret, Option<String>)>,
     /// Do not let the caller hear what it sends before it answers.
@@ -73,6 +75,7 @@ impl Target {
             headers: Vec::new(),
             codecs: Vec::new(),
             secrecy: Secrecy::ByTransport,
+            webrtc: true,
             credentials: None,
             ignore_early_media: false,
             confirm: false,

@@ -18,6 +18,7 @@ mod flow;
 mod fuzz;
 mod fuzz_flow;
 mod fuzz_media;
+mod handed_on;
 mod keypad;
 mod recording;
 mod registrar;

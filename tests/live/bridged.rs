@@ -97,6 +97,7 @@ impl Office {
             port,
             answers,
             secret,
+            mwi: false,
         }
     }
 

@@ -129,6 +129,7 @@ fn business(gateways: &[&Place]) -> (Server, Desk) {
         port: server.ports()[0],
         answers: When::Called,
         secret: None,
+        mwi: false,
     };
     let desk = Desk::start("ann", &line, Sound::tune(40));
     desk.registered(&server, "ann");

@@ -34,6 +34,8 @@ pub(crate) struct Line {
     pub(crate) answers: When,
     /// How baresip encrypts its sound (`mediaenc`), if it does: `srtp` when the other side can, `srtp-mand` always.
     pub(crate) secret: Option<&'static str>,
+    /// Whether it asks for its messages.
+    pub(crate) mwi: bool,
 }
 
 /// A baresip that is registered until it is dropped.
@@ -64,6 +66,8 @@ impl Desk {
              module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n",
             phone::modules()
         );
+        let mwi = if line.mwi { "module_app mwi.so\n" } else { "" };
+        let config = config + mwi;
         std::fs::write(folder.join("config"), config).unwrap();
         let transport = match line.over {
             Over::Udp => "udp",

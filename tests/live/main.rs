@@ -3,8 +3,8 @@
 //! - `server`: starts swivel on free ports. `http`: asks its API. `web`: a Pivot application in Python. `phone`: baresip.
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
-//! - `desk`: baresip as a phone that registers and rings.
-//! - `pivot`, `recordings`, `registrar`, `bridged`, `carriers`, `kamailio`, `sipp`, `commands`, `crash`, `fetch`, `transports`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`: bad input, and too much of it.
+//! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks.
+//! - `pivot`, `recordings`, `registrar`, `bridged`, `carriers`, `kamailio`, `sipp`, `commands`, `crash`, `fetch`, `transports`: the tests. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -18,6 +18,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod attackers;
 mod audio;
 mod bombs;
 mod bridged;
@@ -31,7 +32,9 @@ mod flood;
 mod hostile;
 mod http;
 mod kamailio;
+mod linphone;
 mod mutation;
+mod office;
 mod peer;
 mod phone;
 mod pivot;
@@ -39,7 +42,9 @@ mod recordings;
 mod registrar;
 mod server;
 mod sipp;
+mod softphone;
 mod streams;
+mod telephone;
 mod tools;
 mod torture;
 mod transports;

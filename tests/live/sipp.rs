@@ -161,6 +161,14 @@ fn a_call_is_held_and_taken_back() {
 }
 
 #[test]
+fn a_call_is_held_in_the_other_ways_phones_have() {
+    let server = Server::with_flows(&[("600", stays())]);
+    for name in ["hold_inactive", "hold_address"] {
+        scenario(&server, name, "600", &[]);
+    }
+}
+
+#[test]
 fn an_invite_without_an_offer_is_answered_with_one() {
     let server = Server::with_flows(&[("600", stays())]);
     scenario(&server, "delayed_offer", "600", &[]);

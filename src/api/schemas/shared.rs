@@ -220,6 +220,9 @@ pub(super) struct EndpointMedia {
     /// Video settings
     #[schemars(extend("default" = {}))]
     video: Option<VideoMedia>,
+    /// Whether a phone that connects by WebSocket is a browser
+    #[schemars(extend("default" = true))]
+    webrtc: Option<bool>,
 }
 
 #[derive(JsonSchema)]

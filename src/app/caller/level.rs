@@ -59,6 +59,15 @@ pub fn audible_ms(samples: &[i16], rate_hz: u32) -> u64 {
         .count() as u64
 }
 
+/// The sample rate a WAV file of ours says; `None` when there is no such file yet.
+pub fn rate_hz(path: &Path) -> Option<u32> {
+    let mut file = std::fs::File::open(path).ok()?;
+    let mut bytes = [0; 4];
+    file.seek(SeekFrom::Start(24)).ok()?;
+    file.read_exact(&mut bytes).ok()?;
+    Some(u32::from_le_bytes(bytes)).filter(|rate| *rate > 0)
+}
+
 /// The last `samples` samples of a 16-bit mono WAV file that may still be written to.
 pub fn tail(path: &Path, samples: usize) -> std::io::Result<Vec<i16>> {
     let mut file = std::fs::File::open(path)?;

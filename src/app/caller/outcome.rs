@@ -10,6 +10,9 @@ use crate::sip::ua::{How, Side};
 pub struct Outcome {
     /// The Request-URI.
     pub target: String,
+    /// The caller, as From has it; absent in calls of our own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// The Call-ID.
     pub call_id: String,
     /// In one word.
@@ -34,8 +37,46 @@ pub struct Outcome {
     pub heard: Heard,
     /// Keys the other side sent.
     pub keys: String,
-    /// Every message and remark, in order.
+    /// Whether what was sent and heard was encrypted.
+    pub encrypted: bool,
+    /// How often the other side put us on hold.
+    pub held: u32,
+    /// The transfer that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Shift>,
+    /// Every message and remark, in order; of a telephone, those of all its calls are beside them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<Rung>,
+}
+
+/// How handing the call on went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shift {
+    /// To whom.
+    pub target: String,
+    /// Whether that one was talked to first.
+    pub attended: bool,
+    /// The last status heard of it; absent when nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+}
+
+impl Shift {
+    /// Whether the other side has reached that one.
+    pub fn succeeded(&self) -> bool {
+        self.status
+            .is_some_and(|status| (200..300).contains(&status))
+    }
+}
+
+impl Outcome {
+    /// The exit status of `swivel call`: that of the ending, or 8 when the call could not be handed on.
+    pub fn exit_code(&self) -> u8 {
+        match &self.transfer {
+            Some(transfer) if !transfer.succeeded() && self.result == Ending::Completed => 8,
+            Some(_) | None => self.result.exit_code(),
+        }
+    }
 }
 
 /// What was heard.
@@ -88,6 +129,14 @@ impl Ending {
         }
     }
 
+    /// The ending of a telephone whose REGISTER got that final status; 0 is none.
+    pub fn of_registration(status: u16) -> Self {
+        match status {
+            0 | 408 | 500..=599 => Self::Failed,
+            _ => Self::Refused,
+        }
+    }
+
     /// The ending of an answered leg.
     pub fn of_end(by: Side, how: How) -> Self {
         match (by, how) {
@@ -97,7 +146,7 @@ impl Ending {
         }
     }
 
-    /// The exit status of `swivel call`: 0 completed, 3 busy, 4 no answer, 5 refused, 6 failed, 7 lost. (1 is an error
+    /// The exit status that stands for it: 0 completed, 3 busy, 4 no answer, 5 refused, 6 failed, 7 lost. (1 is an error
     /// before the call, 2 a wrong command line.)
     pub fn exit_code(self) -> u8 {
         match self {

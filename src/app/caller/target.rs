@@ -131,6 +131,38 @@ impl Destination {
         uri
     }
 
+    /// The Request-URI of a REGISTER at the same place: the same without a user.
+    pub fn registrar(&self) -> String {
+        self.uri()
+            .replacen(&format!("sip:{}@", self.user), "sip:", 1)
+            .replacen(&format!("sips:{}@", self.user), "sips:", 1)
+    }
+
+    /// The address of record of a user at the same host.
+    pub fn address_of(&self, user: &str) -> String {
+        let scheme = if self.secure { "sips" } else { "sip" };
+        format!("{scheme}:{user}@{}", bracketed(&self.host))
+    }
+
+    /// Somebody else: a number or user name at the same host, or whoever `target` names in full.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub fn beside(&self, target: &str) -> Result<Self, TargetError> {
+        let bare = target.strip_prefix("sips:").or(target.strip_prefix("sip:"));
+        let other = Self::parse(target, None, self.transport)?;
+        if bare.unwrap_or(target).contains('@') {
+            return Ok(Self {
+                hop: self.hop.clone(),
+                ..other
+            });
+        }
+        Ok(Self {
+            user: other.user,
+            ..self.clone()
+        })
+    }
+
     /// The first hop, as RFC 3263 has it; IPv4 first where a name has both. `servers` are asked instead of this
     /// machine's.
     ///
@@ -181,6 +213,19 @@ fn bracketed(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn others_are_at_the_same_place_unless_they_say_where() {
+        let ben = Destination::parse("ben@pbx.test:5070", Some("10.0.0.1"), None).unwrap();
+        assert_eq!(ben.registrar(), "sip:pbx.test:5070");
+        assert_eq!(ben.address_of("ann"), "sip:ann@pbx.test");
+        assert_eq!(ben.beside("1002").unwrap().uri(), "sip:1002@pbx.test:5070");
+        let far = ben.beside("sip:1002@far.test").unwrap();
+        assert_eq!(
+            (far.uri().as_str(), far.hop),
+            ("sip:1002@far.test", ben.hop)
+        );
+    }
 
     fn parsed(target: &str, via: Option<&str>) -> (String, String) {
         let d = Destination::parse(target, via, None).unwrap();

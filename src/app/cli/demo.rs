@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::super::caller::{self, Destination, Ending, Outcome};
+use super::super::caller::{self, Destination, Ending, Identity, Manner, Network, Outcome};
 use super::super::config::Config;
 use super::super::demo::api::Api;
 use super::super::demo::documents::{self, Credentials};
 use super::super::demo::web;
 use super::super::serve::{self, Options, Server};
-use super::call::{Terminal, print_summary};
+use super::telephone::{Terminal, print_summary};
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::host::guard::Cidr;
@@ -83,14 +83,18 @@ async fn demo(args: &DemoArgs, data: &Path) -> Result<bool, Failure> {
     let save = PathBuf::from("demo.wav");
     let request = caller::Request {
         destination: Destination::parse(documents::PIVOT, Some(&sip.to_string()), None)?,
-        user: Some(credentials.phone.to_owned()),
-        password: Some(Secret::new(credentials.phone_password.clone())),
-        keys: String::new(),
-        play: None,
-        save: Some(save.clone()),
-        most: Duration::from_secs(40),
-        ca: None,
-        dns: Vec::new(),
+        identity: Identity {
+            user: Some(credentials.phone.to_owned()),
+            auth_user: None,
+            password: Some(Secret::new(credentials.phone_password.clone())),
+        },
+        register: None,
+        manner: Manner {
+            save: Some(save.clone()),
+            most: Duration::from_secs(40),
+            ..Manner::default()
+        },
+        network: Network::default(),
     };
     let mut terminal = Terminal::new(true);
     let outcome = caller::place(request, &mut terminal).await?;

@@ -1,7 +1,7 @@
 //! The command line: one command a file. The only place that prints.
 //!
 //! Every command answers with an exit status: 0 when what was asked for is done, 1 when it is not, 2 when the command
-//! line itself is wrong (clap's own). `call` has more, listed there.
+//! line itself is wrong (clap's own). `call` and `phone` have more, listed there.
 
 #![expect(
     clippy::print_stdout,
@@ -14,7 +14,9 @@ mod block;
 mod call;
 mod check;
 mod demo;
+mod phone;
 mod run;
+mod telephone;
 mod trace;
 
 use std::path::PathBuf;
@@ -62,6 +64,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Place one call and print what happened.
     Call(call::CallArgs),
+    /// Register as a telephone and take calls.
+    Phone(phone::PhoneArgs),
 }
 
 /// `--config`.
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Call(args) => call::run(&args),
+        Command::Phone(args) => phone::run(&args),
     }
 }
 

@@ -203,13 +203,12 @@ impl CallHandle {
             }
             Some(target) => {
                 let keying = match (self.0.facts.transport, target.secrecy) {
-                    (Transport::Ws | Transport::Wss, _) | (_, Secrecy::Dtls) => Keying::Dtls,
+                    (Transport::Ws | Transport::Wss, _) if target.webrtc => Keying::Dtls,
+                    (_, Secrecy::Dtls) => Keying::Dtls,
                     (_, Secrecy::Required) => Keying::Sdes(false),
-                    (_, Secrecy::Offered) | (Transport::Tls, Secrecy::ByTransport) => {
-                        Keying::Sdes(true)
-                    }
-                    (_, Secrecy::Never)
-                    | (Transport::Udp | Transport::Tcp, Secrecy::ByTransport) => Keying::None,
+                    (_, Secrecy::Offered)
+                    | (Transport::Tls | Transport::Wss, Secrecy::ByTransport) => Keying::Sdes(true),
+                    (_, Secrecy::Never) | (_, Secrecy::ByTransport) => Keying::None,
                 };
                 (keying, true)
             }

@@ -96,6 +96,9 @@ impl CallHandle {
             return Ok(self.nobody(Cause::EXCHANGE_ROUTING_ERROR, 483));
         }
         self.state_mut().failed = None;
+        if options.hold_music.is_none() {
+            self.services().clips.prepare_house_music();
+        }
         let mut ring = Ring::new(self, &options);
         let callee = match ring.until_answered().await? {
             Ok(callee) => callee,

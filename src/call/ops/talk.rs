@@ -58,6 +58,12 @@ impl Talk {
         });
         a.state_mut().other = Some(b.as_other(a));
         b.state_mut().other = Some(a.as_other(a));
+        // Legs put together by a transfer bring the music of the bridges they come from.
+        let of = |leg: &CallHandle| leg.state().hold_music.clone();
+        let music = music.or_else(|| of(a)).or_else(|| of(b));
+        for leg in [a, b] {
+            leg.state_mut().hold_music.clone_from(&music);
+        }
         Self {
             a: a.clone(),
             b: b.clone(),
@@ -139,8 +145,8 @@ enum Attended {
     No(Box<Refer>),
 }
 
-/// Carries out an attended transfer, when this is one. While the other call of the transferor still rings, its party
-/// is called again by the one who is transferred: a blind transfer to the same number.
+/// Carries out an attended transfer, when this is one. While the other call of the transferor still rings, or a flow
+/// answers it, its number is called by the one who is transferred: a blind transfer to the same number.
 fn attended(from: &CallHandle, other: &CallHandle, mut refer: Box<Refer>) -> Attended {
     let Some(replaces) = refer.replaces.take() else {
         return Attended::No(refer);
@@ -148,6 +154,10 @@ fn attended(from: &CallHandle, other: &CallHandle, mut refer: Box<Refer>) -> Att
     let done = other
         .consulted(from, &replaces)
         .and_then(|(second, state)| match state {
+            // A flow is there, no telephone: the other party goes through it by itself, from its beginning.
+            DialogState::Confirmed if second.peer().is_none() && !second.is_outbound() => {
+                Ok(Some(second))
+            }
             DialogState::Confirmed => other
                 .attended_transfer(from, &second, &refer)
                 .map(|()| None),
@@ -156,9 +166,9 @@ fn attended(from: &CallHandle, other: &CallHandle, mut refer: Box<Refer>) -> Att
         });
     match done {
         Ok(None) => Attended::Done,
-        Ok(Some(ringing)) => {
-            let number = ringing.own_facts().request_user.clone();
-            ringing.end(Cause::ATTENDED_TRANSFER);
+        Ok(Some(second)) => {
+            let number = second.own_facts().request_user.clone();
+            second.end(Cause::ATTENDED_TRANSFER);
             refer.target.user = Some(number.into());
             Attended::No(refer)
         }
@@ -231,9 +241,10 @@ impl Link {
             match waiting {
                 None if held => {
                     let op = leg.next_op();
-                    let source = music.map_or(Source::Silence(None), |clip| {
-                        Source::Tone(clip.clone(), true)
-                    });
+                    let music = music.cloned();
+                    let music = music.or_else(|| leg.services().clips.house_music());
+                    let source =
+                        music.map_or(Source::Silence(None), |clip| Source::Tone(clip, true));
                     if leg.command(Command::Play { op, source }).is_ok() {
                         *waiting = Some(op);
                     }

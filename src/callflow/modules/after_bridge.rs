@@ -2,7 +2,7 @@
 //!
 //! | key | meaning | default |
 //! | --- | --- | --- |
-//! | `action` | `hangup`, `transfer`, `park` | none |
+//! | `action` | `hangup`, `transfer`, `park` (the caller waits with the music of calls on hold) | none |
 //! | `data` | for `transfer` the number the call goes on at; `false` takes back what was set before | none |
 
 use schemars::JsonSchema;
@@ -48,10 +48,7 @@ impl Module for AfterBridge {
                 ctx.note("after_bridge: a transfer needs a number in data");
                 None
             }
-            (Some(Action::Park), _) => {
-                ctx.note("after_bridge: calls cannot be parked yet");
-                None
-            }
+            (Some(Action::Park), _) => Some(After::Park),
             (None, _) => None,
         };
         ctx.call.vars().after_bridge = after;

@@ -147,6 +147,15 @@ pub enum SipEvent {
         /// Where to.
         refer: Box<Refer>,
     },
+    /// How a transfer of ours goes.
+    Referred {
+        /// Which leg.
+        leg: LegId,
+        /// Of the response to our REFER, then of the call the peer places.
+        status: u16,
+        /// Whether this is the last that is heard of it.
+        over: bool,
+    },
     /// The leg is over.
     Ended {
         /// Which leg.

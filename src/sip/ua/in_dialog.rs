@@ -50,7 +50,10 @@ impl Endpoint {
             return Err(Refused::because(500, "CSeq Out Of Order"));
         }
         check_require(&request.message)?;
-        check_method(&request.method)?;
+        let ours = request.method == Method::Notify && leg.referring;
+        if !ours {
+            check_method(&request.method)?;
+        }
         match (&leg.phase, &request.method) {
             (Phase::Ending | Phase::Leaving(_), Method::Bye) => {
                 // Both hung up at once (RFC 5407 §3.2.1).
@@ -78,8 +81,12 @@ impl Endpoint {
             Method::Update => self.update_arrives(now, leg, request, key),
             Method::Invite if early => Err(self.busy_with_theirs()),
             Method::Invite => self.reinvite_arrives(now, leg, request, key),
-            // `check_method` let nothing else through; ACK and CANCEL never come here.
             Method::Refer => self.refer_arrives(now, leg, request, key),
+            Method::Notify if ours => {
+                self.refer_notified(now, leg, request, key);
+                Ok(())
+            }
+            // `check_method` let nothing else through; ACK and CANCEL never come here.
             Method::Ack
             | Method::Cancel
             | Method::Register

@@ -53,6 +53,8 @@ pub(super) struct Leg {
     pub(super) credentials: Option<Box<Credentials>>,
     /// The peer's REFERs whose outcome it waits for, by the sequence number of each (RFC 3515 §2.4.6).
     pub(super) refers: Vec<u32>,
+    /// Whether a REFER of ours is on its way or its outcome is waited for.
+    pub(super) referring: bool,
     pub(super) armed: Option<TimerId>,
 }
 
@@ -255,6 +257,7 @@ impl Leg {
             late_prack: None,
             credentials: None,
             refers: Vec::new(),
+            referring: false,
             armed: None,
         }
     }

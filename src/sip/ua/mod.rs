@@ -16,7 +16,7 @@
 //! - `transport`: sockets, streams, and the addresses of ours that messages name.
 //! - `leg`: one INVITE usage.
 //! - `uas`, `uac`: an INVITE up to its final response, from either side.
-//! - `in_dialog`, `modify`, `prack`, `refer`, `ending`: what happens inside a call.
+//! - `in_dialog`, `modify`, `prack`, `refer`, `referring`, `ending`: what happens inside a call.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
@@ -37,6 +37,7 @@ mod outside;
 mod prack;
 mod reached;
 mod refer;
+mod referring;
 mod reply;
 mod requests;
 mod transport;

@@ -26,6 +26,8 @@ pub(super) enum Owner {
     Info(LegId),
     /// A NOTIFY about a transfer.
     Notify(LegId),
+    /// A transfer of ours.
+    Refer(LegId),
     Bye(LegId),
     /// A request outside calls.
     Plain(RequestId),
@@ -521,6 +523,7 @@ impl Endpoint {
             Owner::Update(leg) => self.update_outcome(now, leg, outcome),
             Owner::Prack(leg) | Owner::Info(leg) => self.plain_outcome(now, leg, owner, outcome),
             Owner::Notify(leg) => self.notify_outcome(now, leg, outcome),
+            Owner::Refer(leg) => self.refer_outcome(now, leg, outcome),
             Owner::Bye(leg) => self.bye_outcome(now, leg, outcome),
             Owner::Plain(id) => self.request_outcome(now, id, outcome),
             Owner::Nobody => {}

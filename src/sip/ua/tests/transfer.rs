@@ -196,3 +196,66 @@ fn a_dialog_is_found_by_exactly_its_call_id_and_tags() {
     assert_eq!(find(&mut b, "other", &ours, &theirs), None);
     assert_eq!(find(&mut b, call_id, &ours, "x"), None);
 }
+
+fn told(n: u32, tag: &str, state: &str, sipfrag: &str) -> String {
+    let headers = format!(
+        "Event: refer\nSubscription-State: {state}\nContent-Type: message/sipfrag;version=2.0"
+    );
+    in_dialog("NOTIFY", 1, n, tag, &headers, sipfrag)
+}
+
+#[test]
+fn a_transfer_of_ours_is_told_from_its_response_to_its_last_notify() {
+    let mut b = bench();
+    let (leg, tag) = b.up(1);
+    // Nobody has asked for it yet.
+    b.send(&told(2, &tag, "active", "SIP/2.0 100 Trying"));
+    b.sent("SIP/2.0 405");
+    b.run(|e, now| e.refer(now, leg, "sip:3000@realm.test?Replaces=x"))
+        .unwrap();
+    let refer = b.sent("REFER ");
+    assert_eq!(
+        header(&refer, "Refer-To"),
+        Some("<sip:3000@realm.test?Replaces=x>")
+    );
+    assert!(b.run(|e, now| e.refer(now, leg, "sip:x@y")).is_err());
+    b.send(&respond(&refer, "202 Accepted", "", "", ""));
+    b.send(&told(
+        3,
+        &tag,
+        "active;expires=60",
+        "SIP/2.0 100 Trying\r\n",
+    ));
+    b.sent("SIP/2.0 200");
+    b.send(&told(4, &tag, "active;expires=60", "nonsense"));
+    b.sent("SIP/2.0 400");
+    b.send(&told(
+        5,
+        &tag,
+        "terminated;reason=noresource",
+        "SIP/2.0 486 Busy Here\r\n",
+    ));
+    b.sent("SIP/2.0 200");
+    for expected in [(202, false), (100, false), (486, true)] {
+        let SipEvent::Referred { status, over, .. } = b.event() else {
+            panic!()
+        };
+        assert_eq!((status, over), expected);
+    }
+    // It is over: another one may be asked for, and refused.
+    b.send(&told(6, &tag, "active", "SIP/2.0 100 Trying"));
+    b.sent("SIP/2.0 405");
+    b.run(|e, now| e.refer(now, leg, "sip:3001@realm.test"))
+        .unwrap();
+    let refer = b.sent("REFER ");
+    b.send(&respond(&refer, "403 Forbidden", "", "", ""));
+    let SipEvent::Referred {
+        status: 403,
+        over: true,
+        ..
+    } = b.event()
+    else {
+        panic!()
+    };
+    b.silent();
+}
