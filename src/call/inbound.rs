@@ -33,6 +33,10 @@ impl Core {
             metrics::counter!("swivel_calls_refused_total", "why" => "max_calls").increment(1);
             return self.refuse(&invite, 503, Some((Name::RetryAfter, "5".into())));
         }
+        if self.0.media.is_full() {
+            metrics::counter!("swivel_calls_refused_total", "why" => "ports").increment(1);
+            return self.refuse(&invite, 503, Some((Name::RetryAfter, "5".into())));
+        }
         let services = self.services();
         let Some(account) = services.directory.account(&invite.principal.account) else {
             metrics::counter!("swivel_calls_refused_total", "why" => "no_account").increment(1);

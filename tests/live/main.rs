@@ -4,7 +4,7 @@
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings.
-//! - `pivot`, `registrar`, `bridged`, `carriers`, `sipp`, `commands`, `crash`, `fetch`, `transports`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`: bad input, and too much of it.
+//! - `pivot`, `registrar`, `bridged`, `carriers`, `sipp`, `commands`, `crash`, `fetch`, `transports`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -31,6 +31,7 @@ mod flood;
 mod hostile;
 mod http;
 mod limits;
+mod mix;
 mod mutation;
 mod peer;
 mod phone;

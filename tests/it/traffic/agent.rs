@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use md5::{Digest as _, Md5};
 use swivel::base::rng::Rng;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::world::phone::{Phone, header};
@@ -137,7 +138,12 @@ pub struct Agent {
 
 impl Agent {
     /// A telephone that begins to act by itself.
-    pub fn start(phone: Phone, name: Option<&'static str>, shared: &Rc<Shared>, rng: Rng) {
+    pub fn start(
+        phone: Phone,
+        name: Option<&'static str>,
+        shared: &Rc<Shared>,
+        rng: Rng,
+    ) -> JoinHandle<()> {
         let now = Instant::now();
         let agent = Self {
             phone,
@@ -151,7 +157,7 @@ impl Agent {
             register_at: now,
             deaf_until: now,
         };
-        tokio::task::spawn_local(agent.run());
+        tokio::task::spawn_local(agent.run())
     }
 
     async fn run(mut self) {
@@ -377,7 +383,7 @@ impl Agent {
                 let wait = 5_000 + self.below(60_000);
                 self.deaf_until = Instant::now() + Duration::from_millis(wait);
             }
-            93 => self.register(Some(0)),
+            93 if self.name.is_some() => self.register(Some(0)),
             94 => {
                 let offered = self.dialogs.iter().find(|d| d.state == State::Up);
                 if let Some(dialog) = offered {

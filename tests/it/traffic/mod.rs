@@ -7,8 +7,10 @@
 
 mod agent;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -18,6 +20,7 @@ use swivel::call::{CallHandle, Script};
 use swivel::callflow;
 use swivel::directory::Kind;
 use swivel::journal::TimeRange;
+use tokio::task::JoinHandle;
 
 use agent::{Agent, Shared};
 
@@ -176,7 +179,11 @@ async fn recorded(world: &World) -> Vec<String> {
 async fn come_to_rest(world: &World, shared: &Shared, seed: u64) {
     world.net.set_link(Link::default());
     shared.calm.set(true);
-    tokio::time::sleep(500 * SECOND).await;
+    // A call both of whose telephones have forgotten it ends with its session, after 1800 s at most.
+    let most = tokio::time::Instant::now() + 2000 * SECOND;
+    while world.core.legs() > 0 && tokio::time::Instant::now() < most {
+        tokio::time::sleep(10 * SECOND).await;
+    }
     world.at_rest().await;
     let records = recorded(world).await;
     let once: BTreeSet<&String> = records.iter().collect();
@@ -216,10 +223,33 @@ fn weather(rng: &mut Rng) -> Link {
     }
 }
 
+/// Watches that no port of ours speaks to two telephones within a second: each belongs to one call at a time.
+fn watch_ports(world: &World, seed: u64) -> JoinHandle<()> {
+    let rtp = world.rtp.clone();
+    tokio::task::spawn_local(async move {
+        let mut spoke: BTreeMap<SocketAddr, (SocketAddr, tokio::time::Instant)> = BTreeMap::new();
+        loop {
+            let now = tokio::time::Instant::now();
+            for packet in rtp.borrow_mut().arrived() {
+                if let Some((to, at)) = spoke.insert(packet.from, (packet.to, now)) {
+                    let another = to != packet.to && now < at + SECOND;
+                    assert!(
+                        !another,
+                        "seed {seed}: {} spoke to {to} and {}",
+                        packet.from, packet.to
+                    );
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+}
+
 async fn traffic(world: World, seed: u64, length: Duration) {
     office(&world).await;
     let mut rng = Rng::seeded(seed ^ 0x7aff);
     let shared = Rc::new(Shared::default());
+    let mut agents = Vec::new();
     for n in 0..7_u8 {
         let name = (n < 6).then(|| NAMES[usize::from(n) % 3]);
         let address = if n < 6 {
@@ -227,9 +257,15 @@ async fn traffic(world: World, seed: u64, length: Duration) {
         } else {
             "10.0.9.1:5060".to_owned()
         };
-        Agent::start(world.phone_at(&address), name, &shared, rng.fork());
+        agents.push(Agent::start(
+            world.phone_at(&address),
+            name,
+            &shared,
+            rng.fork(),
+        ));
     }
     let mut world = world;
+    let mut watch = watch_ports(&world, seed);
     let end = tokio::time::Instant::now() + length;
     let mut rounds = 0;
     while tokio::time::Instant::now() < end {
@@ -244,7 +280,10 @@ async fn traffic(world: World, seed: u64, length: Duration) {
             // The power fails in the middle of everything.
             *shared.done.borrow_mut().entry("power failed").or_default() += 1;
             let settings = Settings::default();
+            assert!(!watch.is_finished(), "seed {seed}: a port was used twice");
+            watch.abort();
             world = world.restart(seed + rounds, settings, flows()).await;
+            watch = watch_ports(&world, seed);
         }
         come_to_rest(&world, &shared, seed).await;
     }
@@ -253,7 +292,38 @@ async fn traffic(world: World, seed: u64, length: Duration) {
     tokio::time::sleep(700 * SECOND).await;
     assert_eq!(world.core.registrar().count(), 0, "seed {seed}");
     world.at_rest().await;
+    assert!(
+        agents.iter().all(|agent| !agent.is_finished()),
+        "seed {seed}: an agent has given up"
+    );
+    assert!(!watch.is_finished(), "seed {seed}: a port was used twice");
     println!("seed {seed}: {:?}", shared.done.borrow());
+}
+
+/// What was logged as an error: nothing a peer does may be one, and no script may panic.
+#[derive(Clone, Default)]
+struct Errors(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Errors {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::ERROR
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[test]
@@ -267,8 +337,13 @@ fn hours_of_random_traffic_leave_nothing_behind() {
     };
     for seed in seeds {
         println!("seed {seed}, {seconds} s of traffic");
-        world_with(seed, Settings::default(), flows(), |world| {
-            traffic(world, seed, Duration::from_secs(seconds))
+        let errors = Errors::default();
+        tracing::subscriber::with_default(errors.clone(), || {
+            world_with(seed, Settings::default(), flows(), |world| {
+                traffic(world, seed, Duration::from_secs(seconds))
+            });
         });
+        let errors = errors.0.lock().unwrap();
+        assert!(errors.is_empty(), "seed {seed}: {errors:#?}");
     }
 }
