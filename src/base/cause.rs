@@ -124,6 +124,41 @@ mod tests {
         }
     }
 
+    /// RFC 3398 §8.2.6.1 (statuses to causes) and §7.2.4.1 (causes to statuses), as far as calls of ours know them.
+    #[test]
+    fn statuses_and_causes_stand_for_each_other_as_in_rfc_3398() {
+        for (status, causes) in [
+            (404, [1, 1]),
+            (486, [17, 17]),
+            (480, [18, 19]),
+            (603, [21, 21]),
+            (503, [41, 34]),
+            (484, [28, 28]),
+            (488, [88, 88]),
+            (410, [22, 22]),
+            (502, [38, 27]),
+        ] {
+            let cause = Cause::from_status(status);
+            assert!(causes.contains(&cause.q850), "{status}: {cause:?}");
+        }
+        for (q850, statuses) in [
+            (1, [404, 404]),
+            (17, [486, 486]),
+            (19, [480, 480]),
+            (21, [603, 403]),
+            (34, [503, 503]),
+            (41, [503, 503]),
+            (28, [484, 484]),
+            (88, [488, 488]),
+            (22, [410, 410]),
+        ] {
+            let cause = Cause::from_q850(q850).unwrap();
+            assert!(statuses.contains(&cause.status), "{q850}: {cause:?}");
+        }
+        // Q.850 ends at 127: what lies above is ours alone.
+        assert!(Cause::ALL.iter().all(|c| c.q850 <= 127 || c.q850 >= 480));
+    }
+
     #[test]
     fn busy_is_486_both_ways() {
         assert_eq!(Cause::from_status(486), Cause::USER_BUSY);

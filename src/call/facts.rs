@@ -60,6 +60,8 @@ pub struct CallFacts {
     pub passes: u8,
     /// Diversion headers of the INVITE: who has sent the call on (RFC 5806).
     pub diversions: Vec<String>,
+    /// Referred-By of the transfer this call is (RFC 3892).
+    pub referred_by: Option<String>,
     /// User-Agent of the caller.
     pub user_agent: String,
     /// Where the INVITE came from.

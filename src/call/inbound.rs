@@ -36,6 +36,10 @@ impl Core {
             metrics::counter!("swivel_calls_refused_total", "why" => "max_calls").increment(1);
             return self.refuse(&invite, 503, Some((Name::RetryAfter, "5".into())));
         }
+        if self.0.media.is_full() {
+            metrics::counter!("swivel_calls_refused_total", "why" => "ports").increment(1);
+            return self.refuse(&invite, 503, Some((Name::RetryAfter, "5".into())));
+        }
         let services = self.services();
         let Some(account) = services.directory.account(&invite.principal.account) else {
             metrics::counter!("swivel_calls_refused_total", "why" => "no_account").increment(1);
@@ -366,6 +370,7 @@ impl Core {
                 .take(DIVERSIONS)
                 .map(str::to_owned)
                 .collect(),
+            referred_by: None,
             callee_id_name: String::new(),
             source: invite.flow.remote,
             transport: invite.flow.transport,
@@ -427,10 +432,19 @@ fn is_secret(invite: &IncomingInvite) -> bool {
 }
 
 fn user_and_host(uri: &Uri) -> (String, String) {
-    (
-        uri.user.as_deref().unwrap_or_default().to_owned(),
-        uri.host.to_string(),
-    )
+    let user = uri.user.as_deref().unwrap_or_default();
+    let of_phone = uri
+        .params
+        .text("user")
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("phone"));
+    let user = if uri.scheme.as_str() == "tel" || of_phone {
+        // A telephone number: without its parameters and the marks that only please the eye (RFC 3966 §5.1.1).
+        let number = user.split(';').next().unwrap_or_default();
+        number.replace(['-', '.', '(', ')'], "")
+    } else {
+        user.to_owned()
+    };
+    (user, uri.host.to_string())
 }
 
 /// The `X-` headers of an INVITE. Values are raw text without line ends (the parser saw to that).
@@ -453,6 +467,6 @@ pub(super) const AGENT: &str = "swivel";
 /// How long a script may go on after its call.
 const AFTERMATH: Duration = Duration::from_secs(15);
 /// Diversion headers passed on.
-const DIVERSIONS: usize = 5;
+pub(super) const DIVERSIONS: usize = 5;
 /// `X-` headers taken from one INVITE.
 const CUSTOM_HEADERS: usize = 64;

@@ -12,6 +12,7 @@ use super::core::Core;
 use super::error::CallError;
 use super::facts::{CallFacts, CallVars};
 use super::handle::{Call, CallHandle};
+use super::inbound::DIVERSIONS;
 use super::state::{OtherLeg, Phase, State};
 use crate::base::cause::Cause;
 use crate::host::clock;
@@ -228,6 +229,7 @@ impl Core {
             max_forwards: call.own_facts().max_forwards.saturating_sub(1),
             passes: call.own_facts().passes.saturating_add(1),
             diversions: Vec::new(),
+            referred_by: None,
             user_agent: String::new(),
             source: first.addr,
             transport: first.transport,
@@ -454,32 +456,41 @@ fn invite(
         request.headers.push(("Privacy".into(), privacy.into()));
     }
     request.impatient = target.impatient;
-    // Who was called first names the caller's circle: it is hidden with the caller (RFC 5806 §9).
-    let hides = |name: &str| target.privacy.is_some() && name.eq_ignore_ascii_case("Diversion");
-    let diversions = call
-        .own_facts()
-        .diversions
-        .iter()
-        .filter(|_| !hides("Diversion"));
-    request
-        .headers
-        .extend(diversions.map(|d| ("Diversion".into(), d.clone())));
     // Carriers count by Max-Forwards; what goes on inside is not their business.
     if target.kind != "resource" {
         request
             .headers
             .push((PASSES.into(), facts.passes.to_string()));
     }
+    if let Some(by) = &call.facts().referred_by {
+        request.headers.push(("Referred-By".into(), by.clone()));
+    }
+    // Who was called first names the caller's circle: it is hidden with the caller (RFC 5806 §9).
+    let hides = |name: &str| target.privacy.is_some() && name.eq_ignore_ascii_case("Diversion");
     let extra = target
         .headers
         .iter()
         .filter(|(name, _)| may_be_set(name) && !hides(name));
     request.headers.extend(extra.cloned());
+    if !hides("Diversion") {
+        push_diversions(&mut request.headers, &call.own_facts().diversions);
+    }
     if let Some((username, password, realm)) = &target.credentials {
         request.credentials = Some((username.clone(), password.clone()));
         request.realm = realm.clone().or_else(|| Some(facts.request_realm.clone()));
     }
     request
+}
+
+/// Adds who sent the call on before, after our own diversion: the latest stands first (RFC 5806 §4.2.1).
+fn push_diversions(headers: &mut Vec<(String, String)>, earlier: &[String]) {
+    let ours = headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("Diversion"))
+        .count();
+    let left = DIVERSIONS.saturating_sub(ours);
+    let earlier = earlier.iter().take(left);
+    headers.extend(earlier.map(|value| ("Diversion".to_owned(), value.clone())));
 }
 
 /// Whether a custom header may have that name: what makes the message what it is is not for configuration.

@@ -239,6 +239,7 @@ impl CallHandle {
             owner_id: by.owner_id.clone(),
             caller_id_name: self.shown_name(),
             caller_id_number: self.shown_number(),
+            referred_by: refer.referred_by.clone(),
             ..CallFacts::clone(own)
         }));
         let script = self.core().next_script();

@@ -177,6 +177,9 @@ fn failed(ctx: &FlowCtx, error: &FlowError) -> Next {
 
 /// Ends the call as the flow ended.
 async fn finish(ctx: &FlowCtx, end: End) {
+    // A flow that a transfer has started and that has refused the call already goes no further than here: the call is
+    // the transferor's again, and not for it to end.
+    tokio::task::yield_now().await;
     match end {
         End::Done {
             cause: Some(cause), ..
@@ -195,12 +198,13 @@ async fn finish(ctx: &FlowCtx, end: End) {
     }
 }
 
-/// The caller may not have this call: answer, say so, hang up.
+/// The caller may not have this call: answer, say so, hang up. A call that a transfer sent here was answered before and
+/// goes back to the transferor.
 async fn refuse(ctx: &FlowCtx) {
-    if ctx.call.answer().await.is_ok() {
+    if ctx.call.answered() || ctx.call.answer().await.is_ok() {
         hear(ctx, "prompt", "cf-unauthorized_call").await;
     }
-    ctx.call.hangup(Cause::NORMAL_CLEARING);
+    ctx.call.reject(403, "", Cause::NORMAL_CLEARING);
 }
 
 /// Nothing is left to run after a failure: the caller hears so, as early media when unanswered, and is cleared.

@@ -276,6 +276,11 @@ impl Media {
         self.0.pool.counts()
     }
 
+    /// Whether there is no port left for one more call.
+    pub fn is_full(&self) -> bool {
+        self.0.pool.is_full()
+    }
+
     /// Slots that began more than one slot late, since the start: the sign of an overloaded machine.
     pub fn overruns(&self) -> usize {
         self.0

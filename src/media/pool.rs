@@ -234,6 +234,17 @@ impl PortPool {
         Ok(())
     }
 
+    /// Whether every pair there may be belongs to a call.
+    pub(super) fn is_full(&self) -> bool {
+        let table = self.lock();
+        let in_use: usize = table.shelves.iter().map(|shelf| shelf.in_use).sum();
+        let of_range = self
+            .range
+            .pairs()
+            .saturating_mul(table.shelves.len().max(1));
+        in_use >= self.limit.min(of_range)
+    }
+
     pub(super) fn counts(&self) -> PoolCounts {
         self.lock()
             .shelves

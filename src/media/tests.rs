@@ -1155,6 +1155,11 @@ fn a_worker_that_was_held_up_does_not_burst_and_keeps_the_time() {
     assert!(line.media.overruns() > 900);
 }
 
+/// Whether the long forms run.
+fn soak() -> bool {
+    std::env::var("SWIVEL_TEST_TIER").is_ok_and(|tier| tier == "soak")
+}
+
 #[test]
 fn a_closed_port_reports_everything_it_still_owed_and_rests() {
     let mut line = Line::clean();

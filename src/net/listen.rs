@@ -151,6 +151,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn signalling_is_marked_as_configured() {
+        for url in ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"] {
+            for dscp in [24, 0, 46] {
+                let bound = bind(url.parse().unwrap(), dscp).unwrap();
+                let tos = match &bound.socket {
+                    BoundSocket::Udp(socket) => socket2::SockRef::from(socket).tos_v4(),
+                    BoundSocket::Tcp(socket) => socket2::SockRef::from(socket).tos_v4(),
+                };
+                assert_eq!(tos.unwrap(), u32::from(dscp) << 2, "{url}");
+            }
+        }
+        assert_eq!(crate::net::SipConfig::default().dscp, 24, "CS3");
+    }
+
+    #[test]
     fn a_port_in_use_is_named_with_its_holder() {
         let first = bind("udp://127.0.0.1:0".parse().unwrap(), 24).unwrap();
         let again = ListenUrl {

@@ -134,6 +134,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_port_begins_at_random() {
+        let mut rng = Rng::seeded(9);
+        let first: Vec<Header> = (0..1000)
+            .map(|_| RtpSender::new(&mut rng).audio(0, 160))
+            .collect();
+        let mut sources: Vec<u32> = first.iter().map(|h| h.ssrc).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        assert_eq!(sources.len(), 1000);
+        // Each bit of what they begin with is set in about half of them.
+        for bit in 0..16 {
+            let set = first
+                .iter()
+                .filter(|h| h.sequence.0 >> bit & 1 == 1)
+                .count();
+            assert!((400..600).contains(&set), "sequence, bit {bit}: {set}");
+        }
+        for bit in 0..32 {
+            let set = first
+                .iter()
+                .filter(|h| h.timestamp.0 >> bit & 1 == 1)
+                .count();
+            assert!((400..600).contains(&set), "timestamp, bit {bit}: {set}");
+        }
+    }
+
+    #[test]
     fn time_passes_in_silence_and_the_marker_comes_after_it() {
         let mut sender = RtpSender::new(&mut Rng::seeded(1));
         let first = sender.audio(0, 160);

@@ -2,6 +2,7 @@
 //!
 //! - `kv`: the trait every backend implements, key ranges, batches.
 //! - `memory`, `rocks`: the backends. One conformance suite (`conformance`) runs against both.
+//! - `seal`: documents are encrypted before they reach the disk.
 //! - `commit`: the store thread: one write and one fsync for all batches of up to 5 ms.
 //! - `spill`: the file CDR batches go to while the store cannot keep up.
 //! - `keys`: how keys are laid out in the tables.
@@ -15,6 +16,7 @@ pub mod keys;
 mod kv;
 mod memory;
 mod rocks;
+mod seal;
 mod spill;
 
 use std::path::Path;

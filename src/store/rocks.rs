@@ -9,9 +9,10 @@ use rocksdb::{
 };
 
 use super::kv::{Batch, Direction, KeyRange, Kv, Op, Pair, StoreError, Table};
+use super::seal::Seal;
 
-/// The format this version writes and the newest it reads.
-pub(super) const FORMAT: u32 = 1;
+/// The format this version writes and the newest it reads. 1 had its documents in the clear.
+pub(super) const FORMAT: u32 = 2;
 /// Where the format number stands, in the default column family.
 const FORMAT_KEY: &[u8] = b"swivel-format";
 
@@ -33,6 +34,8 @@ pub(super) struct Rocks {
     path: PathBuf,
     /// `None` only while, or after a failed attempt at, reopening. Readers and the store thread share it.
     db: RwLock<Option<DB>>,
+    /// For documents.
+    seal: Seal,
 }
 
 impl Rocks {
@@ -42,31 +45,40 @@ impl Rocks {
         let found = db
             .get(FORMAT_KEY)
             .map_err(|e| failed("read the format", e))?;
-        match found {
-            None => {
-                let mut sync = WriteOptions::default();
-                sync.set_sync(true);
-                db.put_opt(FORMAT_KEY, FORMAT.to_string(), &sync)
-                    .map_err(|e| failed("write the format", e))?;
-            }
+        let found = match found {
+            None => 0,
             Some(text) => {
                 let number = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok());
-                let found: u32 = number.ok_or_else(|| StoreError::Corrupt {
+                number.ok_or_else(|| StoreError::Corrupt {
                     what: "format number",
                     reason: String::from_utf8_lossy(&text).into_owned(),
-                })?;
-                if found > FORMAT {
-                    return Err(StoreError::NewerFormat {
-                        found,
-                        known: FORMAT,
-                    });
-                }
+                })?
             }
+        };
+        if found > FORMAT {
+            return Err(StoreError::NewerFormat {
+                found,
+                known: FORMAT,
+            });
+        }
+        let seal = Seal::of(path, found < FORMAT)?;
+        if found < FORMAT {
+            raise_format(&db, &seal)?;
         }
         Ok(Rocks {
             path: path.to_owned(),
             db: RwLock::new(Some(db)),
+            seal,
         })
+    }
+
+    /// A value as it was given, from what is stored of it.
+    fn opened(&self, table: Table, key: &[u8], stored: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        if is_sealed(table) {
+            self.seal.open(table, key, &stored)
+        } else {
+            Ok(stored)
+        }
     }
 
     fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -77,10 +89,13 @@ impl Rocks {
 
 impl Kv for Rocks {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.with(|db| {
+        let stored = self.with(|db| {
             db.get_cf(family(db, table)?, key)
                 .map_err(|e| failed("read", e))
-        })
+        })?;
+        stored
+            .map(|stored| self.opened(table, key, stored))
+            .transpose()
     }
 
     fn scan(
@@ -109,7 +124,7 @@ impl Kv for Rocks {
                 let Some((key, value)) = rows.item() else {
                     break;
                 };
-                found.push((key.to_vec(), value.to_vec()));
+                found.push((key.to_vec(), self.opened(table, key, value.to_vec())?));
                 match direction {
                     Direction::Forward => rows.next(),
                     Direction::Backward => rows.prev(),
@@ -125,6 +140,10 @@ impl Kv for Rocks {
             let mut all = WriteBatch::default();
             for op in batches.iter().flat_map(|batch| &batch.ops) {
                 match op {
+                    Op::Put(table, key, value) if is_sealed(*table) => {
+                        let stored = self.seal.close(*table, key, value)?;
+                        all.put_cf(family(db, *table)?, key, stored);
+                    }
                     Op::Put(table, key, value) => all.put_cf(family(db, *table)?, key, value),
                     Op::Delete(table, key) => all.delete_cf(family(db, *table)?, key),
                 }
@@ -180,6 +199,37 @@ fn open(path: &Path) -> Result<DB, StoreError> {
         .map_err(|e| refuse(e.into_string()))
 }
 
+/// Whether the values of a table are encrypted: configuration holds passwords, records do not.
+fn is_sealed(table: Table) -> bool {
+    table == Table::Documents
+}
+
+/// Brings an older store to this version's format: its documents are sealed, and what was written of them before leaves
+/// the disk. All or nothing.
+fn raise_format(db: &DB, seal: &Seal) -> Result<(), StoreError> {
+    let documents = family(db, Table::Documents)?;
+    let mut all = WriteBatch::default();
+    let mut rows = db.raw_iterator_cf(documents);
+    rows.seek_to_first();
+    while let Some((key, value)) = rows.item() {
+        all.put_cf(documents, key, seal.close(Table::Documents, key, value)?);
+        rows.next();
+    }
+    rows.status().map_err(|e| failed("scan", e))?;
+    let some = !all.is_empty();
+    all.put(FORMAT_KEY, FORMAT.to_string());
+    let mut sync = WriteOptions::default();
+    sync.set_sync(true);
+    db.write_opt(all, &sync)
+        .map_err(|e| failed("write the format", e))?;
+    if some {
+        db.flush_cf(documents)
+            .map_err(|e| failed("write documents out", e))?;
+        db.compact_range_cf(documents, None::<&[u8]>, None::<&[u8]>);
+    }
+    Ok(())
+}
+
 fn database_options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
@@ -228,13 +278,94 @@ mod tests {
     fn a_store_of_a_newer_version_is_refused_in_words() {
         let dir = tempfile::tempdir().unwrap();
         drop(Rocks::open(dir.path()).unwrap());
-        open(dir.path()).unwrap().put(FORMAT_KEY, "2").unwrap();
+        open(dir.path()).unwrap().put(FORMAT_KEY, "3").unwrap();
         let error = Rocks::open(dir.path()).err().unwrap();
-        assert!(error.to_string().contains("format 2"), "{error}");
+        assert!(error.to_string().contains("format 3"), "{error}");
         assert!(matches!(
             error,
-            StoreError::NewerFormat { found: 2, known: 1 }
+            StoreError::NewerFormat { found: 3, known: 2 }
         ));
+    }
+
+    /// Everything in the files of a store.
+    fn on_disk(dir: &Path) -> Vec<u8> {
+        let files = std::fs::read_dir(dir).unwrap().flatten();
+        files
+            .flat_map(|file| std::fs::read(file.path()).unwrap_or_default())
+            .collect()
+    }
+
+    fn holds(dir: &Path, text: &str) -> bool {
+        on_disk(dir)
+            .windows(text.len())
+            .any(|w| w == text.as_bytes())
+    }
+
+    #[test]
+    fn secrets_of_documents_are_encrypted_at_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let rocks = Rocks::open(dir.path()).unwrap();
+        let mut batch = Batch::new();
+        for n in 0..200 {
+            let value = format!("{{\"sip\":{{\"password\":\"canary-of-{n}\"}}}}");
+            batch.put(Table::Documents, format!("d{n:03}"), value);
+            batch.put(Table::Cdr, format!("c{n:03}"), format!("call-of-{n}"));
+        }
+        rocks.write(&[&batch], true).unwrap();
+        assert!(!holds(dir.path(), "canary-of-"), "in the log");
+        rocks
+            .with(|db| {
+                for table in Table::ALL {
+                    db.flush_cf(family(db, table)?)
+                        .map_err(|e| failed("flush", e))?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        assert!(!holds(dir.path(), "canary-of-"), "in a sorted file");
+        let get = |rocks: &Rocks| rocks.get(Table::Documents, b"d007").unwrap().unwrap();
+        assert!(
+            String::from_utf8(get(&rocks))
+                .unwrap()
+                .contains("canary-of-7\"")
+        );
+        let rows = rocks
+            .scan(Table::Documents, &KeyRange::all(), Direction::Backward, 3)
+            .unwrap();
+        assert!(String::from_utf8_lossy(&rows[0].1).contains("canary-of-199"));
+        drop(rocks);
+        let again = Rocks::open(dir.path()).unwrap();
+        assert!(
+            String::from_utf8(get(&again))
+                .unwrap()
+                .contains("canary-of-7\"")
+        );
+    }
+
+    #[test]
+    fn documents_of_an_older_store_are_sealed_when_it_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let old = open(dir.path()).unwrap();
+            old.put(FORMAT_KEY, "1").unwrap();
+            let documents = family(&old, Table::Documents).unwrap();
+            for n in 0..50 {
+                old.put_cf(documents, format!("d{n}"), format!("canary-of-{n}"))
+                    .unwrap();
+            }
+            old.put_cf(family(&old, Table::Cdr).unwrap(), "c", "a record")
+                .unwrap();
+            old.flush_cf(documents).unwrap();
+        }
+        assert!(holds(dir.path(), "canary-of-"));
+        for _ in 0..2 {
+            let rocks = Rocks::open(dir.path()).unwrap();
+            assert_eq!(
+                rocks.get(Table::Documents, b"d7").unwrap().unwrap(),
+                b"canary-of-7"
+            );
+            assert_eq!(rocks.get(Table::Cdr, b"c").unwrap().unwrap(), b"a record");
+        }
     }
 
     #[test]

@@ -11,8 +11,10 @@
 )]
 
 mod api;
+mod between;
 mod bridge;
 mod call;
+mod conformance;
 mod dropped;
 mod flow;
 mod fuzz;
@@ -27,5 +29,6 @@ mod schemas;
 mod sip_answers;
 mod talk;
 mod torture;
+mod traffic;
 mod transfer;
 mod world;

@@ -166,6 +166,33 @@ fn nobody_registers_for_somebody_else() {
     });
 }
 
+/// `security.md` row 5.
+#[test]
+fn five_hundred_registrations_for_somebody_else_change_nothing() {
+    office(async |world| {
+        let bob = Desk::new(&world, "10.0.2.2:5060", "bob");
+        bob.register(3600).await;
+        let before = bindings(&world, "bob");
+        for n in 0..500_u32 {
+            let evil = Desk::new(&world, &format!("10.0.3.{}:5060", 1 + n / 10), "alice");
+            let more = match n % 5 {
+                0 => "Contact: *\r\nExpires: 0\r\n".to_owned(),
+                1 => "Contact: <sip:bob@10.0.2.2:5060>;expires=0\r\n".to_owned(),
+                2 => "Contact: <sip:bob@10.0.3.9>;expires=600\r\n".to_owned(),
+                3 => "Contact: <sip:alice@10.0.3.9>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\r\n"
+                    .to_owned(),
+                // What is bound is a question too.
+                _ => String::new(),
+            };
+            let answer = evil.register_with("sip:bob@world.test", &more).await;
+            assert!(answer.starts_with("SIP/2.0 403"), "{n}: {answer}");
+            assert!(!answer.contains("10.0.2.2"), "{answer}");
+        }
+        assert_eq!(bindings(&world, "bob"), before);
+        assert!(bindings(&world, "alice").is_empty());
+    });
+}
+
 #[test]
 fn a_domain_that_is_not_ours_is_404_for_those_who_may_ask() {
     office(async |world| {
@@ -271,6 +298,26 @@ fn registrations_survive_a_restart_with_the_time_they_have_left() {
         };
         let third = World::new(3, settings, script(|_| async {})).await;
         assert_eq!(third.core.registrar().count(), 0);
+    });
+}
+
+#[test]
+fn a_refused_contact_leaves_its_companions_out_too() {
+    office(async |world| {
+        let desk = Desk::new(&world, "10.0.2.1:5060", "alice");
+        desk.register(600).await;
+        let before = bindings(&world, "alice");
+        for (bad, status) in [
+            ("<sip:alice@10.0.2.9:5060>;expires=5", "SIP/2.0 423"),
+            ("*", "SIP/2.0 400"),
+            ("<mailto:alice@world.test>", "SIP/2.0 4"),
+        ] {
+            let both =
+                format!("Contact: <sip:alice@10.0.2.8:5060>;expires=600\r\nContact: {bad}\r\n");
+            let answer = desk.register_with(&desk.aor(), &both).await;
+            assert!(answer.starts_with(status), "{bad}: {answer}");
+            assert_eq!(bindings(&world, "alice"), before, "{bad}");
+        }
     });
 }
 

@@ -130,6 +130,32 @@ fn a_transfer_that_fails_gives_the_call_back() {
 }
 
 #[test]
+fn a_transfer_by_the_caller_that_fails_gives_the_call_back() {
+    let results = Results::default();
+    world_of(1, bridges(&results, office), |world| async move {
+        let (a, b, c) = three(&world).await;
+        let (call, incoming) = talking(&a, &b).await;
+        for n in 0..3 {
+            call.send("REFER", TO_3000, "");
+            a.expect("SIP/2.0 202", SECOND).await;
+            assert_eq!(told_caller(&a, &call).await, "SIP/2.0 100 Trying");
+            let third = c.called_on(5010 + n, SECOND).await;
+            third.refuse("486 Busy Here").await;
+            assert_eq!(told_caller(&a, &call).await, "SIP/2.0 486 Busy Here");
+            tokio::time::sleep(10 * SECOND).await;
+            assert!(a.waiting().is_empty() && b.waiting().is_empty());
+            call.send("REFER", "Refer-To: <sip:3999@world.test>\r\n", "");
+            a.expect("SIP/2.0 202", SECOND).await;
+            told_caller(&a, &call).await;
+            assert_eq!(told_caller(&a, &call).await, "SIP/2.0 404 Not Found");
+        }
+        call.hang_up().await;
+        incoming.wait_for_bye(SECOND).await;
+        world.at_rest().await;
+    });
+}
+
+#[test]
 fn a_transferor_that_leaves_at_once_leaves_the_transfer_to_itself() {
     let results = Results::default();
     world_of(1, bridges(&results, office), |world| async move {

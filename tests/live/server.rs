@@ -26,6 +26,8 @@ pub(crate) struct Server {
 }
 
 const PASSWORD: &str = "only-for-this-test";
+/// Not a variable of swivel's: how many files its process may have open.
+const FILES: &str = "TEST_FILES";
 
 /// RTP ports are dealt out in stretches, so that servers of parallel tests do not meet.
 static STRETCH: AtomicU16 = AtomicU16::new(0);
@@ -53,6 +55,12 @@ impl Server {
         server.wait_until_healthy();
         server.apply(&account(documents));
         server
+    }
+
+    /// The same for a process that may have so many files open.
+    pub(crate) fn with_few_files(files: u32, documents: Value) -> Self {
+        let files = files.to_string();
+        Self::for_sip(&[(FILES, &files)], documents)
     }
 
     fn spawn(environment: &[(&str, &str)]) -> Self {
@@ -318,10 +326,22 @@ fn spawn(config: &Path, dir: &Path, environment: &[(&str, &str)]) -> Child {
         .append(true)
         .open(dir.join("log"))
         .unwrap();
-    Command::new(swivel())
+    let files = environment.iter().find(|(name, _)| *name == FILES);
+    let mut command = match files {
+        // A program started by a shell has the shell's limits.
+        Some((_, files)) => {
+            let mut shell = Command::new("sh");
+            let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+            shell.args(["-c", &limited]).arg(swivel());
+            shell
+        }
+        None => Command::new(swivel()),
+    };
+    let environment = environment.iter().filter(|(name, _)| *name != FILES);
+    command
         .args(["run", "--config"])
         .arg(config)
-        .envs(environment.iter().copied())
+        .envs(environment.copied())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .spawn()

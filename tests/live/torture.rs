@@ -285,7 +285,9 @@ fn check(tcp: bool) {
             let wanted = expected(tag, name, tcp, is_known);
             let send = if tcp { over_tcp } else { over_udp };
             let got = send(&server, address, bytes, wanted);
-            if wanted != Some(got) {
+            // What is too short for its challenge gets none, or strangers could multiply their traffic.
+            let too_short = got == 0 && !is_known && !tcp && bytes.len() < 255;
+            if wanted != Some(got) && !too_short {
                 wrong.push(format!(
                     "{tag} {name}, {}: {got} instead of {wanted:?}",
                     if is_known { "known" } else { "stranger" }

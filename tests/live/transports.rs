@@ -380,3 +380,33 @@ fn the_callers_name_server_says_where_a_name_leads() {
         "{ladder}"
     );
 }
+
+#[test]
+fn a_tls_handshake_that_never_ends_is_closed() {
+    use std::io::Read as _;
+    let house = house(&[]);
+    let begun = super::tools::now();
+    let silent = [house.tls, house.wss].map(|port| {
+        let mut line = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        // The beginning of a ClientHello and no more.
+        line.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01])
+            .unwrap();
+        line.set_read_timeout(Some(Duration::from_secs(40)))
+            .unwrap();
+        line
+    });
+    for mut line in silent {
+        // Whatever it says last, it ends.
+        let mut rest = Vec::new();
+        line.read_to_end(&mut rest).ok();
+        let after = begun.elapsed();
+        assert!(
+            after < Duration::from_secs(35),
+            "still open after {after:?}"
+        );
+        assert!(
+            after > Duration::from_secs(8),
+            "closed after {after:?} already"
+        );
+    }
+}

@@ -8,7 +8,7 @@ use super::ring::Ring;
 use super::talk::{Talk, TalkEnd};
 use crate::audio::Clip;
 use crate::base::cause::Cause;
-use crate::call::error::CallError;
+use crate::call::error::{By, CallError, Ended};
 use crate::call::handle::CallHandle;
 use crate::call::outbound::MAX_PASSES;
 use crate::routing::Target;
@@ -122,6 +122,10 @@ impl CallHandle {
             },
             None => Box::pin(talk.converse()).await,
         };
+        if let (TalkEnd::Left(cause), Some(Ended { by: By::Peer, .. })) = (&end, self.ended()) {
+            // Why the caller has left is the callee's to know (RFC 3326).
+            callee.0.end(*cause);
+        }
         match (end, self.ended()) {
             (TalkEnd::Moved, None) => Ok(Bridged::Transferred),
             (TalkEnd::Left(cause), None) => Ok(Bridged::Done { cause }),

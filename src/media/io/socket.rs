@@ -81,3 +81,23 @@ fn mark(socket: impl AsFd, v6: bool, dscp: u8) {
 const RECEIVE_BUFFER_BYTES: usize = 32 << 10;
 /// More small packets than [`RECEIVE_BUFFER_BYTES`] can hold.
 const RECEIVE_QUEUE_PACKETS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_is_marked_as_configured() {
+        let ours = IpAddr::from([127, 0, 0, 1]);
+        for dscp in [46, 0, 34] {
+            let sockets = (40_000..60_000)
+                .step_by(2)
+                .find_map(|port| Sockets::bind(ours, port, dscp).ok());
+            let sockets = sockets.expect("no pair of ports is free");
+            for socket in [&sockets.rtp, &sockets.rtcp] {
+                assert_eq!(sockopt::ip_tos(socket).unwrap(), dscp << 2);
+            }
+        }
+        assert_eq!(crate::media::MediaConfig::default().dscp, 46, "EF");
+    }
+}

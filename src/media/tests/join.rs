@@ -857,6 +857,61 @@ mod secure {
         assert_eq!(refused, Some(501));
     }
 
+    /// `security.md` row 14: a million in soak, 20,000 in the short form; random ones, ones with a right header and a
+    /// wrong tag, forged reports and goodbyes, checks of nobody.
+    #[test]
+    fn a_million_bad_packets_end_no_secure_call() {
+        let mut call = Secure::new(Suite::Aes128Sha80);
+        let mut rng = Rng::seeded(14);
+        let mut heard = 0;
+        let rounds = if soak() { 20_000 } else { 400 };
+        for round in 0..rounds {
+            let good = call.sealed(&[1; 160]);
+            let to = call.bridge.rtp[0];
+            let rtcp = SocketAddr::new(to.ip(), to.port() + 1);
+            for n in 0..50_u32 {
+                let mut bad = good.clone();
+                match n % 5 {
+                    0 => rng.fill(&mut bad),
+                    1 => rng.fill(&mut bad[12..]),
+                    2 => bad.truncate(usize::try_from(rng.below(40)).unwrap()),
+                    // A goodbye, and a sender's report, of the peer's own source.
+                    3 => {
+                        bad[1] = 203;
+                        rng.fill(&mut bad[12..]);
+                    }
+                    _ => {
+                        bad[1] = 200;
+                        rng.fill(&mut bad[8..]);
+                    }
+                }
+                let from = if n % 2 == 0 {
+                    PEERS[0]
+                } else {
+                    "192.0.2.66:6666"
+                };
+                let port = if n % 3 == 0 { rtcp } else { to };
+                call.bridge.io.post(at(from), port, &bad);
+            }
+            call.post(at(PEERS[0]), &good);
+            call.bridge.run(20);
+            heard += call.bridge.heard(1).len();
+            call.bridge.sent.clear();
+            assert!(
+                !call
+                    .bridge
+                    .seen
+                    .iter()
+                    .any(|e| matches!(e, MediaEvent::Closed { .. })),
+                "round {round}"
+            );
+        }
+        assert!(
+            heard >= rounds * 99 / 100,
+            "{heard} of {rounds} good packets came through"
+        );
+    }
+
     #[test]
     fn only_authentic_packets_move_media_behind_a_nat() {
         let mut call = Secure::new(Suite::Aes128Gcm);

@@ -165,6 +165,28 @@ fn a_strangers_checks_hellos_and_media_are_nothing() {
     assert!(call.line.close().strangers > 40);
 }
 
+/// `security.md` row 15: 1,000 calls in soak, 50 in the short form.
+#[test]
+fn a_rogue_hello_before_the_real_one_changes_nothing() {
+    let calls = if soak() { 1000 } else { 50 };
+    for n in 0..calls {
+        let mut call = Call::new();
+        let identity = crate::rtp::dtls::tests::identity();
+        let mut rogue = Handshake::new(&identity, true, identity.fingerprint(), call.line.now);
+        let mut hello = Vec::new();
+        rogue.handle_timeout(call.line.now);
+        rogue.drain(&mut vec![0; 2048], |bytes| hello.push(bytes.to_vec()));
+        hello.iter().for_each(|bytes| call.post(STRANGER, bytes));
+        call.run(10);
+        let password = call.ours.password.clone();
+        call.check(BROWSER, &password);
+        hello.iter().for_each(|bytes| call.post(STRANGER, bytes));
+        call.run(1000);
+        assert_eq!(call.browser.progress(), Progress::Done, "call {n}");
+        assert_eq!(call.leaked, 0, "call {n}");
+    }
+}
+
 #[test]
 fn media_stays_silent_when_the_certificate_is_another_one_and_that_is_told_once() {
     let mut call = Call::expecting(|_| crate::rtp::dtls::tests::identity().fingerprint());

@@ -133,6 +133,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_comma_inside_a_challenge_begins_no_other_one() {
+        let mut message = Message::response(401, "");
+        for value in [
+            "Digest realm=\"a, Digest realm=b\", nonce=\"n,1\", qop=\"auth,auth-int\", domain=\"sip:x,sip:y\", algorithm=SHA-256",
+            "Digest realm=\"c\", nonce=\"m\"",
+        ] {
+            message.headers.push(Name::WwwAuthenticate, value);
+        }
+        let found = Challenge::of(&message);
+        let realms: Vec<&str> = found.iter().map(|(_, c)| c.realm.as_str()).collect();
+        assert_eq!(realms, ["a, Digest realm=b", "c"]);
+        assert_eq!(found[0].1.nonce, "n,1");
+        assert!(found[0].1.qop_auth && found[0].1.algorithm == Some(Algorithm::Sha256));
+    }
+
+    #[test]
     fn challenges_round_trip() {
         let text = "Digest realm=\"example.com\", nonce=\"abc,=\\\"d\", opaque=\"\", stale=true, algorithm=SHA-256, qop=\"auth\"";
         let challenge = Challenge::parse(text).unwrap();

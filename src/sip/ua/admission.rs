@@ -49,6 +49,8 @@ impl Bucket {
     }
 }
 
+/// Why a stranger's request got no answer at all.
+const TOO_SHORT: &str = "its answer would be much longer than itself";
 /// Challenges one leg answers in its life.
 const MAX_NONCES: usize = 8;
 
@@ -56,6 +58,7 @@ impl Endpoint {
     /// Reads a message and takes it.
     pub(super) fn message_arrives(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
         let source = flow.remote.ip().to_canonical();
+        self.arriving = bytes.len();
         // Responses answer what we sent. Whoever is known by address may send as much as he likes.
         let response = bytes.starts_with(b"SIP/2.0 ");
         if !response && !self.gate.admit(now, source) && self.doorman.by_source(source).is_none() {
@@ -86,7 +89,22 @@ impl Endpoint {
         let tag = self.gate.to_tag(&request);
         let error = &malformed.error;
         let response = request.reply(error.status(), &error.reason(), Some(&tag));
-        self.send_reply(path, response.to_bytes());
+        let bytes = response.to_bytes();
+        if self.is_amplified(flow, &bytes) {
+            return self.count(TOO_SHORT);
+        }
+        self.send_reply(path, bytes);
+    }
+
+    /// Whether an answer is so much longer than its request that somebody could use us to multiply his traffic towards a
+    /// victim, whose address he writes into a datagram (`security.md` row 35). Those we know by address are no strangers.
+    fn is_amplified(&self, flow: Flow, answer: &[u8]) -> bool {
+        !flow.transport.is_reliable()
+            && answer.len().saturating_mul(2) > self.arriving.saturating_mul(3)
+            && self
+                .doorman
+                .by_source(flow.remote.ip().to_canonical())
+                .is_none()
     }
 
     /// Sends a response that leaves no state: the same request gets the same one again (§8.2.7).
@@ -105,12 +123,14 @@ impl Endpoint {
             response.headers.push(*name, value.clone());
         }
         let mut bytes = response.to_bytes();
-        if refused.status == 401
-            && !request.path.flow.transport.is_reliable()
-            && is_amplified(request, &bytes)
-        {
+        let flow = request.path.flow;
+        if self.is_amplified(flow, &bytes) {
             drop_first_challenge(&mut response);
             bytes = response.to_bytes();
+            if self.is_amplified(flow, &bytes) {
+                // No phone asks so briefly.
+                return self.count(TOO_SHORT);
+            }
         }
         if let Some(now) = refused.held {
             self.hold_back(now, request.path, bytes);
@@ -314,15 +334,6 @@ impl Endpoint {
 fn judge_options(message: &Message) -> Result<(), Refused> {
     check_scheme(message.request_uri().unwrap_or_default())?;
     check_require(message)
-}
-
-/// Whether an answer is so much longer than its request that somebody could use us to multiply his traffic towards a
-/// victim, whose address he writes into a datagram (`security.md` row 35).
-fn is_amplified(request: &Incoming, answer: &[u8]) -> bool {
-    // Its Via has meanwhile been given `received` and the value of `rport`.
-    let source = request.path.flow.remote;
-    let noted = ";received=".len() + source.ip().to_string().len() + "=65535".len();
-    answer.len() * 2 > request.message.to_bytes().len().saturating_sub(noted) * 3
 }
 
 /// Leaves out the challenge for SHA-256 and keeps the one for MD5, which every phone knows.

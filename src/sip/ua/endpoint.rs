@@ -172,6 +172,8 @@ pub struct Endpoint {
     pub(super) refusals: BTreeMap<&'static str, u64>,
     pub(super) overload: Option<Duration>,
     pub(super) draining: bool,
+    /// How long the datagram is that is being taken.
+    pub(super) arriving: usize,
     pub(super) next_leg: u64,
     pub(super) next_request: u64,
     pub(super) transmits: VecDeque<Transmit>,
@@ -224,6 +226,7 @@ impl Endpoint {
             refusals: BTreeMap::new(),
             overload: None,
             draining: false,
+            arriving: 0,
             next_leg: 0,
             next_request: 0,
             transmits: VecDeque::new(),

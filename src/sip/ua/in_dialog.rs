@@ -6,7 +6,7 @@ use super::admission::capabilities;
 use super::capability::{ACCEPT_INFO, check_encoding, check_method, check_require, is_type};
 use super::endpoint::{Endpoint, SipError};
 use super::leg::{Leg, Phase};
-use super::reply::{Refused, one_line};
+use super::reply::{self, Refused, one_line};
 use super::requests::{Outcome, Owner};
 use super::{Body, How, LegId, Reason, Side, SipEvent};
 use crate::sip::dialog::dialog::Sequence;
@@ -127,9 +127,7 @@ impl Endpoint {
             return Err(Refused::new(481));
         }
         self.answer(now, request, key, Refused::new(200));
-        let reason = request
-            .header(Name::Reason)
-            .and_then(|value| Reason::parse(value).ok());
+        let reason = reply::reason_of(&request.message);
         if let Phase::Ringing(ringing) = &leg.phase {
             let transaction = ringing.transaction;
             self.refuse(now, transaction, Refused::new(487));

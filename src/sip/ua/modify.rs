@@ -701,7 +701,7 @@ impl Endpoint {
 }
 
 /// Takes the Contact and the path of a target refresh request (§12.2.2).
-fn refresh_target(leg: &mut Leg, request: &Incoming) {
+pub(super) fn refresh_target(leg: &mut Leg, request: &Incoming) {
     let Some(dialog) = leg.dialog_with(&request.from_tag) else {
         return;
     };

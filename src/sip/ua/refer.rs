@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::endpoint::{Endpoint, SipError};
 use super::leg::{Leg, Phase};
+use super::modify::refresh_target;
 use super::reply::{Refused, one_line};
 use super::requests::{Outcome, Owner};
 use super::{LegId, SipEvent};
@@ -72,6 +73,7 @@ impl Endpoint {
                 return Ok(());
             }
         };
+        refresh_target(leg, request);
         let mut accepted = Refused::new(202).with(Name::Contact, self.contact(request.path.flow));
         if !refer.subscribed {
             accepted = accepted.with(Name::ReferSub, "false");

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::sip::dialog::dialog::token;
-use crate::sip::msg::{Message, Name};
+use crate::sip::msg::{Message, Name, Reason};
 
 /// A refusal of a request: its final response without the copied headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,16 @@ pub(super) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+/// Why a request was sent, of all its reasons (RFC 3326 §2): the Q.850 cause when there is one.
+pub(super) fn reason_of(message: &Message) -> Option<Reason> {
+    let values = message.headers.all(Name::Reason);
+    let mut reasons: Vec<Reason> = values.flat_map(Reason::parse_list).take(8).collect();
+    let q850 = reasons
+        .iter()
+        .position(|reason| reason.protocol.eq_ignore_ascii_case("Q.850"));
+    (!reasons.is_empty()).then(|| reasons.swap_remove(q850.unwrap_or(0)))
 }
 
 #[cfg(test)]

@@ -550,9 +550,7 @@ impl Endpoint {
         if !open {
             return;
         }
-        let reason = request
-            .header(Name::Reason)
-            .and_then(|value| Reason::parse(value).ok());
+        let reason = reply::reason_of(&request.message);
         let Some(owner) = owner else {
             return self.refuse(now, invite, Refused::new(487));
         };

@@ -308,7 +308,8 @@ fn a_call_from_a_carrier_leaves_again_only_to_a_number_its_flow_names() {
         let incoming = carriers[0].called(SECOND).await;
         assert_eq!(request_uri(&incoming.invite), "sip:+14155550177@10.0.9.1");
         assert!(
-            header(&incoming.invite, "Diversion").contains("+14155550101"),
+            header(&incoming.invite, "Diversion").contains("+14155550101@")
+                && header(&incoming.invite, "Diversion").contains(";reason=unconditional"),
             "{}",
             incoming.invite
         );

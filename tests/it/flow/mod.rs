@@ -9,6 +9,7 @@ mod control;
 mod digits;
 mod exec;
 mod features;
+mod fraud;
 mod media;
 mod menu;
 mod pivot;

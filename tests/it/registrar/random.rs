@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use swivel::base::rng::Rng;
 use swivel::registrar::{Parts, Registrar, SecurityConfig};
-use swivel::store::{Batch, Direction, KeyRange, Store, Table};
 
 use super::phone::Desk;
 use super::*;
+use crate::world::copied;
 
 /// What one phone believes.
 #[derive(Clone, Copy)]
@@ -102,23 +102,6 @@ fn agree(world: &World, desks: &[(&str, Desk)], beliefs: &BTreeMap<usize, Belief
             assert_eq!(there, expected, "seed {seed}: phone {n} of {name}");
         }
     }
-}
-
-/// What the store has now, in a store of its own.
-async fn copied(store: &Store) -> Store {
-    let rows = store.scan(
-        Table::Documents,
-        KeyRange::all(),
-        Direction::Forward,
-        usize::MAX,
-    );
-    let mut batch = Batch::new();
-    for (key, value) in rows.await.unwrap() {
-        batch.put(Table::Documents, key, value);
-    }
-    let copy = Store::memory();
-    copy.write(batch).await.unwrap();
-    copy
 }
 
 /// A server that starts now on what the store has knows the same bindings.

@@ -13,7 +13,7 @@ pub mod rtp;
 pub mod voice;
 pub mod web;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -38,7 +38,8 @@ use swivel::recordings::Shelf;
 use swivel::registrar::{self, Registrar, RegistrarConfig, SecurityConfig};
 use swivel::sip::flow::{Flow, Transport};
 use swivel::sip::ua::{Endpoint, EndpointConfig, Listener, Transmit};
-use swivel::store::Store;
+use swivel::store::{Batch, Direction, KeyRange, Store, Table};
+use tokio::task::JoinHandle;
 
 use link::Link;
 use phone::Phone;
@@ -81,6 +82,8 @@ pub struct World {
     media: Media,
     phones: Cell<u8>,
     documents: Cell<u32>,
+    /// What makes it run.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// What a world may have otherwise.
@@ -98,6 +101,8 @@ pub struct Settings {
     pub recorded: Option<Rc<tempfile::TempDir>>,
     /// What a carrier is answered that calls a number nobody has; 404.
     pub unknown_number_code: Option<u16>,
+    /// The same while it is held.
+    pub held_timeout: Option<Duration>,
 }
 
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
@@ -127,6 +132,29 @@ pub fn world_with<F: Future<Output = ()>>(
 impl World {
     /// A world inside the runtime of another: the same server after a restart, when it has the same store.
     pub async fn new(seed: u64, settings: Settings, script: Script) -> Self {
+        Self::on(None, seed, settings, script).await
+    }
+
+    /// The power fails and comes back after some seconds: the network, its telephones and the store stay, and nothing
+    /// else. What was written to the store after the failure is not there.
+    pub async fn restart(self, seed: u64, settings: Settings, script: Script) -> Self {
+        let copy = copied(&self.store).await;
+        self.net.core.take();
+        for task in &self.tasks {
+            task.abort();
+        }
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        let settings = Settings {
+            store: Some(copy),
+            ..settings
+        };
+        let after = Self::on(Some(self.net.clone()), seed, settings, script).await;
+        after.phones.set(self.phones.get());
+        after.documents.set(self.documents.get());
+        after
+    }
+
+    async fn on(net: Option<Rc<Net>>, seed: u64, settings: Settings, script: Script) -> Self {
         let mut rng = Rng::seeded(seed);
         let swivel: SocketAddr = "10.0.0.1:5060".parse().unwrap();
         let store = settings.store.unwrap_or_else(Store::memory);
@@ -150,6 +178,7 @@ impl World {
             .await
             .unwrap();
         let journal = Journal::new(store.clone());
+        journal.sweep().await.unwrap();
         let web = Web::default();
         let recorded = settings
             .recorded
@@ -205,7 +234,7 @@ impl World {
             max_call: Duration::from_secs(4 * 3600),
             max_calls: 1000,
             rtp_timeout: settings.rtp_timeout,
-            held_timeout: None,
+            held_timeout: settings.held_timeout,
             advertise: None,
             local_nets: Vec::new(),
             unknown_number_code: settings.unknown_number_code.unwrap_or(404),
@@ -220,23 +249,26 @@ impl World {
             script,
             rng.fork(),
         );
-        let net = Rc::new(Net {
-            swivel,
-            core: OnceCell::new(),
-            phones: RefCell::default(),
-            link: Cell::new(Link::default()),
-            rng: RefCell::new(rng.fork()),
-            sent: Cell::new(0),
+        let of_net = rng.fork();
+        let net = net.unwrap_or_else(|| {
+            Rc::new(Net {
+                swivel,
+                core: RefCell::default(),
+                phones: RefCell::default(),
+                link: Cell::new(Link::default()),
+                rng: RefCell::new(of_net),
+                sent: Cell::new(0),
+            })
         });
-        assert!(net.core.set(core.clone()).is_ok());
-        tokio::task::spawn_local(net.clone().drive());
+        net.core.replace(Some(core.clone()));
+        let mut tasks = vec![tokio::task::spawn_local(net.clone().drive(core.clone()))];
         let rtp = Rc::new(RefCell::new(SimIo::new(
             clock::now(),
             SimLink::default(),
             rng.fork(),
         )));
         let io = rtp.clone();
-        tokio::task::spawn_local(async move {
+        tasks.push(tokio::task::spawn_local(async move {
             loop {
                 let now = clock::now();
                 io.borrow_mut().advance(now);
@@ -244,22 +276,22 @@ impl World {
                 let idle = worker.ports() == 0 && worker.next_deadline(now).is_none();
                 tokio::time::sleep(Duration::from_millis(if idle { 20 } else { 5 })).await;
             }
-        });
+        }));
         let events = core.clone();
-        tokio::task::spawn_local(async move {
+        tasks.push(tokio::task::spawn_local(async move {
             loop {
                 media_events.ready().await;
                 media_events.drain(|event| events.media_event(event));
             }
-        });
+        }));
         let facts: Rc<RefCell<Vec<Arc<Fact>>>> = Rc::default();
         let seen = facts.clone();
         let mut stream = journal.subscribe();
-        tokio::task::spawn_local(async move {
+        tasks.push(tokio::task::spawn_local(async move {
             while let Ok(fact) = stream.recv().await {
                 seen.borrow_mut().push(fact);
             }
-        });
+        }));
         Self {
             core,
             net,
@@ -275,6 +307,7 @@ impl World {
             media,
             phones: Cell::new(0),
             documents: Cell::new(16),
+            tasks,
         }
     }
 
@@ -368,7 +401,8 @@ impl World {
 /// The network between telephones and swivel.
 pub struct Net {
     swivel: SocketAddr,
-    core: OnceCell<Core>,
+    /// None while the power is off.
+    core: RefCell<Option<Core>>,
     phones: RefCell<BTreeMap<SocketAddr, Phone>>,
     link: Cell<Link>,
     rng: RefCell<Rng>,
@@ -403,9 +437,11 @@ impl Net {
             let (net, bytes) = (self.clone(), Bytes::copy_from_slice(bytes));
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(delay).await;
-                let core = net.core.get().unwrap();
-                core.receive(clock::now(), flow, bytes);
-                core.changed().notify_one();
+                let core = net.core.borrow().clone();
+                if let Some(core) = core {
+                    core.receive(clock::now(), flow, bytes);
+                    core.changed().notify_one();
+                }
             });
         }
     }
@@ -425,8 +461,7 @@ impl Net {
         }
     }
 
-    async fn drive(self: Rc<Self>) {
-        let core = self.core.get().unwrap();
+    async fn drive(self: Rc<Self>, core: Core) {
         loop {
             let deadline = core.poll_timeout();
             tokio::select! {
@@ -438,12 +473,29 @@ impl Net {
                 } } => core.timeout(clock::now()),
             }
             while let Some(transmit) = core.poll_transmit() {
-                if let Transmit::Send { flow, bytes } = transmit {
-                    self.to_phone(flow.remote, &bytes);
+                match transmit {
+                    Transmit::Send { flow, bytes } => self.to_phone(flow.remote, &bytes),
+                    // Nobody here listens on streams.
+                    Transmit::Connect { request, .. } => core.connect_failed(clock::now(), request),
+                    Transmit::Close { .. } => {}
                 }
             }
         }
     }
+}
+
+/// What a store has now, in a store of its own.
+pub async fn copied(store: &Store) -> Store {
+    let copy = Store::memory();
+    for table in Table::ALL {
+        let rows = store.scan(table, KeyRange::all(), Direction::Forward, usize::MAX);
+        let mut batch = Batch::new();
+        for (key, value) in rows.await.unwrap() {
+            batch.put(table, key, value);
+        }
+        copy.write(batch).await.unwrap();
+    }
+    copy
 }
 
 /// The address of telephone `n`.

@@ -5,6 +5,7 @@ mod calls_out;
 mod inside;
 mod lossy;
 mod outside;
+mod promises;
 mod secure;
 mod strangers;
 mod transfer;
