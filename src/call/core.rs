@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Notify;
 
+use super::conference::Conferences;
 use super::handle::CallHandle;
 use super::overload::{Overload, RECOVERY};
 use super::replaces::Recent;
@@ -81,6 +82,7 @@ pub(super) struct Inner {
     pub(super) over: RefCell<Recent>,
     changed: Notify,
     overload: Overload,
+    pub(super) conferences: RefCell<Conferences>,
 }
 
 impl Core {
@@ -112,6 +114,7 @@ impl Core {
             resolve: RefCell::default(),
             over: RefCell::default(),
             changed: Notify::new(),
+            conferences: RefCell::default(),
         }))
     }
 
@@ -201,10 +204,14 @@ impl Core {
 
     /// Dispatches one event of the media engine.
     pub fn media_event(&self, event: MediaEvent) {
+        if self.conference_event(&event) {
+            return;
+        }
         let port = match &event {
             MediaEvent::Finished { port, .. }
             | MediaEvent::Digit { port, .. }
             | MediaEvent::Silent { port }
+            | MediaEvent::Talking { port, .. }
             | MediaEvent::Recorded { port, .. }
             | MediaEvent::Closed { port, .. } => *port,
         };

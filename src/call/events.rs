@@ -101,6 +101,8 @@ impl CallHandle {
                     },
                 );
             }
+            // The core has told the room.
+            MediaEvent::Talking { .. } => {}
             MediaEvent::Silent { .. } => {
                 tracing::debug!(call = ?self, "no RTP from the caller");
                 self.0.cause.set(Some(Cause::MEDIA_TIMEOUT));

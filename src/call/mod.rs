@@ -6,6 +6,7 @@
 //! - `handle`: what a script holds; `ops/`: what it can do, one file an operation.
 //! - `state`: what script and events share; `events`: what happens to a call, up to its end.
 //! - `outbound`: legs we place; `joined`: whose ports hear each other; `transfer`, `replaces`: who takes whose place.
+//! - `conference`: rooms in which many legs hear each other.
 //! - `facts`: what is known of a call, and the variables its script changes.
 //! - `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
@@ -13,6 +14,7 @@
 
 mod cdr;
 pub mod channels;
+pub mod conference;
 pub mod core;
 pub mod doorman;
 pub mod error;
@@ -39,7 +41,9 @@ pub use facts::{AfterBridge, CallFacts, CallVars};
 pub use handle::CallHandle;
 pub use ops::bridge::{BridgeOptions, Bridged, Strategy};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
+pub use ops::conference::{Beep, ConferenceEnd, ConferenceOptions, Conferenced};
 pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
 pub use ops::record::{RecordOptions, Recorded};
+pub use ops::waiting::{WaitEnd, WaitFacts, WaitFlow, WaitSound};
 pub use services::Services;

@@ -13,6 +13,7 @@
 mod api;
 mod bridge;
 mod call;
+mod conference;
 mod dropped;
 mod flow;
 mod fuzz;

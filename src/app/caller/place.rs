@@ -550,7 +550,9 @@ impl<O: Observer> Caller<'_, O> {
                 MediaEvent::Finished { op: PLAY, .. } => self.remark("file played".to_owned()),
                 MediaEvent::Recorded { .. } => self.recorded = true,
                 MediaEvent::Closed { stats, .. } => self.stats = Some(*stats),
-                MediaEvent::Finished { .. } | MediaEvent::Silent { .. } => {}
+                MediaEvent::Finished { .. }
+                | MediaEvent::Silent { .. }
+                | MediaEvent::Talking { .. } => {}
             }
         }
     }

@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod bridge;
 pub mod collect;
+pub mod conference;
 pub mod digits;
 pub mod hangup;
 pub mod line;
@@ -13,3 +14,4 @@ pub mod play;
 pub mod record;
 mod ring;
 pub(in crate::call) mod talk;
+pub mod waiting;

@@ -211,6 +211,11 @@ impl Hearing {
         })
     }
 
+    /// The rate of its frames, while sound is wanted.
+    pub(super) fn rate_hz(&self) -> Option<u32> {
+        self.playout.as_ref().map(|playout| playout.rate_hz())
+    }
+
     /// A frame at the rate of the detector and of recordings.
     pub(super) fn narrow(&mut self, pcm: &[i16], out: &mut Vec<i16>) {
         out.clear();
