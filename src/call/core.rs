@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::conference::Conferences;
 use super::handle::CallHandle;
 use super::overload::{Overload, RECOVERY};
+use super::queue::Queues;
 use super::replaces::Recent;
 use super::services::Services;
 use crate::base::id::{OpId, PortId};
@@ -83,6 +84,7 @@ pub(super) struct Inner {
     changed: Notify,
     overload: Overload,
     pub(super) conferences: RefCell<Conferences>,
+    pub(super) queues: RefCell<Queues>,
 }
 
 impl Core {
@@ -115,6 +117,7 @@ impl Core {
             over: RefCell::default(),
             changed: Notify::new(),
             conferences: RefCell::default(),
+            queues: RefCell::default(),
         }))
     }
 

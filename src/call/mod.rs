@@ -7,6 +7,7 @@
 //! - `state`: what script and events share; `events`: what happens to a call, up to its end.
 //! - `outbound`: legs we place; `joined`: whose ports hear each other; `transfer`, `replaces`: who takes whose place.
 //! - `conference`: rooms in which many legs hear each other.
+//! - `queue`: callers who wait to be taken.
 //! - `facts`: what is known of a call, and the variables its script changes.
 //! - `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
@@ -28,6 +29,7 @@ pub mod ops;
 mod outbound;
 mod overload;
 mod presses;
+pub mod queue;
 mod replaces;
 pub mod services;
 mod state;
@@ -44,6 +46,9 @@ pub use ops::collect::{CollectEnd, CollectOptions, Collected};
 pub use ops::conference::{Beep, ConferenceEnd, ConferenceOptions, Conferenced};
 pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
+pub use ops::queue::{
+    DequeueOptions, DequeueResult, Dequeued, EnqueueOptions, Enqueued, QueueResult,
+};
 pub use ops::record::{RecordOptions, Recorded};
 pub use ops::waiting::{WaitEnd, WaitFacts, WaitFlow, WaitSound};
 pub use services::Services;

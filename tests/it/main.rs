@@ -20,6 +20,7 @@ mod fuzz;
 mod fuzz_flow;
 mod fuzz_media;
 mod keypad;
+mod queue;
 mod registrar;
 mod rules;
 mod schemas;

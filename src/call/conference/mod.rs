@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use room::Conference;
+pub use room::MOST_MEMBERS;
 pub(in crate::call) use room::{Refused, Stage};
 
 use crate::base::id::PortId;

@@ -590,6 +590,6 @@ const EXIT_TONE: Tones = Tones((880.0, 660.0));
 /// The rate of rooms, so that nothing has to be made of the tones.
 const TONE_HZ: u32 = 16_000;
 /// Members of one room, whatever a document says.
-pub(in crate::call) const MOST_MEMBERS: usize = 250;
+pub const MOST_MEMBERS: usize = 250;
 /// The longest recording of a conference.
 const LONGEST_RECORDING: Duration = Duration::from_secs(24 * 3600);

@@ -196,6 +196,12 @@ impl CallHandle {
         })
     }
 
+    /// How many are in the room of that name.
+    pub fn conference_size(&self, account: &str, name: &str) -> usize {
+        let room = self.core().conference(account, name);
+        room.map_or(0, |room| room.len())
+    }
+
     async fn take_part(
         &self,
         stay: &Stay,

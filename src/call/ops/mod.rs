@@ -11,6 +11,7 @@ pub mod hangup;
 pub mod line;
 pub mod pickup;
 pub mod play;
+pub mod queue;
 pub mod record;
 mod ring;
 pub(in crate::call) mod talk;
