@@ -612,24 +612,19 @@ impl Mixer {
             let Some(sum) = self.sums.get(at).and_then(|sum| sum.get(from..to)) else {
                 continue;
             };
-            let of = |seat: &Seat, part: Part| {
-                let is = seat.parts.get(at) == Some(&part);
-                let frame = seat.frames.get(at).copied();
-                frame.filter(|_| is)
-            };
             let mut rest = [0i32; PERIOD];
             for (rest, total) in rest.iter_mut().zip(sum) {
                 *rest = *total;
             }
             let coaches = seat.coaches.iter();
             for coach in coaches.filter_map(|c| self.seats.get(*c as usize)?.as_deref()) {
-                if let Some(frame) = of(coach, Part::Whispered) {
-                    mix::accumulate(&mut rest, frame.get(from..to).unwrap_or_default());
+                if let Some(said) = coach.said(Part::Whispered, at, from..to) {
+                    mix::accumulate(&mut rest, said);
                 }
             }
             let rest = rest.get(..sum.len()).unwrap_or_default();
-            match of(seat, Part::Heard) {
-                Some(own) => mix::without(rest, own.get(from..to).unwrap_or_default(), out),
+            match seat.said(Part::Heard, at, from..to) {
+                Some(own) => mix::without(rest, own, out),
                 None => mix::clipped(rest, out),
             }
         }
@@ -706,6 +701,12 @@ impl Seat {
         }
         self.sound = sound;
         self.position = None;
+    }
+
+    /// What it said in a period, when that is such a part.
+    fn said(&self, part: Part, at: usize, samples: std::ops::Range<usize>) -> Option<&[i16]> {
+        let said = self.frames.get(at)?.get(samples)?;
+        (self.parts.get(at) == Some(&part)).then_some(said)
     }
 
     /// Samples of the room in one of its packets.

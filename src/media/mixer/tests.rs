@@ -102,7 +102,7 @@ fn everybody_hears_the_exact_sum_of_the_others() {
             .collect();
         let heard = party.period(&said);
         if round > 1 {
-            for own in 0..8 {
+            for (own, heard) in heard.iter().enumerate() {
                 let wanted: Vec<i16> = (0..320)
                     .map(|at| {
                         let others = before.iter().enumerate().filter(|(n, _)| *n != own);
@@ -114,7 +114,7 @@ fn everybody_hears_the_exact_sum_of_the_others() {
                     })
                     .collect();
                 assert_eq!(
-                    samples(heard[own].as_ref()),
+                    samples(heard.as_ref()),
                     wanted,
                     "member {own}, round {round}"
                 );
