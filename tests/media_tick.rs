@@ -19,7 +19,7 @@ use swivel::base::rng::Rng;
 use swivel::host::clock;
 use swivel::media::{
     Channel, Command, Media, MediaConfig, PacketIo, Pair, Plan, Port, PortKey, Received,
-    RecordSpec, Source, stream,
+    RecordSpec, Room, Seating, Source, stream,
 };
 use swivel::rtp::event::{Event, EventSlot};
 use swivel::rtp::srtp::{MasterKey, Suite};
@@ -267,6 +267,34 @@ fn a_tick_allocates_nothing() {
             [a, b]
         })
         .collect();
+    // Conferences: every codec and length of packet, one that everybody speaks in, recorded and played to.
+    let rooms: Vec<(Room, Vec<Port>)> = (0..2u64)
+        .map(|r| {
+            let room = media.room();
+            let members = (0..10usize).map(|n| {
+                let port = media.take(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+                port.command(plan_in(Codec::ALL[n % Codec::ALL.len()], true, None));
+                let seating = Seating {
+                    reports: true,
+                    speaks: n % 3 != 2,
+                    ..Seating::default()
+                };
+                room.seat(&port, seating);
+                port
+            });
+            let members = members.collect();
+            room.play(OpId(2000 + r), Arc::clone(&short), true);
+            let spec = RecordSpec {
+                path: format!("room{r}.wav").into(),
+                max: Duration::from_secs(3600),
+                silence: None,
+                finish_on: Keys::NONE,
+                sides: swivel::media::Sides::Peer,
+            };
+            room.record(OpId(3000 + r), spec);
+            (room, members)
+        })
+        .collect();
     let mut seen = [0usize; 3];
     let mut step = |wire: &mut Wire, worker: &mut swivel::media::InlineWorker, tick: usize| {
         now += Duration::from_millis(5);
@@ -295,5 +323,5 @@ fn a_tick_allocates_nothing() {
         "{seen:?}: sources ended and keys came meanwhile"
     );
     assert_eq!(ALLOCATIONS.load(Ordering::SeqCst), 0);
-    drop((ports, joined));
+    drop((ports, joined, rooms));
 }

@@ -8,7 +8,7 @@ use super::call::{SUPERDUPER, TREE};
 use super::documents::{self, Documents, Mode, Saved, Who, Write};
 use super::error::ApiError;
 use super::resources::{
-    accounts, callflows, devices, groups, limits, lists, media, menus, phone_numbers,
+    accounts, callflows, conferences, devices, groups, limits, lists, media, menus, phone_numbers,
     temporal_rules, temporal_rules_sets, trunks, users,
 };
 use super::verb::Verb;
@@ -238,6 +238,7 @@ fn documents_of(kind: Kind) -> &'static Documents {
         Kind::TemporalRuleSet => &temporal_rules_sets::SETS,
         Kind::Limits => &limits::LIMITS,
         Kind::Menu => &menus::MENUS,
+        Kind::Conference => &conferences::CONFERENCES,
         Kind::Media => &media::MEDIA,
         Kind::List => &lists::LISTS,
         Kind::ListEntry => &lists::ENTRIES,

@@ -46,7 +46,11 @@ impl Vad {
 
     /// Takes a frame of `frame_ms` milliseconds; true while somebody speaks (200 ms of hangover included).
     pub fn push(&mut self, pcm: &[i16], frame_ms: u32) -> bool {
-        let level = level_dbov(pcm);
+        self.push_level(level_dbov(pcm), frame_ms)
+    }
+
+    /// The same for a frame whose level is known.
+    pub fn push_level(&mut self, level: f32, frame_ms: u32) -> bool {
         let loud = level > (self.floor_dbov + ABOVE_FLOOR_DB).max(ALWAYS_SILENT_DBOV);
         // The floor falls at once and rises slowly, so that long noise becomes the new silence.
         let rise = RISE_DB_PER_S * frame_ms as f32 / 1000.0;
@@ -75,6 +79,30 @@ impl Default for Vad {
     }
 }
 
+/// Tells frames that are worth mixing from those that are not. Generous: nobody's first syllable is lost, and what is
+/// left out nobody would have heard.
+#[derive(Debug, Clone, Default)]
+pub struct Gate {
+    hangover_ms: u32,
+}
+
+impl Gate {
+    /// Takes the level of a frame of `frame_ms` milliseconds; whether it is to be heard.
+    pub fn push(&mut self, level_dbov: f32, frame_ms: u32) -> bool {
+        if level_dbov > INAUDIBLE_DBOV {
+            self.hangover_ms = GATE_HANGOVER_MS;
+            return true;
+        }
+        let open = self.hangover_ms > 0;
+        self.hangover_ms = self.hangover_ms.saturating_sub(frame_ms);
+        open
+    }
+}
+
+/// Quieter than the noise of an idle telephone line.
+const INAUDIBLE_DBOV: f32 = -58.0;
+/// What follows sound is part of it.
+const GATE_HANGOVER_MS: u32 = 200;
 /// Speech is this much above the floor.
 const ABOVE_FLOOR_DB: f32 = 9.0;
 /// Below this nothing is speech, however quiet the line.
@@ -124,6 +152,15 @@ mod tests {
             vad.push(&noise(&mut rng, 60.0), 20);
         }
         assert!(!vad.push(&noise(&mut rng, 60.0), 20));
+    }
+
+    #[test]
+    fn a_gate_opens_at_once_and_closes_after_a_while() {
+        let mut gate = Gate::default();
+        assert!(!gate.push(-70.0, 20), "an idle line");
+        assert!(gate.push(-50.0, 20), "the first frame of a quiet voice");
+        let open = (0..20).filter(|_| gate.push(FLOOR_DBOV, 20)).count();
+        assert_eq!(open, 10);
     }
 
     #[test]

@@ -12,8 +12,10 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Notify;
 
+use super::conference::Conferences;
 use super::handle::CallHandle;
 use super::overload::{Overload, RECOVERY};
+use super::queue::Queues;
 use super::reach::Reach;
 use super::replaces::Recent;
 use super::services::Services;
@@ -86,6 +88,8 @@ pub(super) struct Inner {
     pub(super) over: RefCell<Recent>,
     changed: Notify,
     overload: Overload,
+    pub(super) conferences: RefCell<Conferences>,
+    pub(super) queues: RefCell<Queues>,
 }
 
 impl Core {
@@ -118,6 +122,8 @@ impl Core {
             reach: RefCell::default(),
             over: RefCell::default(),
             changed: Notify::new(),
+            conferences: RefCell::default(),
+            queues: RefCell::default(),
         }))
     }
 
@@ -208,11 +214,15 @@ impl Core {
 
     /// Dispatches one event of the media engine.
     pub fn media_event(&self, event: MediaEvent) {
+        if self.conference_event(&event) {
+            return;
+        }
         let port = match &event {
             MediaEvent::Finished { port, .. }
             | MediaEvent::Digit { port, .. }
             | MediaEvent::Silent { port }
             | MediaEvent::Insecure { port }
+            | MediaEvent::Talking { port, .. }
             | MediaEvent::Recorded { port, .. }
             | MediaEvent::Closed { port, .. } => *port,
         };

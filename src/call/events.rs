@@ -107,6 +107,8 @@ impl CallHandle {
                     },
                 );
             }
+            // The core has told the room.
+            MediaEvent::Talking { .. } => {}
             MediaEvent::Silent { .. } => {
                 tracing::debug!(call = ?self, "no RTP from the caller");
                 self.media_lost(Cause::MEDIA_TIMEOUT, 408, "RTP timeout");

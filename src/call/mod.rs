@@ -7,6 +7,8 @@
 //! - `handle`: what a script holds; `ops/`: what it can do, one file an operation.
 //! - `state`: what script and events share; `events`: what happens to a call, up to its end.
 //! - `outbound`: legs we place; `joined`: whose ports hear each other; `transfer`, `replaces`: who takes whose place.
+//! - `conference`: rooms in which many legs hear each other.
+//! - `queue`: callers who wait to be taken.
 //! - `facts`: what is known of a call, and the variables its script changes.
 //! - `automatic`: what documents want recorded. `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
@@ -16,6 +18,7 @@
 mod automatic;
 mod cdr;
 pub mod channels;
+pub mod conference;
 pub mod core;
 pub mod doorman;
 pub mod error;
@@ -30,6 +33,7 @@ pub mod ops;
 mod outbound;
 mod overload;
 mod presses;
+pub mod queue;
 mod reach;
 mod replaces;
 pub mod services;
@@ -44,8 +48,13 @@ pub use facts::{AfterBridge, CallFacts, CallVars};
 pub use handle::CallHandle;
 pub use ops::bridge::{BridgeOptions, Bridged, Strategy};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
+pub use ops::conference::{Beep, ConferenceEnd, ConferenceOptions, Conferenced};
 pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
+pub use ops::queue::{
+    DequeueOptions, DequeueResult, Dequeued, EnqueueOptions, Enqueued, QueueResult,
+};
 pub use ops::record::{Begin, Kept, NewRecording, RecordOptions, Recorded};
 pub use ops::redirect::{Redirected, Redirects};
+pub use ops::waiting::{WaitEnd, WaitFacts, WaitFlow, WaitSound};
 pub use services::Services;

@@ -1,6 +1,7 @@
 //! The state of a call that its script and its events share. Signalling thread only; never borrowed across an await.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use super::error::{CallError, Ended};
 use super::handle::CallHandle;
 use super::ops::record::Tapes;
 use super::presses::Presses;
+use super::queue::Handover;
 use crate::audio::Clip;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
@@ -92,6 +94,8 @@ pub(super) struct State {
     pub(super) other: Option<OtherLeg>,
     /// A transfer the peer asked for and nobody has looked at yet.
     pub(super) refer: Option<Box<Refer>>,
+    /// Who takes this caller out of a queue.
+    pub(super) handover: Option<Rc<Handover>>,
     /// Who takes this ringing leg's place.
     pub(super) picked_by: Option<CallHandle>,
     /// Why the last bridge of this call reached nobody.
@@ -137,6 +141,7 @@ impl State {
             hold_music: None,
             other: None,
             refer: None,
+            handover: None,
             picked_by: None,
             failed: None,
             own_tag: String::new(),

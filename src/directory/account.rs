@@ -43,6 +43,8 @@ pub struct Account {
     pub limits: BTreeMap<String, Arc<Value>>,
     /// Menu documents by id.
     pub menus: BTreeMap<String, Arc<Value>>,
+    /// Conference documents by id.
+    pub conferences: BTreeMap<String, Arc<Value>>,
     /// Media documents by id.
     pub media: BTreeMap<String, Arc<Value>>,
     /// Match lists by id.
@@ -225,6 +227,7 @@ impl Account {
             temporal_rule_sets: of(Kind::TemporalRuleSet),
             limits: of(Kind::Limits),
             menus: of(Kind::Menu),
+            conferences: of(Kind::Conference),
             media: of(Kind::Media),
             lists: of(Kind::List),
             list_entries: of(Kind::ListEntry),
@@ -274,6 +277,7 @@ impl Account {
             Kind::TemporalRuleSet => self.temporal_rule_sets.get(id),
             Kind::Limits => self.limits.get(id),
             Kind::Menu => self.menus.get(id),
+            Kind::Conference => self.conferences.get(id),
             Kind::Media => self.media.get(id),
             Kind::List => self.lists.get(id),
             Kind::ListEntry => self.list_entries.get(id),
@@ -309,6 +313,7 @@ impl Account {
             Kind::TemporalRuleSet => plain(&self.temporal_rule_sets),
             Kind::Limits => plain(&self.limits),
             Kind::Menu => plain(&self.menus),
+            Kind::Conference => plain(&self.conferences),
             Kind::Media => plain(&self.media),
             Kind::List => plain(&self.lists),
             Kind::ListEntry => plain(&self.list_entries),

@@ -31,6 +31,7 @@ kinds! {
     Device "devices" "Something that places or takes calls.";
     Group "groups" "Users and devices that are rung, or may pick up for each other, together.";
     Menu "menus" "A voice menu.";
+    Conference "conferences" "A conference: who may join it, and how.";
     Media "media" "A recording, an upload or a text to be spoken.";
     List "lists" "A match list; its entries are documents of their own.";
     ListEntry "list_entries" "One entry of a match list (`list_id` names the list).";

@@ -191,6 +191,40 @@ pub enum Fact {
         /// When it ends, unless refreshed.
         expires_at: Option<UnixMicros>,
     },
+    /// Something happened in a conference.
+    Conference {
+        /// SIP Call-ID of the member it is about, or of any of them.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Account id.
+        account: String,
+        /// Names the meeting.
+        conference: String,
+        /// The room's name.
+        name: String,
+        /// What, by TwiML's names.
+        what: &'static str,
+        /// How many are in it.
+        members: usize,
+    },
+    /// Something happened in a queue.
+    Queue {
+        /// SIP Call-ID of the caller who waits or waited.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Account id.
+        account: String,
+        /// The queue's name.
+        name: String,
+        /// `joined`, `taken`, `left` or `abandoned`.
+        what: &'static str,
+        /// How long the caller has waited.
+        waited_ms: u64,
+        /// How many wait now.
+        size: usize,
+    },
     /// A leg's record is durable.
     Recorded {
         /// SIP Call-ID.
@@ -233,6 +267,8 @@ impl Fact {
             | Self::Note { call_id, .. }
             | Self::Registration { call_id, .. }
             | Self::TrunkRegistration { call_id, .. }
+            | Self::Conference { call_id, .. }
+            | Self::Queue { call_id, .. }
             | Self::Recorded { call_id, .. }
             | Self::Ended { call_id, .. } => call_id,
         }
@@ -253,6 +289,8 @@ impl Fact {
             | Self::Note { at, .. }
             | Self::Registration { at, .. }
             | Self::TrunkRegistration { at, .. }
+            | Self::Conference { at, .. }
+            | Self::Queue { at, .. }
             | Self::Recorded { at, .. }
             | Self::Ended { at, .. } => *at,
         }
@@ -330,6 +368,26 @@ impl Fact {
                 "trunk_registration",
                 json!({"account": account, "carrier": carrier, "what": what, "server": server,
                        "status": status, "expires_at": expires_at}),
+            ),
+            Self::Conference {
+                conference,
+                name,
+                what,
+                members,
+                ..
+            } => (
+                "conference",
+                json!({"conference": conference, "name": name, "what": what, "members": members}),
+            ),
+            Self::Queue {
+                name,
+                what,
+                waited_ms,
+                size,
+                ..
+            } => (
+                "queue",
+                json!({"name": name, "what": what, "waited_ms": waited_ms, "size": size}),
             ),
             Self::Recorded { id, .. } => ("recorded", json!({"id": id})),
             Self::Ended {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::stream::StreamReader;
 use crate::audio::Clip;
-use crate::base::id::OpId;
+use crate::base::id::{OpId, PortId};
 use crate::base::keys::Keys;
 use crate::sdp::Agreed;
 
@@ -70,6 +70,30 @@ pub struct Plan {
     pub timeout: Option<Duration>,
     /// Our canonical name in RTCP (RFC 3550 §6.5.1); the same for all media of a call, unguessable.
     pub cname: String,
+}
+
+/// How a port takes part in a [`Room`](super::Room).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seating {
+    /// The others hear its peer.
+    pub speaks: bool,
+    /// Its peer hears the others.
+    pub hears: bool,
+    /// Only this member hears it.
+    pub coaches: Option<PortId>,
+    /// [`MediaEvent::Talking`](super::MediaEvent::Talking) is wanted.
+    pub reports: bool,
+}
+
+impl Default for Seating {
+    fn default() -> Self {
+        Self {
+            speaks: true,
+            hears: true,
+            coaches: None,
+            reports: false,
+        }
+    }
 }
 
 /// What a port can play.

@@ -33,6 +33,10 @@ use crate::rtp::ice::IceCredentials;
 use crate::rtp::srtp::Suite;
 use crate::sdp::{Crypto, Webrtc};
 
+mod room;
+
+pub use room::Room;
+
 /// The media engine. A cheap handle; the threads end with the last handle and port.
 #[derive(Debug, Clone)]
 pub struct Media(Arc<Shared>);
@@ -199,15 +203,7 @@ impl Media {
     /// # Errors
     /// When no pair is free or the address cannot be bound.
     pub fn take(&self, local: IpAddr) -> Result<Port, MediaError> {
-        let least = (0..self.0.links.len())
-            .min_by_key(|w| {
-                self.0
-                    .links
-                    .get(*w)
-                    .map_or(usize::MAX, |l| l.ports.load(Ordering::Relaxed))
-            })
-            .unwrap_or(0);
-        self.take_on(least, local)
+        self.take_on(self.0.least_busy(), local)
     }
 
     /// The same on the thread of another port, for one that will be joined with it: nothing has to move then.
@@ -306,6 +302,15 @@ impl Shared {
         self.identity
             .get_or_init(|| identity::make().map(Arc::new))
             .clone()
+    }
+
+    /// The thread with the fewest ports.
+    fn least_busy(&self) -> usize {
+        let ports = |worker: &usize| {
+            let link = self.links.get(*worker);
+            link.map_or(usize::MAX, |link| link.ports.load(Ordering::Relaxed))
+        };
+        (0..self.links.len()).min_by_key(ports).unwrap_or(0)
     }
 
     fn send(&self, worker: usize, message: Message) {

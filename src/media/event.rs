@@ -37,6 +37,13 @@ pub enum MediaEvent {
         /// How long it was held as far as known, in milliseconds.
         duration_ms: u32,
     },
+    /// A member of a room whose [`Seating`](super::Seating) asks for it begins or ends to talk.
+    Talking {
+        /// Whose port.
+        port: PortId,
+        /// Begins.
+        on: bool,
+    },
     /// Nothing came from the peer for as long as the plan allows. Once, until something comes again.
     Silent {
         /// Whose port.

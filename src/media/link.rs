@@ -6,8 +6,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use super::command::{Pause, Plan};
+use super::command::{Pause, Plan, Seating};
 use super::io::wait::Bell;
+use super::mixer::RoomOrder;
 use super::pool::Pair;
 use super::port::{Audio, PortState, Ready};
 use super::record::Tap;
@@ -56,6 +57,12 @@ pub(super) enum Message {
     Join(PortId, PortId),
     /// End that.
     Part(PortId, PortId),
+    /// Something for a room.
+    Room(PortId, RoomOrder),
+    /// The first takes part in the room that is the second.
+    Seat(PortId, PortId, Seating),
+    /// It leaves its room, if it is that one.
+    Leave(PortId, PortId),
     /// The port is on its way here from another worker: keep what is meant for it.
     Expect(PortId),
     /// Hand the port to another worker.
@@ -82,6 +89,9 @@ impl Message {
             | Self::Flush(port)
             | Self::Join(port, _)
             | Self::Part(port, _)
+            | Self::Room(port, _)
+            | Self::Seat(port, ..)
+            | Self::Leave(port, _)
             | Self::Expect(port)
             | Self::Move(port, _)
             | Self::Detach(port) => *port,
@@ -104,6 +114,9 @@ impl Message {
             | Self::Mute(..)
             | Self::Inband(..)
             | Self::Flush(_)
+            | Self::Room(..)
+            | Self::Seat(..)
+            | Self::Leave(..)
             | Self::Expect(_)
             | Self::Move(..)
             | Self::Detach(_) => None,

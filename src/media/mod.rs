@@ -8,6 +8,7 @@
 //! - `pool`: bound RTP/RTCP pairs, quarantine. `io`: sockets, clock and bell. `sim`: the same, simulated.
 //! - `identity`: the certificate of WebRTC legs.
 //! - `worker`: the table of ports; `wheel`: which port is due in which 5 ms slot.
+//! - `mixer`: rooms where many ports hear each other.
 //! - `port`: one port's state: playing, receiving, keys, RTCP.
 //! - `stream`: audio that arrives while it plays. `record`: WAV files, written by the recorder thread.
 
@@ -21,6 +22,7 @@ mod identity;
 mod io;
 mod keeper;
 mod link;
+mod mixer;
 mod pool;
 mod port;
 mod record;
@@ -28,10 +30,10 @@ mod stream;
 mod wheel;
 mod worker;
 
-pub use command::{Command, Pause, Plan, RecordSpec, Sides, Source};
+pub use command::{Command, Pause, Plan, RecordSpec, Seating, Sides, Source};
 pub use record::salvage;
 pub use config::{MediaConfig, MediaError, PortRange, PortRangeError};
-pub use engine::{InlineWorker, Media, Port};
+pub use engine::{InlineWorker, Media, Port, Room};
 pub use event::{Finish, MediaEvent, MediaEvents, PortStats, RecordEnd, Via};
 pub use io::{Channel, PacketIo, PortKey, Received};
 pub use pool::{Pair, PoolCounts};

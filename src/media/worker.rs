@@ -13,6 +13,7 @@ use rtrb::Producer;
 use super::event::{MediaEvent, Outside};
 use super::io::{PacketIo, PortKey, Received};
 use super::link::{Link, Message};
+use super::mixer::{Place, RoomOrder, Rooms};
 use super::pool::Pair;
 use super::port::{Context, PortState, Scratch, WallClock};
 use super::wheel::{SLOT, Wheel};
@@ -49,6 +50,7 @@ struct Table {
     /// Ports whose join wants something that cannot be done on the tick.
     mending: Vec<u32>,
     scratch: Scratch,
+    rooms: Rooms,
     rng: Rng,
     clock: WallClock,
 }
@@ -80,6 +82,7 @@ impl Worker {
                 listed: Vec::new(),
                 mending: Vec::new(),
                 scratch: Scratch::new(),
+                rooms: Rooms::default(),
                 rng,
                 clock: WallClock { begin: now, unix },
             },
@@ -126,8 +129,29 @@ impl Worker {
         match message {
             Message::Detach(port) => self.detach(now, port, io),
             Message::Move(port, to) => self.hand_over(now, port, &to, io),
+            Message::Room(room, order) => self.room(now, room, order, io),
+            Message::Seat(port, room, seating) => {
+                if let Some(key) = self.keys.get(&port).copied() {
+                    self.table.part(now, key, io);
+                    let place = self.table.rooms.seat(room, port, seating);
+                    self.table
+                        .visit(now, key, io, |state, cx| state.sit(place, cx));
+                }
+            }
+            Message::Leave(port, room) => {
+                if let Some(key) = self.keys.get(&port).copied()
+                    && self.table.rooms.has(room, self.table.place(key))
+                {
+                    self.table
+                        .visit(now, key, io, |state, cx| state.sit(None, cx));
+                }
+            }
             Message::Join(a, b) => {
                 if let Some((a, b)) = self.both(a, b) {
+                    for key in [a, b] {
+                        self.table
+                            .visit(now, key, io, |state, cx| state.sit(None, cx));
+                    }
                     self.table.join(now, a, b, io);
                 }
             }
@@ -147,6 +171,16 @@ impl Worker {
                         self.table.plan(now, key, with, io);
                     }
                 }
+            }
+        }
+    }
+
+    /// Obeys an instruction to a room; whose room is gone has a seat no more.
+    fn room(&mut self, now: Instant, room: PortId, order: RoomOrder, io: &mut impl PacketIo) {
+        for port in self.table.rooms.obey(room, order) {
+            if let Some(key) = self.keys.get(&port).copied() {
+                self.table
+                    .visit(now, key, io, |state, cx| state.sit(None, cx));
             }
         }
     }
@@ -173,6 +207,7 @@ impl Worker {
         while let Some(slot) = self.wheel.begin_slot(now) {
             let late = now.saturating_duration_since(self.wheel.time_of(slot)) > TOO_LATE;
             paced = true;
+            self.table.rooms.mix(slot);
             while let Some(key) = self.wheel.next_due() {
                 self.table.slot(now, key, io, late);
                 if let Some(Some(state)) = self.table.ports.get_mut(key as usize) {
@@ -242,6 +277,11 @@ impl Worker {
             state.listed = false;
             false
         });
+        self.table.rooms.publish(|event| {
+            let taken = events.push(event).is_ok();
+            any |= taken;
+            taken
+        });
         if any {
             self.outside.notify.notify_one();
         }
@@ -254,7 +294,7 @@ impl Worker {
 
     /// Whether something waits for room in a ring.
     pub(super) fn is_backlogged(&self) -> bool {
-        !self.backlog.is_empty() || !self.leaving.is_empty()
+        !self.backlog.is_empty() || !self.leaving.is_empty() || !self.table.rooms.is_quiet()
     }
 
     /// How many ports there are.
@@ -304,6 +344,8 @@ impl Worker {
     ) -> Option<(Box<PortState>, Option<Pair>)> {
         let key = self.keys.remove(&port)?;
         self.table.part(now, key, io);
+        self.table
+            .visit(now, key, io, |state, cx| state.sit(None, cx));
         let pair = io.detach(PortKey(key));
         let state = self.table.ports.get_mut(key as usize)?.take()?;
         self.table.listed.retain(|listed| *listed != key);
@@ -398,6 +440,11 @@ impl Table {
         }
     }
 
+    /// Where a port sits.
+    fn place(&self, key: u32) -> Option<Place> {
+        self.ports.get(key as usize)?.as_ref()?.place_in_room()
+    }
+
     /// The port another is joined with.
     fn partner(&self, key: u32) -> Option<u32> {
         self.ports.get(key as usize)?.as_ref()?.joined_with()
@@ -472,6 +519,7 @@ impl Table {
             io,
             key: PortKey(key),
             scratch: &mut self.scratch,
+            rooms: &mut self.rooms,
             rng: &mut self.rng,
             clock: self.clock,
         };

@@ -24,6 +24,8 @@ const MODULES: &[&str] = &[
     "check_cid",
     "cidlistmatch",
     "collect_dtmf",
+    "conference",
+    "conference_feature",
     "dead_air",
     "device",
     "do_not_disturb",

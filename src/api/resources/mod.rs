@@ -93,6 +93,7 @@ resources! {
     callflows::RESOURCE,
     cdrs::RESOURCE,
     channels::RESOURCE,
+    conferences::RESOURCE,
     devices::RESOURCE,
     groups::RESOURCE,
     limits::RESOURCE,

@@ -30,6 +30,10 @@ static ALL: LazyLock<BTreeMap<&'static str, DocumentSchema>> = LazyLock::new(|| 
             DocumentSchema::of::<documents::Account>("accounts"),
         ),
         (
+            "conferences",
+            DocumentSchema::of::<callflow::ConferenceDocument>("conferences"),
+        ),
+        (
             "devices",
             DocumentSchema::of::<documents::Device>("devices"),
         ),

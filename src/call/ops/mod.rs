@@ -5,12 +5,15 @@
 pub mod answer;
 pub mod bridge;
 pub mod collect;
+pub mod conference;
 pub mod digits;
 pub mod hangup;
 pub mod line;
 pub mod pickup;
 pub mod play;
+pub mod queue;
 pub mod record;
 pub mod redirect;
 mod ring;
 pub(in crate::call) mod talk;
+pub mod waiting;

@@ -211,11 +211,9 @@ impl Hearing {
         })
     }
 
-    /// The rate of [`frame`](Self::frame).
-    pub(super) fn rate_hz(&self) -> u32 {
-        self.playout
-            .as_ref()
-            .map_or(NARROW_HZ, |playout| playout.rate_hz())
+    /// The rate of its frames, while sound is wanted.
+    pub(super) fn rate_hz(&self) -> Option<u32> {
+        self.playout.as_ref().map(|playout| playout.rate_hz())
     }
 
     /// A frame at the rate of the detector and of recordings.

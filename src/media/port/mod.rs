@@ -3,7 +3,8 @@
 //! - here: the port's slot (hear, speak, watch), instructions, notes for the signalling thread.
 //! - `play`: the queue of sources. `keys`: keys being sent. `hear`: what arrives. `reports`: RTCP.
 //! - `rtc`: ICE and DTLS of a WebRTC leg.
-//! - `joined`: what passes between two ports. `session`: what was agreed with the peer, and where it is.
+//! - `joined`: what passes between two ports. `seated`: a port in a room.
+//! - `session`: what was agreed with the peer, and where it is.
 
 mod hear;
 mod joined;
@@ -11,6 +12,7 @@ mod keys;
 mod play;
 mod reports;
 mod rtc;
+mod seated;
 mod session;
 
 use std::collections::VecDeque;
@@ -33,6 +35,7 @@ use super::command::{Plan, Sides};
 use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Via};
 use super::io::{Channel, PacketIo, PortKey};
 use super::link::Message;
+use super::mixer::{self, Rooms};
 use super::record::{BothSides, Tap};
 use super::wheel::Place;
 use crate::audio::Rate;
@@ -59,6 +62,8 @@ pub(super) struct PortState {
     joined: Joined,
     /// Its recordings; they do not know of each other.
     taps: SmallVec<[Tap; 1]>,
+    /// Its seat in a room.
+    seated: Option<mixer::Place>,
     /// What we send, as the peer hears it: for recordings of both sides.
     own: Option<Box<Ear>>,
     reports: Reports,
@@ -74,6 +79,7 @@ pub(super) struct PortState {
 enum Note {
     Finished(OpId, Finish),
     Digit(char, Via),
+    Talking(bool),
     Silent,
     Insecure,
 }
@@ -136,6 +142,7 @@ pub(super) struct Context<'a, I> {
     pub(super) io: &'a mut I,
     pub(super) key: PortKey,
     pub(super) scratch: &'a mut Scratch,
+    pub(super) rooms: &'a mut Rooms,
     pub(super) rng: &'a mut Rng,
     pub(super) clock: WallClock,
 }
@@ -153,6 +160,7 @@ impl PortState {
             hearing: Hearing::default(),
             joined: Joined::default(),
             taps: SmallVec::new(),
+            seated: None,
             own: None,
             reports: Reports::default(),
             muted: false,
@@ -231,9 +239,13 @@ impl PortState {
             | Message::Expect(_)
             | Message::Move(..)
             | Message::Join(..)
-            | Message::Part(..) => {}
+            | Message::Part(..)
+            | Message::Room(..)
+            | Message::Seat(..)
+            | Message::Leave(..) => {}
         }
         self.prepare_hearing();
+        self.adapt_seat(cx);
         if let Some(session) = &self.session {
             self.queue.adapt(session.codec);
         }
@@ -244,9 +256,12 @@ impl PortState {
 
     /// Makes or drops what hearing needs at present.
     fn prepare_hearing(&mut self) {
-        let wanted = !self.taps.is_empty() || self.queue.has_echo() || self.is_transcoded();
+        let wanted = !self.taps.is_empty()
+            || self.queue.has_echo()
+            || self.is_transcoded()
+            || self.seated.is_some_and(|place| place.speaks);
         self.hearing.prepare(self.session.as_ref(), wanted);
-        let peer_hz = self.hearing.rate_hz();
+        let peer_hz = self.hearing.rate_hz().unwrap_or(NARROW_HZ);
         let own_hz = self
             .own
             .as_ref()
@@ -393,6 +408,7 @@ impl PortState {
             if transcoded && sound {
                 cx.scratch.far.extend_from_slice(&cx.scratch.pcm);
             }
+            self.contribute(sound, cx);
             if self.queue.is_echoing() && sound {
                 self.queue.echo(&cx.scratch.pcm);
             }
@@ -502,7 +518,13 @@ impl PortState {
                     wide,
                 };
                 let mut any = self.queue.fill(sink, &mut self.notes);
-                if !any && !playing && self.joined.take(cx.now, session.samples(), pcm) {
+                if let Some(place) = self.seated.filter(|_| !any && !playing) {
+                    any = cx.rooms.fetch(
+                        place,
+                        |pcm, packet| session.encode(pcm, packet),
+                        mixer::Buffers { packet, pcm, wide },
+                    );
+                } else if !any && !playing && self.joined.take(cx.now, session.samples(), pcm) {
                     session.encode(pcm, packet);
                     any = true;
                 } else if any {
@@ -668,6 +690,7 @@ impl PortState {
                 via,
                 duration_ms: 0,
             },
+            Note::Talking(on) => MediaEvent::Talking { port, on },
             Note::Silent => MediaEvent::Silent { port },
             Note::Insecure => MediaEvent::Insecure { port },
         })

@@ -302,6 +302,11 @@ const ROUTES: &[(&str, &[&str])] = &[
     ),
     ("/menus", &["GET", "PUT"]),
     ("/menus/{menus}", &["GET", "POST", "PATCH", "DELETE"]),
+    ("/conferences", &["GET", "PUT"]),
+    (
+        "/conferences/{conferences}",
+        &["GET", "POST", "PATCH", "DELETE"],
+    ),
     ("/lists", &["GET", "PUT"]),
     ("/lists/{lists}", &["GET", "POST", "PATCH", "DELETE"]),
     ("/lists/{lists}/entries", &["GET", "PUT"]),
@@ -337,6 +342,7 @@ async fn furnished(
         ),
         ("callflows", callflow("777")),
         ("menus", json!({"name": "m"})),
+        ("conferences", json!({"name": "c"})),
         ("lists", json!({"name": "l"})),
         ("media", json!({"name": "x", "media_source": "upload"})),
     ] {

@@ -1,10 +1,12 @@
 //! Callflows on real calls: the executor's rules and what each module does, heard and seen from a telephone.
 //!
 //! - `exec`: the executor. - `media`: what is played. - `digits`: what is entered. - `menu`: menus.
+//! - `conference`: rooms, PINs and roles.
 //! - `ringing`: people who are rung. `carriers`, `trunks`: calls to and from carriers. `features`: feature codes, branches by time.
 //! - `control`: variables, branches, answers and waits. - `pivot`: the `pivot` node inside a flow.
 
 mod carriers;
+mod conference;
 mod control;
 mod digits;
 mod exec;

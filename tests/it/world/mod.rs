@@ -311,6 +311,11 @@ impl World {
         }
     }
 
+    /// Where recordings are.
+    pub fn recordings(&self) -> PathBuf {
+        record_dir()
+    }
+
     /// A telephone that may call (its address is the device's).
     pub fn phone(&self) -> Phone {
         self.phones.set(self.phones.get() + 1);

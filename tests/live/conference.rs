@@ -1,0 +1,85 @@
+//! Three callers in a conference, on media threads of their own: each one's recording holds the others, and not itself.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use super::audio::Sound;
+use super::server::Server;
+use super::tools::{printed, swivel};
+
+const NOTES: [f64; 3] = [500.0, 1100.0, 1900.0];
+
+/// Ten seconds of one note.
+fn note(hz: f64) -> Sound {
+    let step = hz * std::f64::consts::TAU / 8000.0;
+    Sound(
+        (0..80_000)
+            .map(|n| ((f64::from(n) * step).sin() * 6000.0) as i16)
+            .collect(),
+    )
+}
+
+/// The amplitude of a note in a sound.
+fn strength(sound: &Sound, hz: f64) -> f64 {
+    let step = hz * std::f64::consts::TAU / 8000.0;
+    let (mut re, mut im) = (0.0, 0.0);
+    for (n, sample) in sound.0.iter().enumerate() {
+        re += f64::from(*sample) * (n as f64 * step).cos();
+        im += f64::from(*sample) * (n as f64 * step).sin();
+    }
+    2.0 * re.hypot(im) / sound.0.len().max(1) as f64
+}
+
+/// The loudest a note is in any tenth of a second, each heard for itself.
+fn loudest(sound: &Sound, hz: f64) -> f64 {
+    let parts = sound.0.chunks_exact(800);
+    parts
+        .map(|part| strength(&Sound(part.to_vec()), hz))
+        .fold(0.0, f64::max)
+}
+
+#[test]
+fn three_callers_hear_each_other_and_not_themselves() {
+    let config = json!({"name": "live", "play_welcome": false, "play_entry_tone": false, "play_exit_tone": false,
+                        "member": {"join_muted": false, "play_entry_prompt": false}});
+    let flow = json!({"module": "conference", "data": {"config": config}, "children": {}});
+    let documents = json!({"callflows": [{"name": "room", "numbers": ["600"], "flow": flow}]});
+    let server = Server::start(&[("SWIVEL_RTP__WORKERS", "3")], documents);
+    let via = format!("127.0.0.1:{}", server.sip);
+    let file = |name: String| server.folder().join(name);
+    let callers: Vec<_> = (0..3)
+        .map(|n| {
+            note(NOTES[n]).write(&file(format!("says{n}.wav")));
+            Command::new(swivel())
+                .args(["call", "600", "--json", "--max-seconds", "8", "--via", &via])
+                .arg("--play")
+                .arg(file(format!("says{n}.wav")))
+                .arg("--save")
+                .arg(file(format!("heard{n}.wav")))
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for caller in callers {
+        let output = caller.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    }
+    for own in 0..3 {
+        let heard = Sound::read(&file(format!("heard{own}.wav")));
+        for (n, hz) in NOTES.into_iter().enumerate() {
+            let strength = loudest(&heard, hz);
+            if n == own {
+                assert!(strength < 600.0, "caller {own} hears itself: {strength}");
+            } else {
+                let wanted = 4500.0..7500.0;
+                assert!(
+                    wanted.contains(&strength),
+                    "caller {own} hears {n}: {strength}"
+                );
+            }
+        }
+    }
+}
