@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::{CallError, Ended};
 use super::handle::CallHandle;
+use super::ops::stream::Running;
 use super::presses::Presses;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
@@ -68,6 +69,8 @@ pub(super) struct State {
     pub(super) recorded: Vec<(OpId, Duration, RecordEnd)>,
     /// Recordings that have begun and not ended.
     pub(super) recording: Vec<OpId>,
+    /// Streams to servers beside the script.
+    pub(super) streams: Vec<Running>,
     /// Statistics of the port, once it has closed.
     pub(super) stats: Option<PortStats>,
     /// When the first ringing was sent.
@@ -117,6 +120,7 @@ impl State {
             finished: Vec::new(),
             recorded: Vec::new(),
             recording: Vec::new(),
+            streams: Vec::new(),
             stats: None,
             rang_at: None,
             progress: None,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use super::command::Plan;
 use super::io::wait::Bell;
+use super::listen;
 use super::pool::Pair;
 use super::port::{Audio, PortState, Ready};
 use super::record::Tap;
@@ -44,6 +45,10 @@ pub(super) enum Message {
     Record(PortId, Tap),
     /// End a recording.
     StopRecord(PortId, OpId),
+    /// Let somebody listen.
+    Listen(PortId, listen::Tap),
+    /// End that.
+    Unlisten(PortId, OpId),
     /// Send silence.
     Mute(PortId, bool),
     /// Look for keys in the audio.
@@ -74,6 +79,8 @@ impl Message {
             | Self::SendDigits { port, .. }
             | Self::Record(port, _)
             | Self::StopRecord(port, _)
+            | Self::Listen(port, _)
+            | Self::Unlisten(port, _)
             | Self::Mute(port, _)
             | Self::Inband(port, _)
             | Self::Flush(port)
@@ -97,6 +104,8 @@ impl Message {
             | Self::SendDigits { .. }
             | Self::Record(..)
             | Self::StopRecord(..)
+            | Self::Listen(..)
+            | Self::Unlisten(..)
             | Self::Mute(..)
             | Self::Inband(..)
             | Self::Flush(_)

@@ -9,7 +9,8 @@
 //! - `identity`: the certificate of WebRTC legs.
 //! - `worker`: the table of ports; `wheel`: which port is due in which 5 ms slot.
 //! - `port`: one port's state: playing, receiving, keys, RTCP.
-//! - `stream`: audio that arrives while it plays. `record`: WAV files, written by the recorder thread.
+//! - `stream`: audio that arrives while it plays. `listen`: sound as it passes, for other threads. `record`: WAV files,
+//!   written by the recorder thread.
 
 pub mod sim;
 
@@ -21,6 +22,7 @@ mod identity;
 mod io;
 mod keeper;
 mod link;
+mod listen;
 mod pool;
 mod port;
 mod record;
@@ -33,6 +35,7 @@ pub use config::{MediaConfig, MediaError, PortRange, PortRangeError};
 pub use engine::{InlineWorker, Media, Port};
 pub use event::{Finish, MediaEvent, MediaEvents, PortStats, RecordEnd, Via};
 pub use io::{Channel, PacketIo, PortKey, Received};
+pub use listen::{FRAME, Listener, Tap, listen};
 pub use pool::{Pair, PoolCounts};
 pub use stream::{STREAM_RATE_HZ, StreamReader, StreamWriter, stream};
 

@@ -23,6 +23,7 @@ mod registrar;
 mod rules;
 mod schemas;
 mod sip_answers;
+mod stream;
 mod talk;
 mod torture;
 mod transfer;

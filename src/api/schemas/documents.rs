@@ -9,6 +9,9 @@ use super::shared::*;
 #[derive(JsonSchema)]
 #[schemars(extend("required" = ["name"]))]
 pub(super) struct Account {
+    /// Signs requests to web servers (X-Twilio-Signature); never shown again, an empty text ends it
+    #[schemars(length(max = 128))]
+    auth_token: Option<String>,
     /// Recording of calls
     call_recording: Option<AccountRecording>,
     /// Number classes that are denied

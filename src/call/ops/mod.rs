@@ -12,4 +12,5 @@ pub mod pickup;
 pub mod play;
 pub mod record;
 mod ring;
+pub mod stream;
 pub(in crate::call) mod talk;

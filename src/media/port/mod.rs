@@ -31,6 +31,7 @@ use super::command::{Plan, Sides};
 use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Via};
 use super::io::{Channel, PacketIo, PortKey};
 use super::link::Message;
+use super::listen;
 use super::record::Tap;
 use super::wheel::Place;
 use crate::audio::Rate;
@@ -56,7 +57,9 @@ pub(super) struct PortState {
     hearing: Hearing,
     joined: Joined,
     tap: Option<Tap>,
-    /// What we send, as the peer hears it: for recordings of both sides.
+    /// Who listens.
+    listeners: Vec<listen::Tap>,
+    /// What we send, as the peer hears it: for recordings of both sides, and for listeners.
     own: Option<Box<Ear>>,
     reports: Reports,
     muted: bool,
@@ -146,6 +149,7 @@ impl PortState {
             hearing: Hearing::default(),
             joined: Joined::default(),
             tap: None,
+            listeners: Vec::new(),
             own: None,
             reports: Reports::default(),
             muted: false,
@@ -203,10 +207,6 @@ impl PortState {
                 }
             }
             Message::Record(_, tap) => {
-                self.own = match (&self.session, tap.sides()) {
-                    (Some(session), Sides::Mixed | Sides::Apart) => Some(Ear::new(session)),
-                    (Some(_) | None, _) => None,
-                };
                 if let Some(other) = self.tap.replace(tap) {
                     other.end(RecordEnd::Stopped);
                 }
@@ -216,6 +216,12 @@ impl PortState {
                     self.end_recording(RecordEnd::Stopped);
                 }
             }
+            Message::Listen(_, tap) => {
+                if self.listeners.len() < LISTENERS {
+                    self.listeners.push(tap);
+                }
+            }
+            Message::Unlisten(_, op) => self.listeners.retain(|l| l.op() != op),
             Message::Mute(_, on) => self.muted = on,
             Message::Inband(_, on) => self.hearing.inband = on,
             Message::Attach(..)
@@ -236,8 +242,23 @@ impl PortState {
 
     /// Makes or drops what hearing needs at present.
     fn prepare_hearing(&mut self) {
-        let wanted = self.tap.is_some() || self.queue.has_echo() || self.is_transcoded();
+        self.listeners.retain(|l| !l.is_closed());
+        self.prepare_own();
+        let listened = self.tap.is_some() || !self.listeners.is_empty();
+        let wanted = listened || self.queue.has_echo() || self.is_transcoded();
         self.hearing.prepare(self.session.as_ref(), wanted);
+    }
+
+    /// Makes or drops the ear for what we send.
+    fn prepare_own(&mut self) {
+        let recorded = |tap: &Tap| matches!(tap.sides(), Sides::Mixed | Sides::Apart);
+        let wanted = self.tap.as_ref().is_some_and(recorded)
+            || self.listeners.iter().any(listen::Tap::wants_own);
+        match (wanted, &self.session, self.own.is_some()) {
+            (true, Some(session), false) => self.own = Some(Ear::new(session)),
+            (false, _, true) => self.own = None,
+            (true | false, ..) => {}
+        }
     }
 
     /// It came from another worker: what was said to the old one's sockets is to be said again.
@@ -369,7 +390,8 @@ impl PortState {
             if self.queue.is_echoing() && sound {
                 self.queue.echo(&cx.scratch.pcm);
             }
-            if self.tap.is_none() && !self.hearing.detects() {
+            let heard = self.tap.is_some() || !self.listeners.is_empty();
+            if !heard && !self.hearing.detects() {
                 continue;
             }
             let Scratch { pcm, raw, .. } = &mut *cx.scratch;
@@ -377,20 +399,32 @@ impl PortState {
             if let Some(key) = self.hearing.detect(raw) {
                 self.digit(key, Via::Inband);
             }
-            self.record(cx.scratch);
+            self.hand_on(cx.scratch);
         }
     }
 
-    /// Hands a frame of what the peer says, and of what it hears, to the recording.
-    fn record(&mut self, scratch: &mut Scratch) {
-        let Some(tap) = &mut self.tap else { return };
+    /// Hands a frame of what the peer says, and of what it hears, to listeners and the recording.
+    fn hand_on(&mut self, scratch: &mut Scratch) {
         if let Some(own) = &mut self.own {
             own.frame(&mut scratch.wide, &mut scratch.other);
         } else {
             scratch.other.clear();
         }
-        if !tap.push(&mut scratch.raw, &scratch.other) {
+        for listener in &mut self.listeners {
+            listener.push(&scratch.raw, &scratch.other);
+        }
+        // Last: a recording of both sides adds them up in place.
+        if let Some(tap) = &mut self.tap
+            && !tap.push(&mut scratch.raw, &scratch.other)
+        {
             self.tap = None;
+            self.forget_own();
+        }
+    }
+
+    /// A recording has ended: without listeners nobody empties the ear for what we send.
+    fn forget_own(&mut self) {
+        if !self.listeners.iter().any(listen::Tap::wants_own) {
             self.own = None;
         }
     }
@@ -583,7 +617,7 @@ impl PortState {
         if let Some(tap) = self.tap.take() {
             tap.end(why);
         }
-        self.own = None;
+        self.forget_own();
     }
 
     /// Says goodbye and ends everything. What it still has to say follows by [`next_event`](Self::next_event).
@@ -661,6 +695,8 @@ const MOST_RTCP: usize = crate::rtp::rtcp::Report::MAX_LEN + crate::rtp::srtp::S
 const DEFAULT_PTIME_MS: u8 = 20;
 /// Sources that may wait on one port.
 const QUEUED_SOURCES: usize = 64;
+/// Who may listen to one port.
+const LISTENERS: usize = 8;
 /// Keys that may wait on one port for the signalling thread, and a time-out.
 const KEPT_NOTES: usize = 33;
 /// NTP's epoch.
