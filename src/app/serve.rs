@@ -194,6 +194,7 @@ impl Server {
 
         let services = Services {
             clips,
+            recognition: speech::recogniser(&config.stt, &io)?,
             http: client,
             journal,
             store: store.clone(),

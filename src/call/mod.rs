@@ -41,6 +41,7 @@ pub use ops::bridge::{BridgeOptions, Bridged, Strategy};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
 pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
+pub use ops::recognise::{Partial, Recognised, RecogniseOptions};
 pub use ops::record::{RecordOptions, Recorded};
 pub use ops::stream::{StreamEnd, StreamError, StreamEvent, StreamNews, StreamOptions};
 pub use services::Services;

@@ -7,6 +7,7 @@ use crate::clips::Clips;
 use crate::directory::Directory;
 use crate::host::http::HttpClient;
 use crate::journal::Journal;
+use crate::speech::Recognition;
 use crate::store::Store;
 
 /// Cheap handles, cloned at wiring.
@@ -14,6 +15,8 @@ use crate::store::Store;
 pub struct Services {
     /// Audio by URL, prompt id or text.
     pub clips: Clips,
+    /// Who understands speech, if anybody.
+    pub recognition: Option<Recognition>,
     /// Guarded HTTP.
     pub http: HttpClient,
     /// The stream of facts.

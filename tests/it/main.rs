@@ -19,6 +19,7 @@ mod fuzz;
 mod fuzz_flow;
 mod fuzz_media;
 mod keypad;
+mod recognise;
 mod registrar;
 mod rules;
 mod schemas;

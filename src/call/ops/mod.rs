@@ -10,6 +10,7 @@ pub mod hangup;
 pub mod line;
 pub mod pickup;
 pub mod play;
+pub mod recognise;
 pub mod record;
 mod ring;
 pub mod stream;

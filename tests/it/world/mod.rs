@@ -37,6 +37,7 @@ use swivel::net::Signalling;
 use swivel::registrar::{self, Registrar, RegistrarConfig, SecurityConfig};
 use swivel::sip::flow::{Flow, Transport};
 use swivel::sip::ua::{Endpoint, EndpointConfig, Listener, Transmit};
+use swivel::speech::Recognition;
 use swivel::store::Store;
 
 use link::Link;
@@ -87,6 +88,8 @@ pub struct Settings {
     pub store: Option<Store>,
     /// Silence that ends a leg.
     pub rtp_timeout: Option<Duration>,
+    /// Who understands speech.
+    pub recognition: Option<Recognition>,
 }
 
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
@@ -148,6 +151,7 @@ impl World {
             Media::inline_seeded(&config, rng.fork(), clock::now());
         let services = Services {
             clips: voice::clips(&directory, &web),
+            recognition: settings.recognition,
             http: HttpClient::stub(Arc::new(web.clone())),
             journal: journal.clone(),
             store: store.clone(),
