@@ -57,7 +57,7 @@ browser:
 	@scripts/deps chromium $(if $(shell command -v npm),,nodejs npm) || echo "Chromium could not be installed."
 	@$(MAKE) --no-print-directory .venv/browser/.ready || echo "The telephone in a browser could not be installed."
 
-test: deps voice browser .venv/test/.ready
+test: deps voice browser .venv/test/.ready .venv/twilio/.ready
 	$(CARGO) test --locked
 
 bench: deps
@@ -68,7 +68,7 @@ bench: deps
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.
-soak: deps voice browser .venv/test/.ready
+soak: deps voice browser .venv/test/.ready .venv/twilio/.ready
 	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
 		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
 

@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(seen, [(105, Heard::Began), (200, Heard::Finished)]);
         assert_eq!(
             samples,
-            3200 + (200 - 105) * 160,
+            (20 + 1 + 200 - 105) * 160,
             "400 ms before the decision are kept"
         );
     }

@@ -4,7 +4,7 @@
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings.
-//! - `pivot`, `registrar`, `bridged`, `carriers`, `sipp`, `commands`, `crash`, `fetch`, `transports`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`: bad input, and too much of it.
+//! - `pivot`, `registrar`, `bridged`, `carriers`, `sipp`, `commands`, `crash`, `fetch`, `transports`, `media_streams`, `recognise`, `signatures`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -30,12 +30,15 @@ mod fetch;
 mod flood;
 mod hostile;
 mod http;
+mod media_streams;
 mod mutation;
 mod peer;
 mod phone;
 mod pivot;
+mod recognise;
 mod registrar;
 mod server;
+mod signatures;
 mod sipp;
 mod streams;
 mod tools;
