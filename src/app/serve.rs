@@ -25,6 +25,7 @@ use crate::call::channels::Channels;
 use crate::call::core::{CoreConfig, Script};
 use crate::call::services::Services;
 use crate::call::thread::{Parts, SignallingThread};
+use crate::call::{CallHandle, StreamOptions};
 use crate::callflow;
 use crate::clips::{Clips, ClipsConfig, ClipsParts};
 use crate::directory::Directory;
@@ -49,6 +50,8 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 pub struct Options {
     /// The number that echoes instead of running its callflow.
     pub echo: Option<String>,
+    /// The number that is connected with a server over a WebSocket (Media Streams), and that server's URL.
+    pub stream: Option<(String, String)>,
     /// Whether an empty store stays empty: no first account is made.
     pub empty: bool,
 }
@@ -215,6 +218,7 @@ impl Server {
 
         let services = Services {
             clips,
+            recognition: speech::recogniser(&config.stt, &io)?,
             http: client,
             journal,
             store: store.clone(),
@@ -240,7 +244,7 @@ impl Server {
             registrar: config.registrar.clone(),
             security: config.security.clone(),
             asks,
-            script: Box::new(move || script(options.echo)),
+            script: Box::new(move || script(options)),
             rng: rng.fork(),
         })?;
         let http = tokio::net::TcpListener::from_std(http)?;
@@ -439,16 +443,21 @@ fn runners(shelf: &Shelf, client: &HttpClient) -> BTreeMap<&'static str, Arc<dyn
     BTreeMap::from([(UploadRunner::KIND, uploads), (HttpJob::KIND, posts)])
 }
 
-/// What runs for a call: its callflow, or the demo's echo.
-fn script(echo: Option<String>) -> Script {
+/// What runs for a call: its callflow, or what the demo has in place of one.
+fn script(options: Options) -> Script {
+    let options = Rc::new(options);
     Rc::new(move |call| {
-        let echo = echo.clone();
+        let options = Rc::clone(&options);
         async move {
-            if echo.as_deref() == Some(call.facts().request_user.as_str()) {
+            let number = call.facts().request_user.clone();
+            if options.echo.as_deref() == Some(number.as_str()) {
                 if call.answer().await.is_ok() {
                     call.echo().await;
                 }
                 return;
+            }
+            if let Some((_, url)) = options.stream.as_ref().filter(|(own, _)| *own == number) {
+                return stream(call, url).await;
             }
             let document = call.vars().flow.clone();
             if let Some(document) = document {
@@ -457,6 +466,18 @@ fn script(echo: Option<String>) -> Script {
         }
         .boxed_local()
     })
+}
+
+/// Connects a call with a server until either hangs up.
+async fn stream(call: CallHandle, url: &str) {
+    let options = match StreamOptions::to(url) {
+        Ok(options) => options,
+        Err(error) => return tracing::error!(%error, "the stream's URL"),
+    };
+    if call.answer().await.is_ok() {
+        let end = call.stream(options).await;
+        tracing::debug!(?end, "a stream has ended");
+    }
 }
 
 fn core_config(config: &Config) -> CoreConfig {

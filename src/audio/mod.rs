@@ -4,7 +4,7 @@
 //! - `clip`: decoded sound, shared, resampled and encoded once a rate and codec. `resample` is the door to rubato.
 //! - `tone`: tones and FreeSWITCH `tone_stream://`. `dtmf`: keypad tones, made and heard.
 //! - `music`: what plays on hold. `plc`: what is heard in place of a lost packet. `mix`: gain and sums. `level`: dBov, voice activity.
-//! - `wav`: the header of a WAV file.
+//! - `speaking`: when somebody begins to speak and has finished. `wav`: the header of a WAV file.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
@@ -17,6 +17,7 @@ pub mod music;
 pub mod plc;
 pub mod rate;
 pub mod resample;
+pub mod speaking;
 pub mod tone;
 pub mod wav;
 
@@ -25,4 +26,5 @@ pub use codec::{Codec, Decoder, Encoder};
 pub use dtmf::{DtmfDetector, dtmf_tone};
 pub use music::hold_music;
 pub use rate::Rate;
+pub use speaking::Speaking;
 pub use tone::{Tone, ToneStream};

@@ -3,6 +3,7 @@
 use crate::base::cause::Cause;
 use crate::clips::ClipError;
 use crate::media::MediaError;
+use crate::speech::SpeechError;
 
 /// Who ended the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,12 @@ pub enum CallError {
     /// Audio could not be had.
     #[error(transparent)]
     Clip(#[from] ClipError),
+    /// Speech was not understood.
+    #[error(transparent)]
+    Speech(#[from] SpeechError),
+    /// There is nobody to understand speech.
+    #[error("speech is not understood here: [stt] provider is empty")]
+    NoRecogniser,
     /// The caller offered no media we speak.
     #[error("no common codec with the caller")]
     NoCommonCodec,

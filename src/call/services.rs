@@ -9,6 +9,7 @@ use crate::host::http::HttpClient;
 use crate::jobs::Outbox;
 use crate::journal::Journal;
 use crate::recordings::Shelf;
+use crate::speech::Recognition;
 use crate::store::Store;
 
 /// Cheap handles, cloned at wiring.
@@ -16,6 +17,8 @@ use crate::store::Store;
 pub struct Services {
     /// Audio by URL, prompt id or text.
     pub clips: Clips,
+    /// Who understands speech, if anybody.
+    pub recognition: Option<Recognition>,
     /// Guarded HTTP.
     pub http: HttpClient,
     /// The stream of facts.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::{CallError, Ended};
 use super::handle::CallHandle;
 use super::ops::record::Tapes;
+use super::ops::stream::Running;
 use super::presses::Presses;
 use super::queue::Handover;
 use crate::audio::Clip;
@@ -76,6 +77,8 @@ pub(super) struct State {
     pub(super) recording: Vec<OpId>,
     /// Recordings that are kept.
     pub(super) tapes: Tapes,
+    /// Streams to servers beside the script.
+    pub(super) streams: Vec<Running>,
     /// Statistics of the port, once it has closed.
     pub(super) stats: Option<PortStats>,
     /// When the first ringing was sent.
@@ -132,6 +135,7 @@ impl State {
             recorded: Vec::new(),
             recording: Vec::new(),
             tapes: Tapes::default(),
+            streams: Vec::new(),
             stats: None,
             rang_at: None,
             redirected_to: Vec::new(),

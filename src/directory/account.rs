@@ -60,6 +60,12 @@ pub struct Account {
 }
 
 impl Account {
+    /// What requests to the account's web servers are signed with; `None` signs none.
+    pub fn auth_token(&self) -> Option<Secret> {
+        let token = self.doc.get(super::private::AUTH_TOKEN)?.as_str()?;
+        (!token.is_empty()).then(|| Secret::new(token))
+    }
+
     /// The entries of the list `list`: documents naming it by `list_id`, and those inside the list document itself
     /// (`entries`, an array or an object).
     pub fn list_entries<'a>(&'a self, list: &'a str) -> impl Iterator<Item = &'a Value> + 'a {

@@ -20,6 +20,8 @@ pub const TYPE: &str = "pvt_type";
 pub const MD5_AUTH: &str = "pvt_md5_auth";
 /// SHA-1 of `username:password`, lower-case hex.
 pub const SHA1_AUTH: &str = "pvt_sha1_auth";
+/// What requests to an account's web servers are signed with (`X-Twilio-Signature`).
+pub const AUTH_TOKEN: &str = "pvt_auth_token";
 /// Ids of the accounts above an account, the first account first.
 pub const TREE: &str = "pvt_tree";
 /// Marks the first account.

@@ -19,12 +19,15 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use percent_encoding::percent_decode_str;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use url::Url;
 
 use super::clock;
 use super::guard::{Guard, GuardError};
 use super::task;
+use crate::base::secret::Secret;
+use crate::twilio::signature;
 
 pub use names::{Names, SystemNames};
 
@@ -83,6 +86,8 @@ pub struct HttpRequest {
     pub max_redirects: u8,
     /// Whether a 503 with a `Retry-After` of at most 99 s is asked again, within `timeout`.
     pub retry_unavailable: bool,
+    /// Signs each exchange, redirects included, as Twilio does (`X-Twilio-Signature`); `None` signs none.
+    pub auth_token: Option<Secret>,
 }
 
 impl HttpRequest {
@@ -98,6 +103,7 @@ impl HttpRequest {
             max_body: 256 * 1024,
             max_redirects: MAX_REDIRECTS,
             retry_unavailable: true,
+            auth_token: None,
         }
     }
 
@@ -261,10 +267,32 @@ pub struct Answer {
     pub body: BoxStream<'static, Result<Bytes, HttpError>>,
 }
 
+/// The answer to a request for another protocol on the same connection (RFC 9110 §7.8).
+pub struct Upgrade {
+    /// The status; 101 when it was granted.
+    pub status: u16,
+    /// Headers in order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The connection, when it was granted.
+    pub connection: Option<Box<dyn Connection>>,
+}
+
+/// A connection that speaks another protocol now.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
 /// Carries out one exchange. Dropping the future ends it.
 pub trait Transport: Send + Sync {
     /// Sends the request and waits for the head of the answer.
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Answer, HttpError>>;
+
+    /// Sends a request for another protocol and waits for the answer.
+    fn upgrade(&self, exchange: Exchange) -> BoxFuture<'_, Result<Upgrade, HttpError>> {
+        let host = exchange.url.host_str().unwrap_or("").to_owned();
+        let detail = "this transport has no other protocol".to_owned();
+        Box::pin(async move { Err(HttpError::Broken { host, detail }) })
+    }
 }
 
 /// The HTTP client. Cheap to clone.
@@ -335,6 +363,43 @@ impl HttpClient {
         self.run(request, Some(file)).await
     }
 
+    /// Asks for another protocol, once: redirects are not followed. User information in the URL and the token are
+    /// treated as in [`send`](Self::send).
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn upgrade(&self, request: HttpRequest) -> Result<Upgrade, HttpError> {
+        let after = request.timeout;
+        let (guard, transport) = (self.guard.clone(), self.transport.clone());
+        let whole = async move {
+            guard.check_url(&request.url)?;
+            let exchange = signed(first_exchange(&request), request.auth_token.as_ref());
+            tokio::time::timeout(after, transport.upgrade(exchange))
+                .await
+                .unwrap_or(Err(HttpError::Timeout { after }))
+        };
+        match &self.io {
+            None => whole.await,
+            Some(io) => on(io, whole).await.unwrap_or(Err(HttpError::Closed)),
+        }
+    }
+
+    /// Starts a task where the sockets of this client live.
+    pub fn spawn<F>(
+        &self,
+        name: &'static str,
+        work: F,
+    ) -> tokio::task::JoinHandle<Option<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match &self.io {
+            None => task::spawn(name, work),
+            Some(io) => task::spawn_on(io, name, work),
+        }
+    }
+
     async fn run(
         &self,
         request: HttpRequest,
@@ -386,11 +451,13 @@ async fn follow(
     let sent_at = clock::now();
     let give_up = sent_at + request.timeout;
     let (mut exchange, mut redirects, mut retries) = (first_exchange(&request), 0, 0);
-    let first_request_headers = shown_headers(&exchange);
+    let token = request.auth_token.as_ref();
+    let first_request_headers = shown_headers(&signed(exchange.clone(), token));
     loop {
         guard.check_url(&exchange.url)?;
-        let (url, request_headers) = (exchange.url.clone(), shown_headers(&exchange));
-        let answer = transport.exchange(exchange.clone()).await?;
+        let sent = signed(exchange.clone(), token);
+        let (url, request_headers) = (sent.url.clone(), shown_headers(&sent));
+        let answer = transport.exchange(sent).await?;
         if let Some(delay) = retry_delay(&request, &answer, retries)
             && clock::now() + delay < give_up
         {
@@ -443,6 +510,26 @@ fn first_exchange(request: &HttpRequest) -> Exchange {
         body: request.body.clone(),
         upload: request.upload.clone(),
     }
+}
+
+/// The exchange with its signature. A redirect is signed for where it leads.
+fn signed(mut exchange: Exchange, token: Option<&Secret>) -> Exchange {
+    if let Some(token) = token.filter(|token| !token.is_empty()) {
+        let content_type = header(&exchange.headers, "content-type").map(str::to_owned);
+        let signature = signature::sign(
+            token,
+            &mut exchange.url,
+            content_type.as_deref(),
+            &exchange.body,
+        );
+        exchange
+            .headers
+            .retain(|(name, _)| !name.eq_ignore_ascii_case(signature::HEADER));
+        exchange
+            .headers
+            .push((signature::HEADER.to_owned(), signature));
+    }
+    exchange
 }
 
 /// `Basic …` for the URL's user information, if it has any.

@@ -2,9 +2,11 @@
 //!
 //! - `clock`: the only place that asks what time it is.
 //! - `task`: named tasks and threads whose panics are reported.
-//! - `guard`: which addresses we may be made to fetch from; `http`: the HTTP client behind it.
+//! - `guard`: which addresses we may be made to fetch from; `http`: the HTTP client behind it; `websocket`: WebSockets
+//!   by that client.
 
 pub mod clock;
 pub mod guard;
 pub mod http;
 pub mod task;
+pub mod websocket;

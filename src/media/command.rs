@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listen::Tap;
 use super::stream::StreamReader;
 use crate::audio::Clip;
 use crate::base::id::{OpId, PortId};
@@ -48,6 +49,15 @@ pub enum Command {
     StopRecord(OpId),
     /// Holds the recording of this operation back, or lets it go on.
     PauseRecord(OpId, Pause),
+    /// Lets somebody listen: sound goes into the tap until its reader is gone or `Unlisten`.
+    Listen {
+        /// Names it.
+        op: OpId,
+        /// Where to.
+        tap: Tap,
+    },
+    /// Ends that; the reader may still read what it has.
+    Unlisten(OpId),
     /// Sends silence in place of what plays; sources go on underneath.
     Mute(bool),
     /// Whether keys may be found in the audio when no telephone-events were agreed (they are by default). Turned off

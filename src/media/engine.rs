@@ -477,6 +477,8 @@ impl Port {
             Command::Cancel(op) => Message::Cancel(self.id, op),
             Command::StopRecord(op) => Message::StopRecord(self.id, op),
             Command::PauseRecord(op, how) => Message::PauseRecord(self.id, op, how),
+            Command::Listen { op, tap } => Message::Listen(self.id, tap.under(op)),
+            Command::Unlisten(op) => Message::Unlisten(self.id, op),
             Command::Mute(on) => Message::Mute(self.id, on),
             Command::Inband(on) => Message::Inband(self.id, on),
             Command::Flush => Message::Flush(self.id),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use super::command::{Pause, Plan, Seating};
 use super::io::wait::Bell;
+use super::listen;
 use super::mixer::RoomOrder;
 use super::pool::Pair;
 use super::port::{Audio, PortState, Ready};
@@ -47,6 +48,10 @@ pub(super) enum Message {
     StopRecord(PortId, OpId),
     /// Hold a recording back, or let it go on.
     PauseRecord(PortId, OpId, Pause),
+    /// Let somebody listen.
+    Listen(PortId, listen::Tap),
+    /// End that.
+    Unlisten(PortId, OpId),
     /// Send silence.
     Mute(PortId, bool),
     /// Look for keys in the audio.
@@ -84,6 +89,8 @@ impl Message {
             | Self::Record(port, _)
             | Self::StopRecord(port, _)
             | Self::PauseRecord(port, ..)
+            | Self::Listen(port, _)
+            | Self::Unlisten(port, _)
             | Self::Mute(port, _)
             | Self::Inband(port, _)
             | Self::Flush(port)
@@ -111,6 +118,8 @@ impl Message {
             | Self::Record(..)
             | Self::StopRecord(..)
             | Self::PauseRecord(..)
+            | Self::Listen(..)
+            | Self::Unlisten(..)
             | Self::Mute(..)
             | Self::Inband(..)
             | Self::Flush(_)

@@ -10,7 +10,8 @@
 //! - `worker`: the table of ports; `wheel`: which port is due in which 5 ms slot.
 //! - `mixer`: rooms where many ports hear each other.
 //! - `port`: one port's state: playing, receiving, keys, RTCP.
-//! - `stream`: audio that arrives while it plays. `record`: WAV files, written by the recorder thread.
+//! - `stream`: audio that arrives while it plays. `listen`: sound as it passes, for other threads. `record`: WAV files,
+//!   written by the recorder thread.
 
 pub mod sim;
 
@@ -22,6 +23,7 @@ mod identity;
 mod io;
 mod keeper;
 mod link;
+mod listen;
 mod mixer;
 mod pool;
 mod port;
@@ -36,6 +38,7 @@ pub use config::{MediaConfig, MediaError, PortRange, PortRangeError};
 pub use engine::{InlineWorker, Media, Port, Room};
 pub use event::{Finish, MediaEvent, MediaEvents, PortStats, RecordEnd, Via};
 pub use io::{Channel, PacketIo, PortKey, Received};
+pub use listen::{FRAME, Listener, Tap, listen};
 pub use pool::{Pair, PoolCounts};
 pub use stream::{STREAM_RATE_HZ, StreamReader, StreamWriter, stream};
 

@@ -4,7 +4,7 @@
 //! while the ring is empty and the writer still lives, and ends the source when the writer finished.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -18,30 +18,56 @@ pub fn stream(capacity: Duration) -> (StreamWriter, StreamReader) {
         .unwrap_or(usize::MAX)
         .clamp(100, 60_000);
     let (producer, consumer) = RingBuffer::new(ms.saturating_mul(8));
-    let done = Arc::new(AtomicBool::new(false));
+    let shared = Arc::new(Shared::default());
     (
         StreamWriter {
             ring: producer,
-            done: Arc::clone(&done),
+            written: 0,
+            shared: Arc::clone(&shared),
         },
         StreamReader {
             ring: consumer,
-            done,
+            position: 0,
+            shared,
         },
     )
+}
+
+/// What both ends look at.
+#[derive(Debug, Default)]
+struct Shared {
+    done: AtomicBool,
+    /// Samples before this one, counted from the beginning, are not to be played any more.
+    dropped: AtomicU64,
 }
 
 /// The producer's end.
 #[derive(Debug)]
 pub struct StreamWriter {
     ring: Producer<i16>,
-    done: Arc<AtomicBool>,
+    written: u64,
+    shared: Arc<Shared>,
 }
 
 impl StreamWriter {
     /// Takes as many samples as fit and says how many that were.
     pub fn push(&mut self, pcm: &[i16]) -> usize {
-        self.ring.push_partial_slice(pcm).0.len()
+        let taken = self.ring.push_partial_slice(pcm).0.len();
+        self.written += taken as u64;
+        taken
+    }
+
+    /// Has everything dropped that was written and has not been played.
+    pub fn clear(&mut self) {
+        self.shared.dropped.store(self.written, Ordering::Release);
+    }
+
+    /// How many samples were written and have not been played.
+    pub fn unplayed(&self) -> usize {
+        self.ring
+            .buffer()
+            .capacity()
+            .saturating_sub(self.ring.slots())
     }
 
     /// Whether nobody will play it any more.
@@ -86,7 +112,7 @@ impl StreamWriter {
 
     /// Says that this was all. A writer dropped without it ends the source as failed.
     pub fn finish(self) {
-        self.done.store(true, Ordering::Release);
+        self.shared.done.store(true, Ordering::Release);
     }
 
     /// A quarter of the ring: few wakes, no underrun.
@@ -99,7 +125,9 @@ impl StreamWriter {
 #[derive(Debug)]
 pub struct StreamReader {
     ring: Consumer<i16>,
-    done: Arc<AtomicBool>,
+    /// Samples taken out of the ring so far.
+    position: u64,
+    shared: Arc<Shared>,
 }
 
 /// What a read found besides samples.
@@ -118,10 +146,20 @@ impl StreamReader {
     pub(super) fn read(&mut self, out: &mut [i16]) -> (usize, StreamState) {
         // Looked at before the ring: what was written before it is then certainly seen.
         let abandoned = self.ring.is_abandoned();
+        let dropped = self.shared.dropped.load(Ordering::Acquire);
+        if dropped > self.position {
+            // All of them were written before the mark was set.
+            let count = usize::try_from(dropped - self.position).unwrap_or(usize::MAX);
+            if let Ok(chunk) = self.ring.read_chunk(count.min(self.ring.slots())) {
+                chunk.commit_all();
+            }
+            self.position = dropped;
+        }
         let take = self.ring.pop_partial_slice(out).0.len();
+        self.position += take as u64;
         let state = match (
             abandoned && self.ring.is_empty(),
-            self.done.load(Ordering::Acquire),
+            self.shared.done.load(Ordering::Acquire),
         ) {
             (false, _) => StreamState::Open,
             (true, true) => StreamState::Done,
@@ -151,6 +189,26 @@ mod tests {
         assert_eq!((out[0], out[599]), (0, 599));
         assert_eq!(reader.read(&mut out), (400, StreamState::Done));
         assert_eq!(out[399], 999);
+    }
+
+    #[test]
+    fn what_was_cleared_is_not_read_and_what_follows_is() {
+        let (mut writer, mut reader) = stream(Duration::from_millis(100));
+        let mut out = [0; 10];
+        writer.push(&[1; 30]);
+        assert_eq!(reader.read(&mut out).0, 10);
+        assert_eq!(writer.unplayed(), 20);
+        writer.clear();
+        writer.push(&[2; 5]);
+        writer.clear();
+        writer.push(&[3; 4]);
+        assert_eq!(reader.read(&mut out), (4, StreamState::Open));
+        assert_eq!(out[..4], [3; 4]);
+        assert_eq!(writer.unplayed(), 0);
+        writer.clear();
+        assert_eq!(reader.read(&mut out), (0, StreamState::Open));
+        writer.push(&[4; 1]);
+        assert_eq!(reader.read(&mut out).0, 1);
     }
 
     #[test]

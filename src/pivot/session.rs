@@ -13,6 +13,7 @@ use super::reply::{Check, Reply};
 use super::settings::{BodyFormat, RequestMethod, Settings};
 use super::sniff::{self, Kind};
 use crate::base::finding::Finding;
+use crate::base::secret::Secret;
 use crate::call::{CallHandle, CallVars};
 use crate::host::clock;
 use crate::host::http::{HttpClient, HttpRequest, HttpResponse, USER_AGENT};
@@ -65,7 +66,16 @@ pub async fn ask(
         params(&subject(&facts, &vars, &language), settings.req_format)
     };
     logged(&logs, call.count_request().map_err(|_| PivotError::Ended))?;
-    let asked = Box::pin(conduct(&services.http, settings, params, check, &logs)).await;
+    let token = facts.account.auth_token();
+    let asked = Box::pin(conduct(
+        &services.http,
+        settings,
+        params,
+        token,
+        check,
+        &logs,
+    ));
+    let asked = asked.await;
     logged(&logs, asked)
 }
 
@@ -157,6 +167,7 @@ async fn conduct(
     http: &HttpClient,
     settings: &Settings,
     params: Map<String, Value>,
+    token: Option<Secret>,
     check: Check<'_>,
     logs: &Logs<'_>,
 ) -> Result<Reply, PivotError> {
@@ -181,7 +192,9 @@ async fn conduct(
     let url = Url::parse(url).map_err(|_| PivotError::Url {
         url: url.to_owned(),
     })?;
-    let response = fetch(http, settings, &url, &params, logs).await?;
+    let mut request = request(settings, &url, &params);
+    request.auth_token = token;
+    let response = fetch(http, settings, &url, request, logs).await?;
     let body = String::from_utf8_lossy(&response.body);
     read(response.header("content-type"), &body, check, &guard, logs)
 }
@@ -190,10 +203,9 @@ async fn fetch(
     http: &HttpClient,
     settings: &Settings,
     url: &Url,
-    params: &Map<String, Value>,
+    request: HttpRequest,
     logs: &Logs<'_>,
 ) -> Result<HttpResponse, PivotError> {
-    let request = request(settings, url, params);
     let shown = shown(&request.url);
     (logs.debug)(debug_request(settings, &request, &shown));
     let hook = |step, status, took, note| {
@@ -425,8 +437,9 @@ const MAX_IN_A_ROW: usize = 10;
 const IN_A_ROW_WITHIN: Duration = Duration::from_secs(1);
 /// Longest reply, in bytes.
 const MAX_REPLY: usize = 256 * 1024;
-/// Headers a node cannot set: they belong to the connection.
-const OURS: [&str; 6] = [
+/// Headers a node cannot set: they belong to the connection, or say who we are.
+const OURS: [&str; 7] = [
+    "x-twilio-signature",
     "host",
     "content-length",
     "transfer-encoding",

@@ -1,21 +1,26 @@
-//! Text to speech: one trait, its providers, and the operator's choice among them.
+//! Text to speech and speech to text: a trait each, its providers, and the operator's choice among them.
 //!
-//! - `config`: `[tts]`.
-//! - `voices`: which voice of a provider stands for `female`, `male` and a language.
-//! - `tts/`: the providers, one file each.
+//! - `config`: `[tts]` and `[stt]`.
+//! - `voices`: which voice of a provider stands for `female`, `male` and a language. `program`: running one.
+//! - `tts/`: the voices, one file each. `asr/`: the recognisers.
 
+pub mod asr;
 mod config;
+mod program;
 pub mod tts;
 mod voices;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use crate::audio::wav;
 use crate::host::http::HttpError;
 
-pub use config::{Dialect, Problem, TtsConfig};
+pub use asr::recogniser;
+pub use config::{Dialect, Problem, SttConfig, TtsConfig};
 pub use tts::provider;
 
 /// What is to be said.
@@ -42,13 +47,68 @@ pub trait SpeechProvider: Send + Sync {
     ) -> BoxFuture<'a, Result<Bytes, SpeechError>>;
 }
 
-/// Why nothing was said.
+/// Sound in which somebody speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoken {
+    /// A WAV file, 8 kHz, mono.
+    pub wav: Bytes,
+    /// A language tag in lower case (`en-us`); empty when not known.
+    pub language: String,
+    /// Words that are likely, as text; empty for none.
+    pub hints: String,
+}
+
+impl Spoken {
+    /// Of samples at 8 kHz.
+    pub fn of(pcm: &[i16], language: &str, hints: &str) -> Self {
+        let mut wav = Vec::with_capacity(wav::HEADER_LEN + pcm.len() * 2);
+        wav.extend_from_slice(&wav::header(8000, 1, pcm.len() as u64 * 2));
+        wav::samples(pcm, &mut wav);
+        Self {
+            wav: wav.into(),
+            language: language.to_owned(),
+            hints: hints.to_owned(),
+        }
+    }
+}
+
+/// What was understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transcript {
+    /// The words; empty when there were none.
+    pub text: String,
+    /// How sure the recogniser is, 0 to 1, where it says so.
+    pub confidence: Option<f32>,
+}
+
+/// Understands speech. Implementations may be asked for many texts at once.
+pub trait Recogniser: Send + Sync {
+    /// The words of a sound. Dropping the future stops the work.
+    fn transcribe<'a>(
+        &'a self,
+        spoken: &'a Spoken,
+    ) -> BoxFuture<'a, Result<Transcript, SpeechError>>;
+}
+
+/// The operator's recogniser.
+#[derive(Clone)]
+pub struct Recognition {
+    /// Who understands.
+    pub recogniser: Arc<dyn Recogniser>,
+    /// How often a text is asked for while somebody still speaks.
+    pub partial_every: Option<Duration>,
+}
+
+/// Why nothing was said, or understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpeechError {
     /// The configuration breaks a rule.
     #[error("[tts] {0}")]
     Config(Problem),
+    /// The configuration of the recogniser breaks a rule.
+    #[error("[stt] {0}")]
+    Recogniser(Problem),
     /// The program could not be started.
     #[error("speech program {program:?} cannot be started: {kind}")]
     Start {

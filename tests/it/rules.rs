@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["base"],
     &["sip", "sdp", "rtp", "audio"],
+    &["twilio"],
     &["host"],
     &["media", "store"],
     &["speech"],
@@ -28,7 +29,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Rooms without sockets, tasks, clocks, files or randomness that was not handed in.
-const PURE: &[&str] = &["base", "sip", "sdp", "rtp", "audio"];
+const PURE: &[&str] = &["base", "sip", "sdp", "rtp", "audio", "twilio"];
 
 /// What a pure room may not name.
 const IMPURE: &[&str] = &[
@@ -70,7 +71,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["net/tls/"]),
     ("x509_parser", &["net/tls/"]),
     ("rustls_native_certs", &["net/tls/"]),
-    ("tokio_tungstenite", &["net/ws.rs"]),
+    ("tokio_tungstenite", &["net/ws.rs", "host/websocket.rs"]),
     ("hickory_resolver", &["net/dns/"]),
     ("jsonwebtoken", &["api/"]),
     ("clap", &["app/"]),

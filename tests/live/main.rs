@@ -4,7 +4,7 @@
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks.
-//! - `pivot`, `recordings`, `registrar`, `bridged`, `carriers`, `conference`, `kamailio`, `sipp`, `commands`, `crash`, `fetch`, `transports`: the tests. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
+//! - `pivot`, `recordings`, `registrar`, `bridged`, `carriers`, `conference`, `kamailio`, `sipp`, `commands`, `crash`, `fetch`, `transports`, `media_streams`, `recognise`, `signatures`: the tests. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -35,15 +35,18 @@ mod http;
 mod kamailio;
 mod limits;
 mod linphone;
+mod media_streams;
 mod mix;
 mod mutation;
 mod office;
 mod peer;
 mod phone;
 mod pivot;
+mod recognise;
 mod recordings;
 mod registrar;
 mod server;
+mod signatures;
 mod sipp;
 mod softphone;
 mod streams;

@@ -95,7 +95,7 @@ impl Piper {
     }
 
     /// A sentence as the voice says it, at 8 kHz.
-    fn source(&self, text: &str) -> Sound {
+    pub(crate) fn source(&self, text: &str) -> Sound {
         let path = self.sources.path().join("source.wav");
         let fetched = run(Command::new("curl")
             .args([

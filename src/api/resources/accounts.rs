@@ -152,6 +152,10 @@ fn check(draft: &mut Draft<'_>) {
     for key in SHOWN {
         draft.fields.remove(key);
     }
+    // Kept where nobody is shown it.
+    if let Some(token) = draft.fields.remove("auth_token") {
+        draft.private.insert(private::AUTH_TOKEN.into(), token);
+    }
     let mut others = draft.directory.accounts();
     others.retain(|account| &*account.id != draft.id);
     if let Some(name) = draft.text("name") {

@@ -11,6 +11,9 @@ use super::shared::*;
 pub(super) struct Account {
     /// Whether callees that answer 3xx are followed, within what the account may dial
     follow_redirects: Option<bool>,
+    /// Signs requests to web servers (X-Twilio-Signature); never shown again, an empty text ends it
+    #[schemars(length(max = 128))]
+    auth_token: Option<String>,
     /// Recording of calls
     call_recording: Option<AccountRecording>,
     /// Number classes that are denied

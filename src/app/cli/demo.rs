@@ -66,6 +66,7 @@ async fn demo(args: &DemoArgs, data: &Path) -> Result<bool, Failure> {
         config,
         Options {
             echo: Some(documents::ECHO.to_owned()),
+            stream: Some((documents::STREAM.to_owned(), web.stream_url())),
             empty: true,
         },
     )
@@ -149,6 +150,7 @@ fn introduce(server: &Server, credentials: &Credentials, voice_url: &str) {
   {}    Pivot: asks {voice_url} and says what it answers
   {}     echo
   {}     a menu in callflow JSON
+  {}     echo by the web application, over a media stream
 ",
         env!("CARGO_PKG_VERSION"),
         credentials.phone,
@@ -162,6 +164,7 @@ fn introduce(server: &Server, credentials: &Credentials, voice_url: &str) {
         documents::PIVOT,
         documents::ECHO,
         documents::MENU,
+        documents::STREAM,
     );
 }
 

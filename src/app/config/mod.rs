@@ -23,7 +23,7 @@ use crate::journal::RetentionConfig;
 use crate::media::MediaConfig;
 use crate::net::{DnsConfig, SipConfig, TlsConfig};
 use crate::registrar::{RegistrarConfig, SecurityConfig};
-use crate::speech::TtsConfig;
+use crate::speech::{SttConfig, TtsConfig};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ pub struct Config {
     pub pivot: GuardConfig,
     /// `[tts]`: who speaks.
     pub tts: TtsConfig,
+    /// `[stt]`: who understands speech.
+    pub stt: SttConfig,
     /// `[retention]`: how long records and logs are kept.
     pub retention: RetentionConfig,
     /// `[log]`: level and format.
@@ -71,6 +73,7 @@ impl Default for Config {
             http: HttpConfig::default(),
             pivot: GuardConfig::default(),
             tts: TtsConfig::default(),
+            stt: SttConfig::default(),
             retention: RetentionConfig::default(),
             log: LogConfig::default(),
         }
@@ -175,6 +178,7 @@ impl Config {
             ("rtp", self.rtp != new.rtp),
             ("http", self.http != new.http),
             ("tts", self.tts != new.tts),
+            ("stt", self.stt != new.stt),
             ("retention", self.retention != new.retention),
             ("log", self.log != new.log),
         ];

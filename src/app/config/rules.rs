@@ -36,6 +36,13 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
             problem.rule,
         );
     }
+    for problem in config.stt.problems() {
+        rules.refuse(
+            &format!("stt.{}", problem.field),
+            problem.value,
+            problem.rule,
+        );
+    }
     for (field, days) in [
         ("retention.cdr_days", config.retention.cdr_days),
         ("retention.recording_days", config.retention.recording_days),

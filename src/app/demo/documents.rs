@@ -1,4 +1,4 @@
-//! The demo's account: one user, one phone, three numbers.
+//! The demo's account: one user, one phone, four numbers.
 
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,8 @@ pub const PIVOT: &str = "2030";
 pub const ECHO: &str = "100";
 /// The number with a menu.
 pub const MENU: &str = "200";
+/// The number that is connected with the web application over a WebSocket.
+pub const STREAM: &str = "600";
 
 /// Who may sign in and who may call.
 #[derive(Debug, Clone)]
@@ -47,6 +49,10 @@ impl Credentials {
 pub fn bundle(credentials: &Credentials, voice_url: &str, rng: &mut Rng) -> Bundle {
     let menu = document_id(rng);
     let say = |text: &str| json!({"module": "tts", "data": {"text": text}, "children": {}});
+    let waiting = |name: &str, number: &str| {
+        json!({"name": name, "numbers": [number], "flow": {"module": "answer", "data": {}, "children":
+        {"_": {"module": "wait_for_hangup", "data": {}, "children": {}}}}})
+    };
     let documents = [
         (
             Kind::User,
@@ -68,12 +74,9 @@ pub fn bundle(credentials: &Credentials, voice_url: &str, rng: &mut Rng) -> Bund
             "data": {"voice_url": voice_url, "method": "get", "req_format": "kazoo", "debug": true},
             "children": {"_": say("The web application did not answer.")}}}),
         ),
-        // What runs for this number is the echo of `serve::Options::echo`; the flow is what a plain server would do.
-        (
-            Kind::Callflow,
-            json!({"name": "Echo", "numbers": [ECHO], "flow": {"module": "answer", "data": {}, "children":
-            {"_": {"module": "wait_for_hangup", "data": {}, "children": {}}}}}),
-        ),
+        // What runs for these numbers is in `serve::Options`; the flow is what a plain server would do.
+        (Kind::Callflow, waiting("Echo", ECHO)),
+        (Kind::Callflow, waiting("Media stream", STREAM)),
         (
             Kind::Callflow,
             json!({"name": "Menu", "numbers": [MENU], "flow": {"module": "tts",

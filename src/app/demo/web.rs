@@ -1,9 +1,12 @@
-//! The demo's web application: what a customer's own server would be. Answers a Pivot request with a sentence to say.
+//! The demo's web application: what a customer's own server would be. Answers a Pivot request with a sentence to say,
+//! and sends back what it hears over a media stream.
 
 use std::net::SocketAddr;
 
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
-use axum::routing::get;
+use axum::response::Response;
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -23,6 +26,13 @@ pub struct WebApp {
     pub requests: mpsc::Receiver<String>,
 }
 
+impl WebApp {
+    /// Where its media streams go to.
+    pub fn stream_url(&self) -> String {
+        format!("ws://{}/stream", self.address)
+    }
+}
+
 /// Starts it on a free port of loopback. It ends with the runtime.
 ///
 /// # Errors
@@ -33,6 +43,7 @@ pub async fn start() -> std::io::Result<WebApp> {
     let (seen, requests) = mpsc::channel(64);
     let router = Router::new()
         .route("/pivot", get(pivot).post(pivot))
+        .route("/stream", any(stream))
         .with_state(seen);
     task::spawn("demo-web", async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -47,4 +58,36 @@ async fn pivot(State(seen): State<mpsc::Sender<String>>, RawQuery(query): RawQue
         tracing::debug!("nobody reads the demo's requests");
     }
     Json(json!({"module": "tts", "data": {"text": SENTENCE}, "children": {}}))
+}
+
+async fn stream(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(echo)
+}
+
+/// Sends the caller's voice back, as a server written for Twilio would.
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        let Message::Text(text) = message else {
+            continue;
+        };
+        let Ok(message) = serde_json::from_str::<Value>(text.as_str()) else {
+            return;
+        };
+        let reply = match message["event"].as_str() {
+            Some("media") => json!({
+                "event": "media",
+                "streamSid": message["streamSid"],
+                "media": {"payload": message["media"]["payload"]},
+            }),
+            Some("stop") => return,
+            _ => continue,
+        };
+        if socket
+            .send(Message::Text(reply.to_string().into()))
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
 }

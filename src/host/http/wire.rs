@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use super::names::{GuardedNames, NameError, Names, PORT};
-use super::{Answer, Exchange, HttpError, Method, Transport};
+use super::{Answer, Connection, Exchange, HttpError, Method, Transport, Upgrade};
 use crate::host::guard::Guard;
 
 /// Exchanges over real sockets.
@@ -67,7 +67,7 @@ impl Wire {
         Ok(client)
     }
 
-    async fn carry_out(&self, exchange: Exchange) -> Result<Answer, HttpError> {
+    async fn request(&self, exchange: Exchange) -> Result<reqwest::Response, HttpError> {
         let host = exchange.url.host_str().unwrap_or("").to_owned();
         let port = exchange.url.port_or_known_default().unwrap_or(0);
         let client = self.client(&host)?;
@@ -84,21 +84,16 @@ impl Wire {
         {
             request = request.body(exchange.body);
         }
-        let response = PORT
-            .scope(port, request.send())
+        PORT.scope(port, request.send())
             .await
-            .map_err(|error| reason(&host, &error))?;
+            .map_err(|error| reason(&host, &error))
+    }
+
+    async fn carry_out(&self, exchange: Exchange) -> Result<Answer, HttpError> {
+        let host = exchange.url.host_str().unwrap_or("").to_owned();
+        let response = self.request(exchange).await?;
         let status = response.status().as_u16();
-        let headers = response
-            .headers()
-            .iter()
-            .map(|(name, value)| {
-                (
-                    name.as_str().to_owned(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                )
-            })
-            .collect();
+        let headers = listed(response.headers());
         let body = response
             .bytes_stream()
             .map(move |chunk| chunk.map_err(|error| reason(&host, &error)))
@@ -109,12 +104,46 @@ impl Wire {
             body,
         })
     }
+
+    async fn change(&self, exchange: Exchange) -> Result<Upgrade, HttpError> {
+        let host = exchange.url.host_str().unwrap_or("").to_owned();
+        let response = self.request(exchange).await?;
+        let status = response.status().as_u16();
+        let headers = listed(response.headers());
+        let connection: Option<Box<dyn Connection>> = if status == 101 {
+            let upgraded = response.upgrade().await;
+            Some(Box::new(upgraded.map_err(|error| reason(&host, &error))?))
+        } else {
+            None
+        };
+        Ok(Upgrade {
+            status,
+            headers,
+            connection,
+        })
+    }
 }
 
 impl Transport for Wire {
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Answer, HttpError>> {
         Box::pin(self.carry_out(exchange))
     }
+
+    fn upgrade(&self, exchange: Exchange) -> BoxFuture<'_, Result<Upgrade, HttpError>> {
+        Box::pin(self.change(exchange))
+    }
+}
+
+/// Headers in order.
+fn listed(map: &HeaderMap) -> Vec<(String, String)> {
+    map.iter()
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect()
 }
 
 /// A file as a body that is read while it is sent, and its length.

@@ -35,6 +35,7 @@ use super::command::{Plan, Sides};
 use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Via};
 use super::io::{Channel, PacketIo, PortKey};
 use super::link::Message;
+use super::listen;
 use super::mixer::{self, Rooms};
 use super::record::{BothSides, Tap};
 use super::wheel::Place;
@@ -62,9 +63,11 @@ pub(super) struct PortState {
     joined: Joined,
     /// Its recordings; they do not know of each other.
     taps: SmallVec<[Tap; 1]>,
+    /// Who listens.
+    listeners: Vec<listen::Tap>,
     /// Its seat in a room.
     seated: Option<mixer::Place>,
-    /// What we send, as the peer hears it: for recordings of both sides.
+    /// What we send, as the peer hears it: for recordings of both sides, and for listeners.
     own: Option<Box<Ear>>,
     reports: Reports,
     muted: bool,
@@ -160,6 +163,7 @@ impl PortState {
             hearing: Hearing::default(),
             joined: Joined::default(),
             taps: SmallVec::new(),
+            listeners: Vec::new(),
             seated: None,
             own: None,
             reports: Reports::default(),
@@ -232,6 +236,12 @@ impl PortState {
                     tap.pause(how);
                 }
             }
+            Message::Listen(_, tap) => {
+                if self.listeners.len() < LISTENERS {
+                    self.listeners.push(tap);
+                }
+            }
+            Message::Unlisten(_, op) => self.listeners.retain(|l| l.op() != op),
             Message::Mute(_, on) => self.muted = on,
             Message::Inband(_, on) => self.hearing.inband = on,
             Message::Attach(..)
@@ -256,7 +266,13 @@ impl PortState {
 
     /// Makes or drops what hearing needs at present.
     fn prepare_hearing(&mut self) {
-        let wanted = !self.taps.is_empty()
+        self.listeners.retain(|l| !l.is_closed());
+        if self.wants_own() {
+            self.listen_to_own();
+        } else {
+            self.own = None;
+        }
+        let wanted = self.is_overheard()
             || self.queue.has_echo()
             || self.is_transcoded()
             || self.seated.is_some_and(|place| place.speaks);
@@ -315,9 +331,15 @@ impl PortState {
         }
     }
 
-    /// Whether a recording wants what we send.
+    /// Whether a recording or a listener wants what we send.
     fn wants_own(&self) -> bool {
         self.taps.iter().any(|t| t.sides() != Sides::Peer)
+            || self.listeners.iter().any(listen::Tap::wants_own)
+    }
+
+    /// Whether somebody besides the call hears the peer.
+    fn is_overheard(&self) -> bool {
+        !self.taps.is_empty() || !self.listeners.is_empty()
     }
 
     /// One packet period: take what was heard, send what is next, look after time-outs and reports. `late`: the slot
@@ -412,7 +434,7 @@ impl PortState {
             if self.queue.is_echoing() && sound {
                 self.queue.echo(&cx.scratch.pcm);
             }
-            if self.taps.is_empty() && !self.hearing.detects() {
+            if !self.is_overheard() && !self.hearing.detects() {
                 continue;
             }
             let Scratch { pcm, raw, .. } = &mut *cx.scratch;
@@ -420,19 +442,22 @@ impl PortState {
             if let Some(key) = self.hearing.detect(raw) {
                 self.digit(key, Via::Inband);
             }
-            self.record(cx.scratch);
+            self.hand_on(cx.scratch);
         }
     }
 
-    /// Hands a frame of what the peer says, and of what it hears, to the recordings.
-    fn record(&mut self, scratch: &mut Scratch) {
-        if self.taps.is_empty() {
+    /// Hands a frame of what the peer says, and of what it hears, to listeners and recordings.
+    fn hand_on(&mut self, scratch: &mut Scratch) {
+        if !self.is_overheard() {
             return;
         }
         if let Some(own) = &mut self.own {
             own.frame(&mut scratch.wide, &mut scratch.other);
         } else {
             scratch.other.clear();
+        }
+        for listener in &mut self.listeners {
+            listener.push(&scratch.raw, &scratch.other);
         }
         let Scratch {
             pcm,
@@ -732,6 +757,8 @@ const DEFAULT_PTIME_MS: u8 = 20;
 const QUEUED_SOURCES: usize = 64;
 /// Recordings of one port at once.
 const MOST_TAPS: usize = 4;
+/// Who may listen to one port.
+const LISTENERS: usize = 8;
 /// Keys that may wait on one port for the signalling thread, and a time-out.
 const KEPT_NOTES: usize = 33;
 /// NTP's epoch.

@@ -4,16 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
 
 use super::Provider;
-use crate::speech::{MAX_SPEECH, SpeechError, SpeechProvider, TtsConfig, Utterance, voices};
+use crate::speech::{
+    MAX_SPEECH, SpeechError, SpeechProvider, TtsConfig, Utterance, program, voices,
+};
 
 /// Runs a program for each utterance.
 #[derive(Debug)]
@@ -72,50 +72,13 @@ impl SpeechProvider for Command {
 
 impl Command {
     async fn run(&self, utterance: &Utterance) -> Result<Bytes, SpeechError> {
-        let mut child = tokio::process::Command::new(&self.program)
-            .args(self.arguments(utterance))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| SpeechError::Start {
-                program: self.program.clone(),
-                kind: error.kind(),
-            })?;
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let feed = async {
-            if let Some(mut stdin) = stdin {
-                // A program that does not read its text to the end says so by its exit status.
-                drop(stdin.write_all(utterance.text.as_bytes()).await);
-                drop(stdin.shutdown().await);
-            }
-        };
-        let ((), audio, said) = tokio::join!(
-            feed,
-            read_up_to(stdout, MAX_SPEECH),
-            read_up_to(stderr, MAX_SAID)
-        );
-        if audio.len() > MAX_SPEECH {
-            return Err(SpeechError::TooLarge { limit: MAX_SPEECH });
-        }
-        let status = child.wait().await.map_err(|error| SpeechError::Start {
-            program: self.program.clone(),
-            kind: error.kind(),
-        })?;
-        if !status.success() {
-            let said = String::from_utf8_lossy(&said).trim().to_owned();
-            return Err(SpeechError::Program {
-                program: self.program.clone(),
-                status: status.to_string(),
-                said,
-            });
-        }
+        let text = Bytes::copy_from_slice(utterance.text.as_bytes());
+        let args = self.arguments(utterance);
+        let audio = program::run(&self.program, args, text, MAX_SPEECH).await?;
         if audio.is_empty() {
             Err(SpeechError::Silent)
         } else {
-            Ok(audio.into())
+            Ok(audio)
         }
     }
 
@@ -145,19 +108,6 @@ impl Command {
         }
     }
 }
-
-/// Up to one byte more than `limit`, so that the caller sees that there was more.
-async fn read_up_to(source: Option<impl AsyncRead + Unpin>, limit: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(source) = source {
-        // What was read before an error is judged like any other output.
-        drop(source.take(limit as u64 + 1).read_to_end(&mut bytes).await);
-    }
-    bytes
-}
-
-/// How much of a program's complaints is kept, in bytes.
-const MAX_SAID: usize = 500;
 
 #[cfg(test)]
 mod tests {

@@ -38,6 +38,7 @@ use swivel::recordings::Shelf;
 use swivel::registrar::{self, Registrar, RegistrarConfig, SecurityConfig};
 use swivel::sip::flow::{Flow, Transport};
 use swivel::sip::ua::{Endpoint, EndpointConfig, Listener, Transmit};
+use swivel::speech::Recognition;
 use swivel::store::{Batch, Direction, KeyRange, Store, Table};
 use tokio::task::JoinHandle;
 
@@ -103,6 +104,8 @@ pub struct Settings {
     pub unknown_number_code: Option<u16>,
     /// The same while it is held.
     pub held_timeout: Option<Duration>,
+    /// Who understands speech.
+    pub recognition: Option<Recognition>,
 }
 
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
@@ -198,6 +201,7 @@ impl World {
         );
         let services = Services {
             clips: voice::clips(&directory, &web),
+            recognition: settings.recognition,
             http: HttpClient::stub(Arc::new(web.clone())),
             journal: journal.clone(),
             store: store.clone(),

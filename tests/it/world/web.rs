@@ -7,16 +7,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use swivel::host::http::{Answer, Exchange, HttpError, Transport};
+use swivel::host::http::{Answer, Exchange, HttpError, Transport, Upgrade};
+use tokio::io::DuplexStream;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Answers in the order they were given, the last one for ever.
 #[derive(Clone, Default)]
-pub struct Web(Arc<Mutex<Inner>>);
+pub struct Web(Arc<Mutex<Inner>>, Arc<Notify>);
 
 #[derive(Default)]
 struct Inner {
     replies: VecDeque<Reply>,
     asked: Vec<Exchange>,
+    /// The servers' ends of WebSockets.
+    sockets: VecDeque<DuplexStream>,
+    /// The status that refuses WebSockets.
+    refusal: Option<u16>,
+    /// What a WebSocket holds that nobody reads, in bytes.
+    patience: Option<usize>,
 }
 
 /// One answer.
@@ -46,6 +55,27 @@ impl Web {
     /// The next answer.
     pub fn reply(&self, reply: Reply) {
         self.0.lock().unwrap().replies.push_back(reply);
+    }
+
+    /// The server's end of the next WebSocket.
+    pub async fn socket(&self) -> DuplexStream {
+        loop {
+            let waiting = self.1.notified();
+            if let Some(socket) = self.0.lock().unwrap().sockets.pop_front() {
+                return socket;
+            }
+            waiting.await;
+        }
+    }
+
+    /// Refuses WebSockets from now on.
+    pub fn refuse_sockets(&self, status: u16) {
+        self.0.lock().unwrap().refusal = Some(status);
+    }
+
+    /// WebSockets hold so many bytes that nobody reads, and no more.
+    pub fn narrow_sockets(&self, bytes: usize) {
+        self.0.lock().unwrap().patience = Some(bytes);
     }
 
     /// What was asked, in order.
@@ -84,5 +114,29 @@ impl Transport for Web {
             })
         }
         .boxed()
+    }
+
+    fn upgrade(&self, exchange: Exchange) -> BoxFuture<'_, Result<Upgrade, HttpError>> {
+        let key = exchange.headers.iter().find_map(|(name, value)| {
+            (name == "Sec-WebSocket-Key").then(|| derive_accept_key(value.as_bytes()))
+        });
+        let mut inner = self.0.lock().unwrap();
+        inner.asked.push(exchange);
+        let (status, connection) = match inner.refusal {
+            Some(status) => (status, None),
+            None => {
+                let (ours, theirs) = tokio::io::duplex(inner.patience.unwrap_or(1 << 20));
+                inner.sockets.push_back(theirs);
+                self.1.notify_one();
+                (101, Some(Box::new(ours) as Box<_>))
+            }
+        };
+        let headers = key.map(|key| ("sec-websocket-accept".to_owned(), key));
+        let upgrade = Upgrade {
+            status,
+            headers: headers.into_iter().collect(),
+            connection,
+        };
+        async move { Ok(upgrade) }.boxed()
     }
 }
