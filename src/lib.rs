@@ -25,3 +25,4 @@ pub mod sdp;
 pub mod sip;
 pub mod speech;
 pub mod store;
+pub mod twiml;

@@ -198,6 +198,7 @@ impl Server {
             journal,
             store: store.clone(),
             directory,
+            twiml_profile: config.twiml_profile,
             recordings: rtp.record_dir.as_path().into(),
         };
         let (channels, questions) = Channels::pair();

@@ -37,7 +37,7 @@ pub use core::{Core, CoreConfig, Resolve, Script};
 pub use error::{By, CallError, Ended};
 pub use facts::{AfterBridge, CallFacts, CallVars};
 pub use handle::CallHandle;
-pub use ops::bridge::{BridgeOptions, Bridged, Strategy};
+pub use ops::bridge::{BridgeOptions, Bridged, Strategy, Talked};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
 pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::{CallError, Ended};
 use super::handle::CallHandle;
+use super::ops::bridge::Talked;
 use super::presses::Presses;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
@@ -86,6 +87,8 @@ pub(super) struct State {
     pub(super) picked_by: Option<CallHandle>,
     /// Why the last bridge of this call reached nobody.
     pub(super) failed: Option<u16>,
+    /// The talk of the last bridge of this call.
+    pub(super) talked: Option<Talked>,
     /// Our tag.
     pub(super) own_tag: String,
     /// The peer's tag of a leg we placed; empty before there is a dialog.
@@ -126,6 +129,7 @@ impl State {
             refer: None,
             picked_by: None,
             failed: None,
+            talked: None,
             own_tag: String::new(),
             to_tag: String::new(),
             user_agent: None,

@@ -7,6 +7,7 @@
 //! - `schema`, `validate`, `document`: draft-04 schemas from those structs, and the check of trees and documents.
 //! - `features`: what feature codes have in common. `carriers`: calls that leave through trunks.
 //! - `pickup`: who may take over whose call. `ring`: what the modules that ring people have in common.
+//! - `twiml`: what TwiML needs of the flow it came from: ringing others.
 //! - `data`, `say`: shapes and words several modules share.
 
 mod carriers;
@@ -24,6 +25,7 @@ mod pickup;
 mod ring;
 mod say;
 mod schema;
+mod twiml;
 mod validate;
 
 pub use error::FlowError;

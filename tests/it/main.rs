@@ -26,4 +26,5 @@ mod sip_answers;
 mod talk;
 mod torture;
 mod transfer;
+mod twiml;
 mod world;

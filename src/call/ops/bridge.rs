@@ -1,15 +1,17 @@
 //! `bridge`: rings endpoints and connects the caller to the one that answers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::ring::Ring;
 use super::talk::{Talk, TalkEnd};
 use crate::audio::Clip;
 use crate::base::cause::Cause;
+use crate::base::keys::Keys;
 use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
 use crate::call::outbound::MAX_PASSES;
+use crate::host::clock;
 use crate::routing::Target;
 
 /// Whom to ring and how.
@@ -31,6 +33,21 @@ pub struct BridgeOptions {
     pub hold_music: Option<Arc<Clip>>,
     /// The longest time the two may talk.
     pub limit: Option<Duration>,
+    /// Keys of the caller that end the talk.
+    pub hangup_on: Keys,
+}
+
+/// The last talk of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Talked {
+    /// Call-ID of the leg that answered.
+    pub call_id: String,
+    /// When it began.
+    pub(in crate::call) since: Instant,
+    /// How long it took; `None` while it lasts.
+    pub length: Option<Duration>,
+    /// Keys the caller pressed meanwhile.
+    pub digits: String,
 }
 
 impl Default for BridgeOptions {
@@ -45,6 +62,7 @@ impl Default for BridgeOptions {
             fail_on_single_reject: false,
             hold_music: None,
             limit: None,
+            hangup_on: Keys::NONE,
         }
     }
 }
@@ -91,7 +109,11 @@ impl CallHandle {
         if facts.max_forwards <= 1 || facts.passes >= MAX_PASSES {
             return Ok(self.nobody(Cause::EXCHANGE_ROUTING_ERROR, 483));
         }
-        self.state_mut().failed = None;
+        {
+            let mut state = self.state_mut();
+            state.failed = None;
+            state.talked = None;
+        }
         let mut ring = Ring::new(self, &options);
         let callee = match ring.until_answered().await? {
             Ok(callee) => callee,
@@ -99,7 +121,14 @@ impl CallHandle {
         };
         drop(ring);
         let limit = options.limit;
-        let talk = Talk::begin(self, &callee.0, options.hold_music.clone());
+        let mut talk = Talk::begin(self, &callee.0, options.hold_music.clone());
+        talk.hangup_on = options.hangup_on;
+        self.state_mut().talked = Some(Talked {
+            call_id: callee.0.own_facts().call_id.clone(),
+            since: clock::now(),
+            length: None,
+            digits: String::new(),
+        });
         self.arrived();
         let end = match limit {
             Some(limit) => match tokio::time::timeout(limit, Box::pin(talk.converse())).await {
@@ -111,11 +140,19 @@ impl CallHandle {
             },
             None => Box::pin(talk.converse()).await,
         };
+        if let Some(talked) = &mut self.state_mut().talked {
+            talked.length = Some(clock::now().saturating_duration_since(talked.since));
+        }
         match (end, self.ended()) {
             (TalkEnd::Moved, None) => Ok(Bridged::Transferred),
             (TalkEnd::Left(cause), None) => Ok(Bridged::Done { cause }),
             (TalkEnd::Moved | TalkEnd::Left(_), Some(ended)) => Err(CallError::Ended(ended)),
         }
+    }
+
+    /// The talk of the last bridge, if anybody answered.
+    pub fn talked(&self) -> Option<Talked> {
+        self.state().talked.clone()
     }
 
     /// Nobody could be reached.
