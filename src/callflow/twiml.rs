@@ -153,9 +153,7 @@ impl FlowCtx {
             Callee::User(id) => rung(self.endpoints(options, |r| endpoints::of_user(r, id))),
             Callee::Device(id) => rung(self.endpoints(options, |r| endpoints::of_device(r, id))),
             Callee::Client(name) => match self.client(name) {
-                Some((id, true)) => {
-                    rung(self.endpoints(options, |r| endpoints::of_device(r, &id)))
-                }
+                Some((id, true)) => rung(self.endpoints(options, |r| endpoints::of_device(r, &id))),
                 Some((id, false)) => rung(self.endpoints(options, |r| endpoints::of_user(r, &id))),
                 None => Err("no device or user has that name".to_owned()),
             },
@@ -164,8 +162,14 @@ impl FlowCtx {
                 credentials,
                 headers,
             } => {
-                let known = ["sip:", "sips:"].iter().any(|scheme| uri.starts_with(scheme));
-                let uri = if known { uri.clone() } else { format!("sip:{uri}") };
+                let known = ["sip:", "sips:"]
+                    .iter()
+                    .any(|scheme| uri.starts_with(scheme));
+                let uri = if known {
+                    uri.clone()
+                } else {
+                    format!("sip:{uri}")
+                };
                 let shown = self.origin();
                 let target = Target {
                     kind: "sip",
@@ -174,9 +178,9 @@ impl FlowCtx {
                     caller_id_name: Some(shown.name),
                     caller_id_number: Some(shown.number),
                     headers: headers.clone(),
-                    credentials: credentials
-                        .as_ref()
-                        .map(|(user, password)| (user.clone(), Secret::new(password.clone()), None)),
+                    credentials: credentials.as_ref().map(|(user, password)| {
+                        (user.clone(), Secret::new(password.clone()), None)
+                    }),
                     ..Target::at(Place::Uri { uri, proxy: None })
                 };
                 Ok((just(vec![target]), false))

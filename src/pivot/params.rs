@@ -146,9 +146,7 @@ fn twilio(subject: &Subject<'_>) -> Map<String, Value> {
 
 /// The user part of the URI in a header.
 fn user_of(header: &str) -> &str {
-    let after = header
-        .split_once("sip:")
-        .map_or(header, |(_, after)| after);
+    let after = header.split_once("sip:").map_or(header, |(_, after)| after);
     after.split(['@', ';', '>']).next().unwrap_or(after)
 }
 

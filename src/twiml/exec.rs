@@ -87,7 +87,10 @@ pub(crate) async fn run<L: Line>(line: &L, document: Document, session: &mut Ses
         match line.ask(&request).await {
             // The last word of a call that has ended: nobody is left to hear the answer.
             _ if over => return Outcome::Done,
-            Ok(Reply::Twiml { document: next, url }) => {
+            Ok(Reply::Twiml {
+                document: next,
+                url,
+            }) => {
                 document = *next;
                 session.url = url.or(Some(request.url));
             }
@@ -203,11 +206,7 @@ impl<L: Line> Run<'_, L> {
     }
 
     /// Where a URL of the document leads; without one to the document itself.
-    pub(super) fn follow(
-        &self,
-        url: Option<&str>,
-        method: RequestMethod,
-    ) -> Result<Step, Trouble> {
+    pub(super) fn follow(&self, url: Option<&str>, method: RequestMethod) -> Result<Step, Trouble> {
         let base = self.session.url.as_ref();
         let Some(url) = url else {
             return match base {

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::base::cause::Cause;
 use crate::base::keys::Keys;
-use crate::pivot::{RequestMethod, Reply};
+use crate::pivot::{Reply, RequestMethod};
 
 /// Something to hear.
 #[derive(Debug, Clone, PartialEq)]

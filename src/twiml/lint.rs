@@ -302,11 +302,7 @@ impl Reader {
     }
 
     /// Takes note of an element that has no place where it stands, and is passed over.
-    pub(super) fn stray<'a>(
-        &mut self,
-        element: &Element,
-        known: impl Iterator<Item = &'a str>,
-    ) {
+    pub(super) fn stray<'a>(&mut self, element: &Element, known: impl Iterator<Item = &'a str>) {
         let parent = self.path.last().cloned().unwrap_or_default();
         let mut message = format!("{} has no place inside {parent}", element.name);
         if let Some(like) = suggestion(&element.name, known) {
@@ -382,10 +378,7 @@ impl Given {
 }
 
 /// The known word most like `word`, when one is like enough.
-pub(super) fn suggestion<'a>(
-    word: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     known
         .map(|other| (distance(&lower, &other.to_lowercase()), other))
@@ -407,10 +400,8 @@ fn distance(a: &str, b: &str) -> usize {
             let mut best = changed
                 .min(at(&above, column + 1) + 1)
                 .min(at(&line, column) + 1);
-            let swapped = row > 0
-                && column > 0
-                && a.get(row - 1) == Some(y)
-                && b.get(column - 1) == Some(x);
+            let swapped =
+                row > 0 && column > 0 && a.get(row - 1) == Some(y) && b.get(column - 1) == Some(x);
             if swapped {
                 best = best.min(at(&before, column - 1) + 1);
             }

@@ -284,7 +284,10 @@ mod tests {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- hi -->\n<Response>\n  <Say voice='woman'\n    loop=\"2\">A &amp; <![CDATA[<B>]]> &#233;</Say>\n</Response>\n",
         )
         .unwrap();
-        assert_eq!((root.name.as_str(), root.at.line, root.at.column), ("Response", 3, 1));
+        assert_eq!(
+            (root.name.as_str(), root.at.line, root.at.column),
+            ("Response", 3, 1)
+        );
         let say = root.children().next().unwrap();
         assert_eq!((say.at.line, say.at.column), (4, 3));
         assert_eq!(say.text(), "A & <B> é");
@@ -322,21 +325,39 @@ mod tests {
     fn definitions_and_bombs_are_refused_at_sight() {
         let laughs = "<!DOCTYPE lolz [<!ENTITY lol \"lol\"><!ENTITY lol2 \"&lol;&lol;\">]><Response>&lol2;</Response>";
         let external = "<!DOCTYPE r SYSTEM \"file:///etc/passwd\"><Response/>";
-        let parameter = "<!DOCTYPE r [<!ENTITY % x SYSTEM \"http://127.0.0.1/x.dtd\">%x;]><Response/>";
+        let parameter =
+            "<!DOCTYPE r [<!ENTITY % x SYSTEM \"http://127.0.0.1/x.dtd\">%x;]><Response/>";
         let inner = "<Response><!DOCTYPE x></Response>";
         let attribute = "<Response><Say voice=\"&lol;\"/></Response>";
-        let deep = format!("<Response>{}{}</Response>", "<a>".repeat(100_000), "</a>".repeat(100_000));
+        let deep = format!(
+            "<Response>{}{}</Response>",
+            "<a>".repeat(100_000),
+            "</a>".repeat(100_000)
+        );
         let wide = format!("<Response>{}</Response>", "<a/>".repeat(5000));
         let long = format!("<Response>{}</Response>", "x".repeat(100_000));
         let many: String = (0..40_000).map(|n| format!(" a{n}=''")).collect();
         let attributes = format!("<Response{many}/>");
         let big = format!("<Response a='{}'/>", "x".repeat(100_000));
         for body in [
-            laughs, external, parameter, inner, attribute, &deep, &wide, &long, &attributes, &big,
+            laughs,
+            external,
+            parameter,
+            inner,
+            attribute,
+            &deep,
+            &wide,
+            &long,
+            &attributes,
+            &big,
         ] {
             assert!(parse(body).is_err(), "{}", &body[..60]);
         }
-        let allowed = format!("<Response>{}{}</Response>", "<a>".repeat(31), "</a>".repeat(31));
+        let allowed = format!(
+            "<Response>{}{}</Response>",
+            "<a>".repeat(31),
+            "</a>".repeat(31)
+        );
         assert!(parse(&allowed).is_ok());
     }
 

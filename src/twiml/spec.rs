@@ -153,7 +153,10 @@ impl Spec {
 
     /// The element of that name that may stand inside.
     pub(super) fn child(&self, name: &str) -> Option<&'static Spec> {
-        self.children.iter().copied().find(|child| child.name == name)
+        self.children
+            .iter()
+            .copied()
+            .find(|child| child.name == name)
     }
 
     /// A supported element of both dialects, without anything inside.
@@ -208,9 +211,9 @@ impl Values {
                 Some(_) | None if high == u32::MAX => {
                     Judged::Bad(format!("{value:?} is no whole number from {low} up"))
                 }
-                Some(_) | None => Judged::Bad(format!(
-                    "{value:?} is no whole number from {low} to {high}"
-                )),
+                Some(_) | None => {
+                    Judged::Bad(format!("{value:?} is no whole number from {low} to {high}"))
+                }
             },
             Self::Key => match value.chars().count() {
                 0 => Judged::Good,
@@ -219,7 +222,11 @@ impl Values {
             },
             Self::Keys if value.chars().all(is_key) => Judged::Good,
             Self::Keys => Judged::Bad(format!("{value:?} is not made of keys of a telephone")),
-            Self::Digits if value.chars().all(|c| is_key(c) || "wWaAbBcCdD,".contains(c)) => {
+            Self::Digits
+                if value
+                    .chars()
+                    .all(|c| is_key(c) || "wWaAbBcCdD,".contains(c)) =>
+            {
                 Judged::Good
             }
             Self::Digits => Judged::Bad(format!("{value:?} is not made of keys and w")),
@@ -250,7 +257,10 @@ impl Values {
 }
 
 fn one_of(value: &str, words: &[&str]) -> Judged {
-    if words.iter().any(|word| word.eq_ignore_ascii_case(value.trim())) {
+    if words
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(value.trim()))
+    {
         Judged::Good
     } else {
         Judged::Bad(format!("{value:?} is none of {}", words.join(", ")))
@@ -278,14 +288,20 @@ mod tests {
     #[test]
     fn values_are_judged_by_their_kind() {
         let bad = |values: Values, value: &str| matches!(values.judge(value), Judged::Bad(_));
-        assert_eq!(Values::Upto(1, 3600).judge("9999999999"), Judged::Held("3600".into()));
+        assert_eq!(
+            Values::Upto(1, 3600).judge("9999999999"),
+            Judged::Held("3600".into())
+        );
         assert!(bad(Values::Upto(1, 3600), "0") && bad(Values::Upto(1, 3600), "-3"));
         assert!(bad(Values::Whole(1, 9), "10") && bad(Values::Whole(1, 9), "x"));
         assert_eq!(Values::Method.judge("post"), Judged::Good);
         assert!(bad(Values::Method, "PUT") && bad(Values::Bool, "yes"));
         assert!(bad(Values::Key, "12") && bad(Values::Key, "x"));
         assert_eq!(Values::Key.judge(""), Judged::Good);
-        assert_eq!(Values::SomeOf(&["dtmf", "speech"]).judge("dtmf speech"), Judged::Good);
+        assert_eq!(
+            Values::SomeOf(&["dtmf", "speech"]).judge("dtmf speech"),
+            Judged::Good
+        );
         assert!(bad(Values::SomeOf(&["dtmf", "speech"]), "smell"));
         assert_eq!(Values::Digits.judge("1w#"), Judged::Good);
         assert!(bad(Values::Digits, "1x"));

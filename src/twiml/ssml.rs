@@ -68,7 +68,10 @@ impl Pieces {
                 Some(alias) => self.say(alias),
                 None => self.content(element, speaker),
             },
-            "say-as" => match attribute("interpret-as").map(str::to_ascii_lowercase).as_deref() {
+            "say-as" => match attribute("interpret-as")
+                .map(str::to_ascii_lowercase)
+                .as_deref()
+            {
                 Some("expletive") => {}
                 Some("characters" | "spell-out" | "digits" | "telephone") => {
                     self.say(&one_by_one(&all_text(element)));
@@ -183,18 +186,33 @@ mod tests {
     #[test]
     fn breaks_are_silence_and_other_languages_are_pieces() {
         assert_eq!(
-            of("<Say>One<break time='1.5s'/>two<break strength='weak'/> <lang xml:lang='fr-FR'>trois</lang> four<break time='99s'/></Say>"),
-            ["One", "(1500 ms)", "two", "(250 ms)", "[fr-FR] trois", "four", "(10000 ms)"]
+            of(
+                "<Say>One<break time='1.5s'/>two<break strength='weak'/> <lang xml:lang='fr-FR'>trois</lang> four<break time='99s'/></Say>"
+            ),
+            [
+                "One",
+                "(1500 ms)",
+                "two",
+                "(250 ms)",
+                "[fr-FR] trois",
+                "four",
+                "(10000 ms)"
+            ]
         );
     }
 
     #[test]
     fn letters_are_spelled_and_aliases_spoken() {
         assert_eq!(
-            of("<Say>Code <say-as interpret-as='spell-out'>AB-1</say-as>, <sub alias='aluminum'>Al</sub> <prosody rate='slow'>or <emphasis>not</emphasis></prosody></Say>"),
+            of(
+                "<Say>Code <say-as interpret-as='spell-out'>AB-1</say-as>, <sub alias='aluminum'>Al</sub> <prosody rate='slow'>or <emphasis>not</emphasis></prosody></Say>"
+            ),
             ["Code A B 1 , aluminum or not"]
         );
-        assert_eq!(of("<Say><p>First</p><s>Second!</s>third</Say>"), ["First. Second! third"]);
+        assert_eq!(
+            of("<Say><p>First</p><s>Second!</s>third</Say>"),
+            ["First. Second! third"]
+        );
     }
 
     #[test]

@@ -183,7 +183,10 @@ static AUTOPILOT: Spec = Spec {
 };
 
 static AI_SESSION: Spec = Spec {
-    attributes: &[ignored("aiConnector", ""), ignored("aiSessionConfiguration", "")],
+    attributes: &[
+        ignored("aiConnector", ""),
+        ignored("aiSessionConfiguration", ""),
+    ],
     ..refused("AiSession", "use Stream")
 };
 

@@ -26,8 +26,13 @@ impl Connect {
         Self
     }
 
-    pub(in crate::twiml) async fn run<L: Line>(&self, run: &mut Run<'_, L>) -> Result<Step, Trouble> {
+    pub(in crate::twiml) async fn run<L: Line>(
+        &self,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
         run.line.answer().await?;
-        Err(Trouble::Fatal("nothing it could connect to is available".to_owned()))
+        Err(Trouble::Fatal(
+            "nothing it could connect to is available".to_owned(),
+        ))
     }
 }

@@ -31,7 +31,12 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
         attribute("collect_dtmf", Values::Bool, "false")
             .kazoo()
             .note("keys the caller presses meanwhile go to `action` as `Digits`"),
-        attribute("strategy", Values::OneOf(&["simultaneous", "single"]), "simultaneous").kazoo(),
+        attribute(
+            "strategy",
+            Values::OneOf(&["simultaneous", "single"]),
+            "simultaneous",
+        )
+        .kazoo(),
         attribute("sequential", Values::Bool, "false").twilio(),
         attribute("answerOnBridge", Values::Bool, "false")
             .twilio()
@@ -39,7 +44,11 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
         attribute("ringTone", Values::OneOf(ringtones::COUNTRIES), "")
             .twilio()
             .note("what the caller hears while it rings"),
-        ignored("continueOnFail", "numbers of the account ring as themselves").kazoo(),
+        ignored(
+            "continueOnFail",
+            "numbers of the account ring as themselves",
+        )
+        .kazoo(),
         ignored("record", RECORDS),
         ignored("recordingUrl", RECORDS).kazoo(),
         ignored("recordStoreMethod", RECORDS).kazoo(),
@@ -80,7 +89,9 @@ impl Dial {
         let mut found = Found::default();
         if text.is_empty() {
             reader.within(element, |reader| {
-                element.children().for_each(|child| found.add(child, reader));
+                element
+                    .children()
+                    .for_each(|child| found.add(child, reader));
             });
         } else {
             reader.look_inside(element, &SPEC);
@@ -141,7 +152,8 @@ impl Dial {
         if !self.collect {
             dialled.digits.clear();
         }
-        run.line.status(call_status(&dialled, run.line.ended(), kazoo));
+        run.line
+            .status(call_status(&dialled, run.line.ended(), kazoo));
         run.dialled(&dialled);
         if run.line.ended() && (kazoo || self.action.is_none()) {
             return Err(Trouble::Ended);
@@ -174,7 +186,11 @@ struct Found {
 
 impl Found {
     fn add(&mut self, child: &Element, reader: &mut Reader) {
-        let Some(spec) = nouns::ALL.iter().copied().find(|spec| spec.name == child.name) else {
+        let Some(spec) = nouns::ALL
+            .iter()
+            .copied()
+            .find(|spec| spec.name == child.name)
+        else {
             return reader.stray(child, nouns::ALL.iter().map(|spec| spec.name));
         };
         let given = reader.look(child, spec);
@@ -232,8 +248,11 @@ impl Found {
             let (uri, mut all) = split_headers(&uri);
             all.extend(headers.iter().cloned());
             all.retain(|(name, value)| {
-                name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
-                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                name.get(..2)
+                    .is_some_and(|start| start.eq_ignore_ascii_case("x-"))
+                    && name
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
                     && !value.contains(['\r', '\n'])
             });
             self.callees.push(Callee::Sip {
@@ -262,7 +281,9 @@ fn split_headers(uri: &str) -> (String, Vec<(String, String)>) {
     let headers = url::form_urlencoded::parse(query.as_bytes());
     (
         uri.to_owned(),
-        headers.map(|(n, v)| (n.into_owned(), v.into_owned())).collect(),
+        headers
+            .map(|(n, v)| (n.into_owned(), v.into_owned()))
+            .collect(),
     )
 }
 

@@ -33,7 +33,10 @@ impl Enqueue {
         Self
     }
 
-    pub(in crate::twiml) async fn run<L: Line>(&self, run: &mut Run<'_, L>) -> Result<Step, Trouble> {
+    pub(in crate::twiml) async fn run<L: Line>(
+        &self,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
         run.line.answer().await?;
         Err(Trouble::Fatal(QUEUES.to_owned()))
     }

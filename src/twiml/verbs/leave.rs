@@ -22,7 +22,10 @@ impl Leave {
         Self
     }
 
-    pub(in crate::twiml) async fn run<L: Line>(&self, run: &mut Run<'_, L>) -> Result<Step, Trouble> {
+    pub(in crate::twiml) async fn run<L: Line>(
+        &self,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
         run.line.note("Leave: the caller is in no queue");
         Ok(Step::Next)
     }

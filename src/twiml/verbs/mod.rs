@@ -1,8 +1,8 @@
 //! The verbs, one file each.
 
 use super::exec::{Run, Step};
-use super::lint::Reader;
 use super::line::{Line, Trouble};
+use super::lint::Reader;
 use super::nouns;
 use super::parse::{Element, Position};
 use super::spec::{Spec, Status};
@@ -89,7 +89,10 @@ pub(super) use say::Say as SayVerb;
 
 /// The tables of every verb, built or refused.
 pub(super) fn all() -> impl Iterator<Item = &'static Spec> {
-    BUILT.iter().copied().chain(nouns::REFUSED_VERBS.iter().copied())
+    BUILT
+        .iter()
+        .copied()
+        .chain(nouns::REFUSED_VERBS.iter().copied())
 }
 
 /// The verb an element is.
@@ -97,13 +100,20 @@ pub(super) fn read(element: &Element, reader: &mut Reader) -> Verb {
     if let Some(verb) = built(element, reader) {
         return verb;
     }
-    if let Some(spec) = nouns::REFUSED_VERBS.iter().find(|spec| spec.name == element.name) {
+    if let Some(spec) = nouns::REFUSED_VERBS
+        .iter()
+        .find(|spec| spec.name == element.name)
+    {
         reader.look(element, spec);
         reader.look_inside(element, spec);
         return unusable(element, "it is not available".to_owned(), false);
     }
     let status = reader.unknown(element, all().map(|spec| spec.name));
-    unusable(element, "it is not known".to_owned(), status == Status::Ignored)
+    unusable(
+        element,
+        "it is not known".to_owned(),
+        status == Status::Ignored,
+    )
 }
 
 fn unusable(element: &Element, why: String, passed: bool) -> Verb {
@@ -117,7 +127,10 @@ fn unusable(element: &Element, why: String, passed: bool) -> Verb {
 
 impl Unusable {
     fn run(&self) -> Result<Step, Trouble> {
-        let why = format!("{} (line {}, column {})", self.why, self.at.line, self.at.column);
+        let why = format!(
+            "{} (line {}, column {})",
+            self.why, self.at.line, self.at.column
+        );
         if self.passed {
             Err(Trouble::Failed(why))
         } else {

@@ -7,7 +7,8 @@ use crate::twiml::nouns::dial::REFER_SIP;
 use crate::twiml::parse::Element;
 use crate::twiml::spec::{Dialect, Spec, Status, ignored};
 
-const NOT_YET: &str = "callers are not sent elsewhere by REFER yet; Dial with Sip reaches the same party";
+const NOT_YET: &str =
+    "callers are not sent elsewhere by REFER yet; Dial with Sip reaches the same party";
 
 pub(in crate::twiml) static SPEC: Spec = Spec {
     status: Status::Refused,
@@ -27,7 +28,10 @@ impl Refer {
         Self
     }
 
-    pub(in crate::twiml) async fn run<L: Line>(&self, run: &mut Run<'_, L>) -> Result<Step, Trouble> {
+    pub(in crate::twiml) async fn run<L: Line>(
+        &self,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
         run.line.answer().await?;
         Err(Trouble::Fatal(NOT_YET.to_owned()))
     }

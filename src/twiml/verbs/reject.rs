@@ -46,7 +46,8 @@ impl Reject {
                 loops: Some(1),
             };
             if let Err(trouble) = run.line.play(&[phrase], Keys::NONE).await {
-                run.line.note(&format!("{prompt} cannot be played: {trouble}"));
+                run.line
+                    .note(&format!("{prompt} cannot be played: {trouble}"));
             }
         }
         let (word, status, cause) = if self.busy {

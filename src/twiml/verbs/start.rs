@@ -26,7 +26,10 @@ impl Start {
         Self
     }
 
-    pub(in crate::twiml) async fn run<L: Line>(&self, run: &mut Run<'_, L>) -> Result<Step, Trouble> {
+    pub(in crate::twiml) async fn run<L: Line>(
+        &self,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
         run.line.note("Start: nothing it could start is available");
         Ok(Step::Next)
     }

@@ -25,7 +25,10 @@ impl Stop {
         Self
     }
 
-    pub(in crate::twiml) async fn run<L: Line>(&self, run: &mut Run<'_, L>) -> Result<Step, Trouble> {
+    pub(in crate::twiml) async fn run<L: Line>(
+        &self,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
         run.line.note("Stop: nothing was started");
         Ok(Step::Next)
     }

@@ -16,6 +16,9 @@ use crate::world::web::Reply;
 /// Where the documents come from.
 pub const URL: &str = "http://ivr.example/app/start.xml";
 
+/// How long "Ten chars." is spoken, in milliseconds, with the silence behind a sentence.
+pub const SAID: u128 = 750;
+
 /// A pivot node with more data.
 pub fn pivot(more: Value) -> Value {
     let mut data = json!({"voice_url": URL, "debug": true});
@@ -58,7 +61,9 @@ impl Stage {
         let lines = asked.iter().map(|exchange| {
             let mut url = exchange.url.clone();
             url.set_query(None);
-            format!("{:?} {url}", exchange.method).to_uppercase().replace("HTTP://IVR.EXAMPLE", "")
+            format!("{:?} {url}", exchange.method)
+                .to_uppercase()
+                .replace("HTTP://IVR.EXAMPLE", "")
         });
         lines.collect()
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{about, document, over, pivot};
+use super::{SAID, about, document, over, pivot};
 use crate::flow::{SECOND, node, stage, took, type_in};
 use crate::world::web::Reply;
 
@@ -19,7 +19,10 @@ fn a_menu_speaks_gathers_a_key_and_asks_what_it_means() {
         let (first, second) = (stage.told(0), stage.told(1));
         assert_eq!(first.get("Digits"), None);
         assert_eq!(first.get("Call-Status"), None);
-        assert_eq!((second["Digits"].as_str(), second["step"].as_str()), ("1", "2"));
+        assert_eq!(
+            (second["Digits"].as_str(), second["step"].as_str()),
+            ("1", "2")
+        );
         assert_eq!(second["Caller-ID-Number"], "1001");
         assert_eq!(second["Api-Version"], "4.x");
     });
@@ -32,8 +35,7 @@ fn without_a_key_the_next_verb_runs_and_the_end_of_the_document_hangs_up() {
         "<Gather timeout=\"3\"><Say>Ten chars.</Say></Gather><Say>Ten chars.</Say>",
         |stage, _phone, call| async move {
             let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
-            // Half a second of speech, three of waiting, half a second of speech.
-            about(ms, 4_000);
+            about(ms, SAID + 3_000 + SAID);
             assert_eq!(stage.asked().len(), 1);
             stage.world.at_rest().await;
         },
@@ -45,7 +47,10 @@ fn callflow_json_takes_over_from_a_document_and_hands_back_to_another() {
     stage(|stage| async move {
         stage.answers("<Set><Variable key=\"lost\" value=\"1\"/></Set><Redirect method=\"POST\">next</Redirect><Say>never</Say>");
         let flow = crate::flow::chain(vec![
-            node("set_variables", json!({"custom_application_vars": {"tier": "gold"}})),
+            node(
+                "set_variables",
+                json!({"custom_application_vars": {"tier": "gold"}}),
+            ),
             super::pivot(json!({})),
         ]);
         stage.world.web.json(&flow);
@@ -79,7 +84,10 @@ fn follow_up_requests_keep_the_sessions_settings() {
             assert!(header("X-Key"), "{:?}", exchange.headers);
         }
         let told = stage.told(1);
-        assert_eq!((told["AccountSid"].len(), told["CallerNumber"].as_str()), (32, "1001"));
+        assert_eq!(
+            (told["AccountSid"].len(), told["CallerNumber"].as_str()),
+            (32, "1001")
+        );
     });
 }
 
@@ -108,12 +116,17 @@ fn an_unknown_verb_ends_a_kazoo_call_and_is_passed_over_in_a_twilio_one() {
     for (profile, ended) in [("kazoo", true), ("twilio", false)] {
         stage(|stage| async move {
             stage.answers("<Say>Ten chars.</Say><Sya>x</Sya><Say>Ten chars.</Say>");
-            let (_phone, call) = stage.connect(pivot(json!({"twiml_profile": profile}))).await;
+            let (_phone, call) = stage
+                .connect(pivot(json!({"twiml_profile": profile})))
+                .await;
             let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
-            about(ms, if ended { 500 } else { 1_000 });
+            about(ms, if ended { SAID } else { 2 * SAID });
             stage.world.at_rest().await;
             let notes = stage.notes().join("\n");
-            assert!(notes.contains("Sya") && notes.contains("did you mean Say"), "{notes}");
+            assert!(
+                notes.contains("Sya") && notes.contains("did you mean Say"),
+                "{notes}"
+            );
         });
     }
 }
@@ -167,7 +180,7 @@ fn a_hosted_document_needs_no_server() {
             "flow_doc": "<Response><Say>Ten chars.</Say></Response>", "flow_type": "application/xml"}}});
         let (_phone, call) = stage.connect(flow).await;
         let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
-        about(ms, 500);
+        about(ms, SAID);
         assert_eq!(stage.asked(), Vec::<String>::new());
         stage.world.at_rest().await;
     });
@@ -181,7 +194,7 @@ fn verbs_and_callflow_modules_share_what_they_say_of_the_call() {
         stage.world.web.json(&flow);
         let (_phone, call) = stage.connect(pivot(json!({}))).await;
         let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
-        about(ms, 500);
+        about(ms, SAID);
         assert_eq!(stage.modules(), ["pivot", "tts"]);
         stage.world.at_rest().await;
     });

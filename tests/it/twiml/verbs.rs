@@ -2,16 +2,20 @@
 
 use serde_json::json;
 
-use super::{about, document, over};
+use super::{SAID, about, document, over};
 use crate::flow::{SECOND, took, type_in};
 
 #[test]
 fn say_is_spoken_as_often_as_loop_says() {
-    document(json!({}), "<Say loop=\"3\">Ten chars.</Say>", |stage, _phone, call| async move {
-        let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
-        about(ms, 1_500);
-        stage.world.at_rest().await;
-    });
+    document(
+        json!({}),
+        "<Say loop=\"3\">Ten chars.</Say>",
+        |stage, _phone, call| async move {
+            let (_, ms) = took(call.wait_for_bye(20 * SECOND)).await;
+            about(ms, 3 * SAID);
+            stage.world.at_rest().await;
+        },
+    );
 }
 
 #[test]
