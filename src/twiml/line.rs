@@ -218,9 +218,6 @@ pub(crate) trait Line {
     /// Whether the call is over.
     fn ended(&self) -> bool;
 
-    /// Whether it was answered.
-    fn answered(&self) -> bool;
-
     /// Writes a remark into the call's trace and the debug log.
     fn note(&self, text: &str);
 

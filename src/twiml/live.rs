@@ -58,10 +58,6 @@ impl<D: Dialler> Line for Live<'_, D> {
         self.call.ended().is_some()
     }
 
-    fn answered(&self) -> bool {
-        self.call.answered()
-    }
-
     fn note(&self, text: &str) {
         tracing::debug!(call = ?self.call, text, "twiml");
         pivot::remark(self.call, self.settings, self.iteration.get(), text);

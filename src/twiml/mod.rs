@@ -7,10 +7,12 @@
 //! - `matrix`: the tables as documentation. `ringtones`: tones by country.
 
 mod document;
+mod dry;
 mod exec;
 mod line;
 mod lint;
 mod live;
+mod matrix;
 mod nouns;
 mod parse;
 mod ringtones;
@@ -20,9 +22,11 @@ mod verbs;
 
 pub use crate::base::profile::Profile;
 pub use document::{Document, NotTwiml};
+pub use dry::rehearse;
 pub(crate) use exec::{Outcome, Session, run};
 pub(crate) use line::{Callee, Dial, DialStatus, Dialled};
 pub use lint::{Finding, Item, Report};
 pub(crate) use live::{Dialler, Live};
+pub use matrix::{MARK, markdown};
 pub use parse::{ParseError, Position};
 pub use spec::{Dialect, Status};

@@ -16,6 +16,7 @@ mod check;
 mod demo;
 mod run;
 mod trace;
+mod twiml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +63,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Place one call and print what happened.
     Call(call::CallArgs),
+    /// Look at TwiML documents, and rehearse them without a call.
+    Twiml(twiml::TwimlArgs),
 }
 
 /// `--config`.
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Call(args) => call::run(&args),
+        Command::Twiml(args) => twiml::run(&args),
     }
 }
 
