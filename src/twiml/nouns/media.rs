@@ -24,6 +24,7 @@ static STREAM: Spec = Spec {
         ignored("connectorName", STREAMS),
         ignored("statusCallback", STREAMS),
         ignored("statusCallbackMethod", STREAMS),
+        ignored("audioFormat", STREAMS),
         ignored("audioCodec", STREAMS).kazoo(),
         ignored("audioMix", STREAMS).kazoo(),
         ignored("sampleRate", STREAMS).kazoo(),
@@ -98,6 +99,10 @@ static LANGUAGE: Spec = Spec {
         ignored("voice", ""),
         ignored("transcriptionProvider", ""),
         ignored("speechModel", ""),
+        ignored("asrSmartFormat", ""),
+        ignored("hints", ""),
+        ignored("ttsLanguageTextNormalization", ""),
+        ignored("ttsTextNormalization", ""),
     ],
     ..Spec::of("Language")
 };
@@ -134,6 +139,17 @@ static CONVERSATION_RELAY: Spec = Spec {
         ignored("ignoreBackchannel", ""),
         ignored("conversationConfiguration", ""),
         ignored("conversationId", ""),
+        ignored("applicationReconnect", ""),
+        ignored("asrSmartFormat", ""),
+        ignored("customerName", ""),
+        ignored("eagerEotThreshold", ""),
+        ignored("echoPromptFiltering", ""),
+        ignored("elevenlabsLanguageTextNormalization", ""),
+        ignored("includeInPrompt", ""),
+        ignored("partialPromptOnHangup", ""),
+        ignored("ttsLanguageTextNormalization", ""),
+        ignored("ttsTextNormalization", ""),
+        ignored("turnDetection", ""),
     ],
     children: &[&LANGUAGE, &PARAMETER],
     ..refused("ConversationRelay", "use Stream")
@@ -223,7 +239,7 @@ static ASSISTANT: Spec = Spec {
 
 pub(in crate::twiml) static IN_START: &[&Spec] = &[&STREAM, &SIPREC, &RECORDING, &TRANSCRIPTION];
 
-pub(in crate::twiml) static IN_STOP: &[&Spec] = &[&STREAM, &SIPREC, &RECORDING, &TRANSCRIPTION];
+pub(in crate::twiml) static IN_STOP: &[&Spec] = &[&STREAM, &SIPREC, &TRANSCRIPTION];
 
 pub(in crate::twiml) static IN_CONNECT: &[&Spec] = &[
     &STREAM,

@@ -2,6 +2,7 @@
 //!
 //! - `sessions`: requests, follow-ups, profiles, ends. `verbs`: a row of `pivot.md` §7 a test. `dial`: ringing others.
 
+mod dial;
 mod sessions;
 mod verbs;
 
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::flow::{SECOND, Stage, parent, stage};
 use crate::world::phone::{Phone, PhoneCall};
+use crate::world::rtp::audio_of;
 use crate::world::web::Reply;
 
 /// Where the documents come from.
@@ -43,6 +45,16 @@ impl Stage {
     pub async fn runs(&self, more: Value, verbs: &str) -> (Phone, PhoneCall) {
         self.answers(verbs);
         self.connect(pivot(more)).await
+    }
+
+    /// Calls a number where that flow answers; also gives where swivel wants its audio.
+    pub async fn connected(&self, flow: Value) -> (Phone, PhoneCall, std::net::SocketAddr) {
+        let (phone, call) = self.dial(flow).await;
+        let answer = call.answered(10 * SECOND).await;
+        assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+        call.ack("");
+        let port = audio_of(&answer);
+        (phone, call, port)
     }
 
     /// The parameters of request `n`, from 0, whether they came in a query or a form.
