@@ -223,6 +223,7 @@ impl Server {
             journal,
             store: store.clone(),
             directory,
+            twiml_profile: config.twiml_profile,
             recordings: rtp.record_dir.as_path().into(),
             shelf: shelf.clone(),
             outbox,

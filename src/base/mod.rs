@@ -6,12 +6,14 @@
 //! - `time`: Unix and Gregorian seconds.
 //! - `finding`: what a document check found.
 //! - `keys`: sets of telephone keys.
+//! - `profile`: KAZOO's or Twilio's rules for TwiML.
 //! - `cause`: why a call ended, in KAZOO's names, Q.850 numbers and SIP statuses.
 
 pub mod cause;
 pub mod finding;
 pub mod id;
 pub mod keys;
+pub mod profile;
 pub mod rng;
 pub mod secret;
 pub mod time;

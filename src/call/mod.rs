@@ -46,7 +46,7 @@ pub use core::{Core, CoreConfig, Resolve, Script};
 pub use error::{By, CallError, Ended};
 pub use facts::{AfterBridge, CallFacts, CallVars};
 pub use handle::CallHandle;
-pub use ops::bridge::{BridgeOptions, Bridged, Strategy};
+pub use ops::bridge::{BridgeOptions, Bridged, Strategy, Talked};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
 pub use ops::conference::{Beep, ConferenceEnd, ConferenceOptions, Conferenced};
 pub use ops::pickup::Whose;

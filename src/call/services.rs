@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::profile::Profile;
 use crate::clips::Clips;
 use crate::directory::Directory;
 use crate::host::http::HttpClient;
@@ -27,6 +28,8 @@ pub struct Services {
     pub store: Store,
     /// All configuration of tenants.
     pub directory: Directory,
+    /// Whose rules TwiML is run by unless a node says otherwise.
+    pub twiml_profile: Profile,
     /// The directory recordings are made below (`MediaConfig::record_dir`).
     pub recordings: Arc<Path>,
     /// Recordings that are kept.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::{CallError, Ended};
 use super::handle::CallHandle;
+use super::ops::bridge::Talked;
 use super::ops::record::Tapes;
 use super::ops::stream::Running;
 use super::presses::Presses;
@@ -103,6 +104,8 @@ pub(super) struct State {
     pub(super) picked_by: Option<CallHandle>,
     /// Why the last bridge of this call reached nobody.
     pub(super) failed: Option<u16>,
+    /// The talk of the last bridge of this call.
+    pub(super) talked: Option<Talked>,
     /// Our tag.
     pub(super) own_tag: String,
     /// The peer's tag of a leg we placed; empty before there is a dialog.
@@ -148,6 +151,7 @@ impl State {
             handover: None,
             picked_by: None,
             failed: None,
+            talked: None,
             own_tag: String::new(),
             to_tag: String::new(),
             user_agent: None,

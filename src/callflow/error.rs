@@ -50,9 +50,6 @@ pub enum FlowError {
     /// The node names nothing to play.
     #[error("nothing to play")]
     NothingToPlay,
-    /// The Pivot reply cannot be run yet.
-    #[error("the reply is TwiML, which is not supported yet")]
-    Twiml,
 }
 
 impl FlowError {
@@ -68,8 +65,7 @@ impl FlowError {
             | Self::NotBuilt { .. }
             | Self::Missing { .. }
             | Self::Pattern { .. }
-            | Self::NothingToPlay
-            | Self::Twiml => Next::Failed,
+            | Self::NothingToPlay => Next::Failed,
         }
     }
 

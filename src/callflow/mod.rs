@@ -7,6 +7,7 @@
 //! - `schema`, `validate`, `document`: draft-04 schemas from those structs, and the check of trees and documents.
 //! - `conference_document`, `menu_document`: what documents say. `features`: what feature codes have in common. `carriers`: calls that leave through trunks.
 //! - `pickup`: who may take over whose call. `ring`: what the modules that ring people have in common.
+//! - `twiml`: what TwiML needs of the flow it came from: ringing others.
 //! - `data`, `say`: shapes and words several modules share.
 
 mod carriers;
@@ -26,6 +27,7 @@ mod redirect;
 mod ring;
 mod say;
 mod schema;
+mod twiml;
 mod validate;
 
 pub use conference_document::ConferenceDocument;

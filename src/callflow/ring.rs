@@ -13,7 +13,7 @@ use super::data::Whole;
 use super::error::FlowError;
 use crate::audio::Clip;
 use crate::base::cause::Cause;
-use crate::call::{AfterBridge, BridgeOptions, Bridged, Strategy};
+use crate::call::{AfterBridge, BridgeOptions, Bridged, Keys, Strategy};
 use crate::clips::Audio;
 use crate::directory::Account;
 use crate::directory::trunk::headers;
@@ -35,6 +35,10 @@ pub(super) struct Ring {
     pub(super) ignore_early_media: bool,
     /// The first that refuses ends it.
     pub(super) fail_on_single_reject: bool,
+    /// The longest talk.
+    pub(super) limit: Option<Duration>,
+    /// Keys of the caller that end the talk.
+    pub(super) hangup_on: Keys,
 }
 
 /// How a bridge went.
@@ -149,6 +153,8 @@ impl FlowCtx {
             fail_on_single_reject: how.fail_on_single_reject,
             hold_music: self.hold_music().await,
             redirects: Some(self.redirects()),
+            limit: how.limit,
+            hangup_on: how.hangup_on,
             ..BridgeOptions::default()
         };
         let mut outcome = match targets.is_empty() {
@@ -282,6 +288,7 @@ impl FlowCtx {
             .as_ref()
             .filter(|_| only_carriers)
             .and_then(|line| line.limit);
+        let limit = [limit, options.limit].into_iter().flatten().min();
         if let Some(line) = line.as_mut().filter(|_| only_carriers) {
             line.start();
         }

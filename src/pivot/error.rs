@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::host::http::HttpError;
+use crate::twiml::NotTwiml;
 
 /// Why a Pivot request led to no flow. Each of them takes the failure path of the node.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -61,11 +62,8 @@ pub enum PivotError {
         message: String,
     },
     /// The answer is XML that is not TwiML.
-    #[error("the answer is XML without a Response element")]
-    NotTwiml,
-    /// The answer is TwiML, which is not run yet.
-    #[error("the answer is TwiML, which is not supported yet")]
-    Twiml,
+    #[error("the answer is not TwiML: {0}")]
+    NotTwiml(#[from] NotTwiml),
     /// The call has made as many Pivot requests as it may.
     #[error("{limit} pivot requests in one call are the limit")]
     TooMany {

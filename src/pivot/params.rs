@@ -1,10 +1,14 @@
 //! What the server is told about the call (`pivot.md` §2.1), in KAZOO's names or TwiML's.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
 use super::settings::RequestFormat;
+use crate::base::profile::Profile;
+use crate::directory::Account;
+use crate::routing::normalise;
 
 /// The call as the parameters need it.
 #[derive(Debug, Default)]
@@ -26,10 +30,22 @@ pub(super) struct Subject<'a> {
     pub(super) custom_application_vars: Map<String, Value>,
     pub(super) custom_sip_headers: Map<String, Value>,
     pub(super) collections: BTreeMap<String, String>,
+    /// `CallStatus` as the call itself has it.
+    pub(super) phase: &'static str,
+    pub(super) account: Option<&'a Account>,
+    pub(super) diversions: &'a [String],
+    pub(super) source: Option<IpAddr>,
 }
 
 /// The parameters in the order of the specification's table.
-pub(super) fn params(subject: &Subject<'_>, format: RequestFormat) -> Map<String, Value> {
+pub(super) fn params(
+    subject: &Subject<'_>,
+    format: RequestFormat,
+    profile: Profile,
+) -> Map<String, Value> {
+    if (format, profile) == (RequestFormat::Twiml, Profile::Twilio) {
+        return twilio(subject);
+    }
     let mut out = Params {
         format,
         map: Map::new(),
@@ -74,6 +90,64 @@ pub(super) fn params(subject: &Subject<'_>, format: RequestFormat) -> Map<String
         out.kazoo("User-ID", owner);
     }
     out.map
+}
+
+/// What Twilio tells a voice request (`pivot.md` §8.6).
+fn twilio(subject: &Subject<'_>) -> Map<String, Value> {
+    let mut map = Map::new();
+    let mut put = |name: &str, value: &str| {
+        if !value.is_empty() {
+            map.insert(name.to_owned(), value.into());
+        }
+    };
+    let party = |user: &str, realm: &str| {
+        let number = subject.account.map(|account| normalise(account, user));
+        match number.filter(|number| number.starts_with('+')) {
+            Some(number) => number,
+            None if realm.is_empty() => user.to_owned(),
+            None => format!("sip:{user}@{realm}"),
+        }
+    };
+    let from = party(subject.caller_id_number, subject.from_realm);
+    let to = party(subject.to, subject.to_realm);
+    put("CallSid", subject.call_id);
+    put("AccountSid", subject.account_id);
+    put("From", &from);
+    put("To", &to);
+    put("Caller", &from);
+    put("Called", &to);
+    put("CallStatus", subject.phase);
+    put("ApiVersion", TWIML_VERSION);
+    put("Direction", subject.direction);
+    put("CallerName", subject.caller_id_name);
+    if let Some(diversion) = subject.diversions.first() {
+        put("ForwardedFrom", user_of(diversion));
+    }
+    if from.starts_with("sip:") || to.starts_with("sip:") {
+        put("SipDomain", subject.request_realm);
+        put("SipUsername", subject.from);
+        put("SipCallId", subject.call_id);
+        if let Some(source) = subject.source {
+            put("SipSourceIp", &source.to_string());
+        }
+    }
+    for (name, value) in &subject.custom_sip_headers {
+        if let Some(value) = value.as_str() {
+            put(&format!("SipHeader_{name}"), value);
+        }
+    }
+    if !subject.collections.is_empty() {
+        // A flow that handed the call over has collected these; an application for Twilio expects one text.
+        let digits = subject.collections.values().next_back();
+        put("Digits", digits.map_or("", String::as_str));
+    }
+    map
+}
+
+/// The user part of the URI in a header.
+fn user_of(header: &str) -> &str {
+    let after = header.split_once("sip:").map_or(header, |(_, after)| after);
+    after.split(['@', ';', '>']).next().unwrap_or(after)
 }
 
 struct Params {
@@ -137,7 +211,7 @@ mod tests {
     #[test]
     fn kazoo_names_of_a_first_request() {
         assert_eq!(
-            Value::Object(params(&subject(), RequestFormat::Kazoo)),
+            Value::Object(params(&subject(), RequestFormat::Kazoo, Profile::Kazoo)),
             json!({
                 "Account-ID": "acc", "Api-Version": "4.x", "Call-ID": "c@1", "Caller-ID-Name": "Bob Smith",
                 "Caller-ID-Number": "1001", "Custom-Application-Vars": {}, "Custom-SIP-Headers": {},
@@ -151,7 +225,7 @@ mod tests {
     #[test]
     fn twiml_names_of_a_first_request() {
         assert_eq!(
-            Value::Object(params(&subject(), RequestFormat::Twiml)),
+            Value::Object(params(&subject(), RequestFormat::Twiml, Profile::Kazoo)),
             json!({
                 "AccountSid": "acc", "ApiVersion": "2010-04-01", "CallSid": "c@1", "CallerName": "Bob Smith",
                 "CallerNumber": "1001", "Direction": "inbound", "From": "1001", "FromRealm": "demo.test",
@@ -168,7 +242,7 @@ mod tests {
             .into();
         for format in [RequestFormat::Kazoo, RequestFormat::Twiml] {
             assert_eq!(
-                params(&subject, format)["Digits"],
+                params(&subject, format, Profile::Kazoo)["Digits"],
                 json!({"default": "1234", "pin": ""})
             );
         }
@@ -178,12 +252,12 @@ mod tests {
     fn the_status_has_both_names_in_kazoos_set() {
         let mut subject = subject();
         subject.call_status = Some("ringing");
-        let kazoo = params(&subject, RequestFormat::Kazoo);
+        let kazoo = params(&subject, RequestFormat::Kazoo, Profile::Kazoo);
         assert_eq!(
             (&kazoo["Call-Status"], &kazoo["CallStatus"]),
             (&json!("ringing"), &json!("ringing"))
         );
-        let twiml = params(&subject, RequestFormat::Twiml);
+        let twiml = params(&subject, RequestFormat::Twiml, Profile::Kazoo);
         assert_eq!(
             (twiml.get("Call-Status"), &twiml["CallStatus"]),
             (None, &json!("ringing"))
@@ -192,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_nameless_caller_is_unknown_and_no_owner_is_left_out() {
-        let params = params(&Subject::default(), RequestFormat::Kazoo);
+        let params = params(&Subject::default(), RequestFormat::Kazoo, Profile::Kazoo);
         assert_eq!(params["Caller-ID-Name"], "unknown");
         assert_eq!(params.get("User-ID"), None);
         assert_eq!(params.get("Digits"), None);

@@ -1,8 +1,10 @@
 //! What a server's answer is.
 
 use serde_json::Value;
+use url::Url;
 
 use crate::base::finding::Finding;
+use crate::twiml::Document;
 
 /// What a call does next.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,7 +12,12 @@ pub enum Reply {
     /// A checked flow node that replaces the rest of the flow.
     Flow(Value),
     /// TwiML, for the interpreter.
-    Twiml(String),
+    Twiml {
+        /// The document.
+        document: Box<Document>,
+        /// Where it came from, after redirects; `None` of a document without a server.
+        url: Option<Url>,
+    },
 }
 
 /// Checks a flow node: the node with defaults inserted and warnings, or what is wrong with it. The callflow room's

@@ -10,17 +10,19 @@ use super::error::PivotError;
 use super::json;
 use super::params::{Subject, params};
 use super::reply::{Check, Reply};
-use super::settings::{BodyFormat, RequestMethod, Settings};
+use super::settings::{BodyFormat, RequestFormat, RequestMethod, Settings};
 use super::sniff::{self, Kind};
 use crate::base::finding::Finding;
+use crate::base::profile::Profile;
 use crate::base::secret::Secret;
 use crate::call::{CallHandle, CallVars};
 use crate::host::clock;
 use crate::host::http::{HttpClient, HttpRequest, HttpResponse, USER_AGENT};
 use crate::journal::{Fact, PivotDebug, PivotDebugKind};
+use crate::twiml::Document;
 
 /// Asks the server of a `pivot` node what the call does next. `iteration` is 1 for the node itself and one more for
-/// each follow-up of its session; `check` judges callflow JSON.
+/// each follow-up of its session; `found` is what goes with a follow-up; `check` judges callflow JSON.
 ///
 /// # Errors
 /// Whatever keeps the answer from being run; the node then takes its failure path.
@@ -28,6 +30,7 @@ pub async fn ask(
     call: &CallHandle,
     settings: &Settings,
     iteration: u32,
+    found: Option<&Found<'_>>,
     check: Check<'_>,
 ) -> Result<Reply, PivotError> {
     let (facts, services) = (call.facts(), call.services());
@@ -63,7 +66,13 @@ pub async fn ask(
         let language = call.language();
         let mut vars = call.vars();
         logged(&logs, count(&mut vars))?;
-        params(&subject(&facts, &vars, &language), settings.req_format)
+        let mut subject = subject(&facts, &vars, &language);
+        subject.phase = phase(call);
+        let mut params = params(&subject, settings.req_format, settings.profile());
+        if let Some(found) = found {
+            found.add(&mut params, settings.req_format);
+        }
+        params
     };
     logged(&logs, call.count_request().map_err(|_| PivotError::Ended))?;
     let token = facts.account.auth_token();
@@ -77,6 +86,65 @@ pub async fn ask(
     ));
     let asked = asked.await;
     logged(&logs, asked)
+}
+
+/// What TwiML verbs found out, and what their document set (`pivot.md` §2.2).
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    /// Digits, recordings, how a Dial went.
+    pub values: &'a Map<String, Value>,
+    /// Variables of the document.
+    pub variables: &'a Map<String, Value>,
+}
+
+impl Found<'_> {
+    /// What is always told beats what verbs found out, and that beats variables; digits are the latest ones.
+    fn add(&self, params: &mut Map<String, Value>, format: RequestFormat) {
+        for (name, value) in self.values {
+            if name == "Digits" {
+                params.insert(name.clone(), value.clone());
+            } else {
+                params.entry(name).or_insert_with(|| value.clone());
+            }
+            let kazoo = match (format, name.as_str()) {
+                (RequestFormat::Kazoo, "RecordingUrl") => "Recording-Url",
+                (RequestFormat::Kazoo, "RecordingDuration") => "Recording-Duration",
+                (RequestFormat::Kazoo | RequestFormat::Twiml, _) => continue,
+            };
+            params.insert(kazoo.to_owned(), value.clone());
+        }
+        for (name, value) in self.variables {
+            params.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+}
+
+/// Writes a remark into the debug log of a session that keeps one.
+pub fn remark(call: &CallHandle, settings: &Settings, iteration: u32, text: &str) {
+    if !settings.debug {
+        return;
+    }
+    let facts = call.facts();
+    call.services().journal.pivot_debug(PivotDebug {
+        account: facts.account.id.to_string(),
+        call_id: facts.call_id.clone(),
+        iteration,
+        at: clock::unix_now(),
+        kind: PivotDebugKind::Note {
+            text: text.to_owned(),
+        },
+    });
+}
+
+/// `CallStatus` as the call itself has it.
+fn phase(call: &CallHandle) -> &'static str {
+    if call.ended().is_some() {
+        "completed"
+    } else if call.answered() {
+        "in-progress"
+    } else {
+        "ringing"
+    }
 }
 
 /// Where a session writes what happens.
@@ -153,6 +221,9 @@ fn subject<'a>(
         from_realm: &facts.from_realm,
         to: &facts.to_user,
         to_realm: &facts.to_realm,
+        account: Some(&facts.account),
+        diversions: &facts.diversions,
+        source: Some(facts.source.ip()),
         request: &facts.request_user,
         request_realm: &facts.request_realm,
         language,
@@ -160,6 +231,7 @@ fn subject<'a>(
         custom_application_vars: vars.custom_application_vars.clone(),
         custom_sip_headers: facts.custom_sip_headers.clone(),
         collections: vars.collections.clone(),
+        ..Subject::default()
     }
 }
 
@@ -186,7 +258,12 @@ async fn conduct(
             headers: Vec::new(),
             body: body.clone(),
         });
-        return read(Some(&serverless.flow_type), &body, check, &guard, logs);
+        let source = Source {
+            content_type: Some(&serverless.flow_type),
+            url: None,
+            profile: settings.profile(),
+        };
+        return read(source, &body, check, &guard, logs);
     }
     let url = settings.voice_url.as_deref().ok_or(PivotError::NoUrl)?;
     let url = Url::parse(url).map_err(|_| PivotError::Url {
@@ -196,7 +273,19 @@ async fn conduct(
     request.auth_token = token;
     let response = fetch(http, settings, &url, request, logs).await?;
     let body = String::from_utf8_lossy(&response.body);
-    read(response.header("content-type"), &body, check, &guard, logs)
+    let source = Source {
+        content_type: response.header("content-type"),
+        url: Some(response.url.clone()),
+        profile: settings.profile(),
+    };
+    read(source, &body, check, &guard, logs)
+}
+
+/// Where an accepted body came from.
+struct Source<'a> {
+    content_type: Option<&'a str>,
+    url: Option<Url>,
+    profile: Profile,
 }
 
 async fn fetch(
@@ -298,7 +387,7 @@ fn debug_request(settings: &Settings, request: &HttpRequest, shown: &str) -> Piv
 
 /// What an accepted body says.
 fn read(
-    content_type: Option<&str>,
+    source: Source<'_>,
     body: &str,
     check: Check<'_>,
     guard: &dyn Fn(&str) -> Result<(), String>,
@@ -307,12 +396,14 @@ fn read(
     if body.trim_start_matches('\u{feff}').trim().is_empty() {
         return Err(PivotError::Empty);
     }
-    match sniff::kind(content_type, body) {
+    match sniff::kind(source.content_type, body) {
         Kind::Json => read_flow(body, check, guard, logs),
-        Kind::Xml if sniff::is_twiml(body) => Err(PivotError::Twiml),
-        Kind::Xml => Err(PivotError::NotTwiml),
+        Kind::Xml => Ok(Reply::Twiml {
+            document: Box::new(Document::read(body, source.profile)?),
+            url: source.url,
+        }),
         Kind::Unknown => Err(PivotError::Unknown {
-            content_type: content_type.unwrap_or("no content type").to_owned(),
+            content_type: source.content_type.unwrap_or("no content type").to_owned(),
         }),
     }
 }

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::base::profile::Profile;
+
 /// Settings of one Pivot session. Unknown keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -25,6 +27,8 @@ pub struct Settings {
     pub debug: bool,
     /// URL told of the end of the call (TwiML sessions).
     pub cdr_url: Option<String>,
+    /// Whose rules TwiML is run by; the configuration decides when missing.
+    pub twiml_profile: Option<Profile>,
     /// Headers of each request.
     pub custom_request_headers: Option<Map<String, Value>>,
     /// A document to run as if a server had answered it.
@@ -75,6 +79,17 @@ pub struct Serverless {
 }
 
 impl Settings {
+    /// The same for a follow-up request.
+    #[must_use]
+    pub fn following(&self, url: &str, method: RequestMethod) -> Self {
+        Self {
+            voice_url: Some(url.to_owned()),
+            method,
+            serverless: None,
+            ..self.clone()
+        }
+    }
+
     /// Limit for a whole request.
     pub fn timeout(&self) -> Duration {
         let millis = self
@@ -84,6 +99,11 @@ impl Settings {
         millis
             .map_or(MAX_TIMEOUT, Duration::from_millis)
             .min(MAX_TIMEOUT)
+    }
+
+    /// Whose rules TwiML is run by.
+    pub fn profile(&self) -> Profile {
+        self.twiml_profile.unwrap_or_default()
     }
 
     /// Names and values of the custom headers; values that are no text or number are passed over.

@@ -139,6 +139,7 @@ fn inherit(next: Target, forward: &Target) -> Target {
         privacy: forward.privacy.or(next.privacy),
         ignore_early_media: forward.ignore_early_media || next.ignore_early_media,
         confirm: forward.confirm || next.confirm,
+        send_digits: forward.send_digits.clone(),
         ..next
     }
 }
@@ -202,6 +203,7 @@ fn dialled(
         timeout: forward.timeout,
         ignore_early_media: forward.ignore_early_media,
         confirm: forward.confirm,
+        send_digits: forward.send_digits.clone(),
         privacy: forward.privacy.or(attempt.target.privacy),
         owner_id: forward.owner_id.clone(),
         ..attempt.target

@@ -47,6 +47,8 @@ pub struct Target {
     pub ignore_early_media: bool,
     /// Keys the called party must press before it is connected (call forward `require_keypress`).
     pub confirm: bool,
+    /// Keys sent to it once it has answered, before it is connected; `w` waits half a second.
+    pub send_digits: String,
     /// Rung although it is in a call; else it counts as busy then.
     pub call_waiting: bool,
     /// User part of the Request-URI in place of the one it registered with, or of the URI's.
@@ -79,6 +81,7 @@ impl Target {
             credentials: None,
             ignore_early_media: false,
             confirm: false,
+            send_digits: String::new(),
             call_waiting: true,
             request_user: None,
             from_host: None,

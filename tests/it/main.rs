@@ -35,4 +35,5 @@ mod talk;
 mod torture;
 mod traffic;
 mod transfer;
+mod twiml;
 mod world;

@@ -64,7 +64,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("::opus", &["audio/codec/opus.rs"]),
     ("reqwest", &["host/http"]),
     ("rocksdb", &["store/rocks"]),
-    ("quick_xml", &["twiml/parse", "pivot/sniff"]),
+    ("quick_xml", &["twiml/parse"]),
     // The demo's web application stands in for a customer's server, so it is not part of `api`.
     ("axum", &["api/", "app/demo/web.rs"]),
     ("tower_http", &["api/"]),

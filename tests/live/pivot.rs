@@ -259,9 +259,11 @@ fn without_a_default_child_an_unanswered_call_hears_why_and_is_refused() {
 }
 
 #[test]
-fn twiml_is_recognised_and_takes_the_failure_path() {
+fn twiml_is_spoken_and_kept_in_the_debug_log() {
     let web = Web::start(None);
-    let (server, cdr) = assert_falls_back(pivot(web.url("/twiml"), json!({})));
+    let server = Server::with_flows(&[("2030", pivot(web.url("/twiml"), json!({})))]);
+    let call = call(&server, "2030", Over::Udp);
+    let cdr = assert_spoken_to(&server, &call);
     let debug = server.debug(&call_id(&cdr));
     assert!(
         debug.iter().any(|d| d["resp_body"]
@@ -269,6 +271,15 @@ fn twiml_is_recognised_and_takes_the_failure_path() {
             .is_some_and(|b| b.contains("<Response>"))),
         "{debug:#?}"
     );
+}
+
+#[test]
+fn xml_that_is_no_twiml_takes_the_default_child() {
+    let web = Web::start(None);
+    let (server, cdr) = assert_falls_back(pivot(web.url("/xml"), json!({})));
+    let debug = server.debug(&call_id(&cdr));
+    let told = debug.iter().any(|d| d.to_string().contains("Response"));
+    assert!(told, "{debug:#?}");
 }
 
 #[test]

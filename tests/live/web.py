@@ -32,7 +32,9 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/schema":
             self.reply(200, "application/json", '{"module": "tts", "data": {"voice": "female"}, "children": {}}')
         elif path == "/twiml":
-            self.reply(200, "text/xml", "<Response><Say>Hello</Say></Response>")
+            self.reply(200, "text/xml", "<Response><Say>Pivot is pretty awesome. Have a great day.</Say></Response>")
+        elif path == "/xml":
+            self.reply(200, "text/xml", "<html><p>Hello</p></html>")
         elif path == "/sound.wav":
             self.reply(200, "audio/wav", open(sys.argv[1], "rb").read())
         else:

@@ -18,6 +18,7 @@ mod phone;
 mod run;
 mod telephone;
 mod trace;
+mod twiml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +67,8 @@ enum Command {
     Call(call::CallArgs),
     /// Register as a telephone and take calls.
     Phone(phone::PhoneArgs),
+    /// Look at TwiML documents, and rehearse them without a call.
+    Twiml(twiml::TwimlArgs),
 }
 
 /// `--config`.
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Phone(args) => phone::run(&args),
+        Command::Twiml(args) => twiml::run(&args),
     }
 }
 

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::log::LogConfig;
 use crate::api::HttpConfig;
+use crate::base::profile::Profile;
 use crate::host::guard::GuardConfig;
 use crate::journal::RetentionConfig;
 use crate::media::MediaConfig;
@@ -33,6 +34,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How long a drain waits for calls to end by themselves, in seconds.
     pub drain_seconds: u64,
+    /// Whose rules TwiML is run by where KAZOO and Twilio differ; a pivot node's own `twiml_profile` comes first.
+    pub twiml_profile: Profile,
     /// `[sip]`: listeners, and what they show.
     pub sip: SipConfig,
     /// `[registrar]`: how phones register.
@@ -64,6 +67,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("swivel-data"),
             drain_seconds: 300,
+            twiml_profile: Profile::default(),
             sip: SipConfig::default(),
             registrar: RegistrarConfig::default(),
             security: SecurityConfig::default(),
@@ -171,6 +175,7 @@ impl Config {
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         let differs = [
             ("data_dir", self.data_dir != new.data_dir),
+            ("twiml_profile", self.twiml_profile != new.twiml_profile),
             ("sip", self.sip != new.sip),
             ("registrar", self.registrar != new.registrar),
             ("security", self.security != new.security),

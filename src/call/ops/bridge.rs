@@ -1,16 +1,18 @@
 //! `bridge`: rings endpoints and connects the caller to the one that answers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::redirect::Redirects;
 use super::ring::Ring;
 use super::talk::{Talk, TalkEnd};
 use crate::audio::Clip;
 use crate::base::cause::Cause;
+use crate::base::keys::Keys;
 use crate::call::error::{By, CallError, Ended};
 use crate::call::handle::CallHandle;
 use crate::call::outbound::MAX_PASSES;
+use crate::host::clock;
 use crate::routing::Target;
 
 /// Whom to ring and how.
@@ -34,6 +36,21 @@ pub struct BridgeOptions {
     pub limit: Option<Duration>,
     /// Follows callees that answer 3xx; `None` follows nobody.
     pub redirects: Option<Redirects>,
+    /// Keys of the caller that end the talk.
+    pub hangup_on: Keys,
+}
+
+/// The last talk of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Talked {
+    /// Call-ID of the leg that answered.
+    pub call_id: String,
+    /// When it began.
+    pub(in crate::call) since: Instant,
+    /// How long it took; `None` while it lasts.
+    pub length: Option<Duration>,
+    /// Keys the caller pressed meanwhile.
+    pub digits: String,
 }
 
 impl Default for BridgeOptions {
@@ -49,6 +66,7 @@ impl Default for BridgeOptions {
             hold_music: None,
             limit: None,
             redirects: None,
+            hangup_on: Keys::NONE,
         }
     }
 }
@@ -95,7 +113,11 @@ impl CallHandle {
         if facts.max_forwards <= 1 || facts.passes >= MAX_PASSES {
             return Ok(self.nobody(Cause::EXCHANGE_ROUTING_ERROR, 483));
         }
-        self.state_mut().failed = None;
+        {
+            let mut state = self.state_mut();
+            state.failed = None;
+            state.talked = None;
+        }
         if options.hold_music.is_none() {
             self.services().clips.prepare_house_music();
         }
@@ -109,7 +131,14 @@ impl CallHandle {
         let redirected = options.redirects.as_ref().filter(|_| is_carrier);
         let limits = [options.limit, redirected.and_then(Redirects::limit)];
         let limit = limits.into_iter().flatten().min();
-        let talk = Talk::begin(self, &callee.0, options.hold_music.clone());
+        let mut talk = Talk::begin(self, &callee.0, options.hold_music.clone());
+        talk.hangup_on = options.hangup_on;
+        self.state_mut().talked = Some(Talked {
+            call_id: callee.0.own_facts().call_id.clone(),
+            since: clock::now(),
+            length: None,
+            digits: String::new(),
+        });
         callee.0.record_as_reached(self);
         self.arrived();
         let end = match limit {
@@ -122,6 +151,9 @@ impl CallHandle {
             },
             None => Box::pin(talk.converse()).await,
         };
+        if let Some(talked) = &mut self.state_mut().talked {
+            talked.length = Some(clock::now().saturating_duration_since(talked.since));
+        }
         if let (TalkEnd::Left(cause), Some(Ended { by: By::Peer, .. })) = (&end, self.ended()) {
             // Why the caller has left is the callee's to know (RFC 3326).
             callee.0.end(*cause);
@@ -131,6 +163,11 @@ impl CallHandle {
             (TalkEnd::Left(cause), None) => Ok(Bridged::Done { cause }),
             (TalkEnd::Moved | TalkEnd::Left(_), Some(ended)) => Err(CallError::Ended(ended)),
         }
+    }
+
+    /// The talk of the last bridge, if anybody answered.
+    pub fn talked(&self) -> Option<Talked> {
+        self.state().talked.clone()
     }
 
     /// Nobody could be reached.

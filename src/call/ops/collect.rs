@@ -18,6 +18,8 @@ pub struct CollectOptions {
     pub timeout: Duration,
     /// Longest wait for each further digit.
     pub interdigit: Duration,
+    /// `timeout` is for all digits together, from the end of the prompt or the first digit; `interdigit` is not used.
+    pub total: bool,
     /// Keys that end the collection and are not part of it.
     pub terminators: Keys,
     /// Digits that count as collected already.
@@ -30,6 +32,7 @@ impl Default for CollectOptions {
             max_digits: usize::MAX,
             timeout: Duration::from_millis(5000),
             interdigit: Duration::from_millis(2000),
+            total: false,
             terminators: Keys::parse("#"),
             typed_ahead: String::new(),
         }
@@ -85,8 +88,11 @@ impl CallHandle {
                 played = self.play(prompt, quiet) => { played?; }
             }
         }
+        let begun = tokio::time::Instant::now();
         loop {
-            let wait = if digits.is_empty() {
+            let wait = if options.total {
+                options.timeout.saturating_sub(begun.elapsed())
+            } else if digits.is_empty() {
                 options.timeout
             } else {
                 options.interdigit
@@ -104,6 +110,15 @@ impl CallHandle {
                 return Ok(self.collected(digits, CollectEnd::Max));
             }
         }
+    }
+
+    /// Waits until a key is pressed that nobody has taken, and leaves it there.
+    ///
+    /// # Errors
+    /// When the call ends.
+    pub async fn key_pressed(&self) -> Result<(), CallError> {
+        self.wait(|state| (!state.keys.is_empty()).then_some(()))
+            .await
     }
 
     fn collected(&self, digits: String, why: CollectEnd) -> Collected {

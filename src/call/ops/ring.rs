@@ -78,7 +78,7 @@ enum Stage {
         /// Where its INVITE went, to go there once more with another description.
         place: Box<Destination>,
     },
-    /// It has answered and must press 1.
+    /// It has answered, and is sent keys or must press 1.
     Confirming(Callee, LocalBoxFuture<'static, bool>),
     /// It did not answer.
     Over,
@@ -508,14 +508,20 @@ impl<'a> Ring<'a> {
 
     /// Somebody has answered: the winner, unless it must confirm first.
     fn answered(&mut self, at: usize) -> Option<Callee> {
-        let confirm = self.attempts.get(at).is_some_and(|a| a.target.confirm);
+        let target = &self.attempts.get(at)?.target;
+        let (confirm, digits) = (target.confirm, target.send_digits.clone());
         let callee = self.take(at)?;
-        if !confirm {
+        if !confirm && digits.is_empty() {
             return Some(callee);
         }
         let leg = callee.0.clone();
+        let prepared = async move {
+            // Who leaves meanwhile is noticed by the ring itself.
+            let sent = digits.is_empty() || leg.send_digits(&digits, KEY).await.is_ok();
+            sent && (!confirm || confirms(leg).await)
+        };
         if let Some(attempt) = self.attempts.get_mut(at) {
-            attempt.stage = Stage::Confirming(callee, Box::pin(confirms(leg)));
+            attempt.stage = Stage::Confirming(callee, Box::pin(prepared));
         }
         None
     }
@@ -653,6 +659,8 @@ fn best(failures: &[(u16, Cause)]) -> (u16, Cause) {
     ))
 }
 
+/// How long a key sent to whoever answered sounds.
+const KEY: Duration = Duration::from_millis(160);
 /// How long whoever answers a forwarded call has to press 1.
 const CONFIRM: Duration = Duration::from_secs(7);
 

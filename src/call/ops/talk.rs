@@ -9,12 +9,16 @@ use std::task::{Context, Poll};
 use crate::audio::Clip;
 use crate::base::cause::Cause;
 use crate::base::id::OpId;
+use crate::base::keys::Keys;
 use crate::call::handle::CallHandle;
 use crate::call::joined::Joined;
 use crate::call::transfer::{Pending, Waited};
 use crate::journal::Fact;
 use crate::media::{Command, Source};
 use crate::sip::ua::{DialogState, Refer};
+
+/// Keys a talk keeps for its script.
+const MAX_DIGITS: usize = 1000;
 
 /// How a conversation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(in crate::call) struct Talk {
     b: CallHandle,
     music: Option<Arc<Clip>>,
     link: Option<Link>,
+    /// Keys of the first that end the talk.
+    pub(in crate::call) hangup_on: Keys,
 }
 
 /// What binds them while they do.
@@ -69,6 +75,7 @@ impl Talk {
             b: b.clone(),
             music,
             link: None,
+            hangup_on: Keys::NONE,
         }
     }
 
@@ -124,8 +131,18 @@ impl Talk {
             if let Some(refer) = state.refer.take() {
                 return Poll::Ready(Happening::Refer { by_a, refer });
             }
-            // Digits are events of the record; nobody collects them here.
-            state.keys.clear();
+            // Digits are events of the record; only a script that asks for them learns of the first leg's.
+            let keys: String = state.keys.drain(..).collect();
+            if by_a {
+                if let Some(talked) = &mut state.talked
+                    && talked.digits.len() < MAX_DIGITS
+                {
+                    talked.digits.push_str(&keys);
+                }
+                if keys.chars().any(|key| self.hangup_on.contains(key)) {
+                    return Poll::Ready(Happening::Left(Cause::NORMAL_CLEARING));
+                }
+            }
             state.wait_after_end(context.waker());
         }
         if let Some(link) = &mut self.link {

@@ -89,6 +89,7 @@ impl Module for CollectDtmf {
         let max_digits = usize::try_from(self.max_digits.count(1, MAX_DIGITS)).unwrap_or(1);
         let typed = ctx.call.vars().collections.remove(TYPED_AHEAD).unwrap_or_default();
         let options = CollectOptions {
+            total: false,
             max_digits,
             timeout: self.timeout.millis(),
             interdigit: self

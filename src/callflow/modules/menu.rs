@@ -83,6 +83,7 @@ async fn ask(menu: &MenuDocument, ctx: &FlowCtx) -> Result<String, FlowError> {
         None => ctx.prompt("menu-no_prompt", None).await?,
     };
     let options = CollectOptions {
+        total: false,
         max_digits: menu.max_digits,
         timeout: menu.timeout,
         interdigit: menu.interdigit,

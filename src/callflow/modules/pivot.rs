@@ -1,4 +1,5 @@
-//! `pivot`: asks a web server what to do. Its callflow JSON replaces the rest of this flow; any failure takes `_`.
+//! `pivot`: asks a web server what to do. Its callflow JSON replaces the rest of this flow, its TwiML steers the call to
+//! its end; any failure of this request takes `_`.
 //!
 //! | key | meaning | default |
 //! | --- | --- | --- |
@@ -9,6 +10,7 @@
 //! | `req_timeout_ms` | for the whole request, 5000 at most | the configured one |
 //! | `debug` | keep the exchange in the debug log | false |
 //! | `cdr_url` | told of the call's end (TwiML) | none |
+//! | `twiml_profile` | whose rules TwiML is run by: `kazoo` or `twilio` | the configured one |
 //! | `custom_request_headers` | `X-` headers of each request (KAZOO 5) | none |
 //! | `serverless` | a document to run instead of a request (KAZOO 5) | none |
 
@@ -21,10 +23,12 @@ use serde_json::Value;
 
 use super::Module;
 use crate::base::finding::Finding;
+use crate::base::profile::Profile;
 use crate::callflow::ctx::FlowCtx;
 use crate::callflow::cursor::{Next, Tree};
 use crate::callflow::data::Whole;
 use crate::callflow::error::FlowError;
+use crate::callflow::twiml;
 use crate::callflow::validate::validate;
 use crate::pivot;
 
@@ -50,6 +54,8 @@ pub(super) struct Pivot {
     /// URL told of the end of the call
     #[schemars(length(min = 7), regex(pattern = "^https?://"))]
     cdr_url: Option<String>,
+    /// Whose rules TwiML is run by; the configuration decides when missing
+    twiml_profile: Option<Profile>,
     /// Headers of each request; names begin with `X-`
     #[schemars(schema_with = "headers")]
     custom_request_headers: Option<BTreeMap<String, Value>>,
@@ -121,13 +127,17 @@ impl Module for Pivot {
     const NAME: &'static str = "pivot";
 
     async fn run(self, ctx: &mut FlowCtx) -> Result<Next, FlowError> {
-        let settings: pivot::Settings = serde_json::from_value(serde_json::to_value(&self)?)?;
-        let reply = pivot::ask(&ctx.call, &settings, 1, &check).await?;
+        let mut settings: pivot::Settings = serde_json::from_value(serde_json::to_value(&self)?)?;
+        let configured = ctx.call.services().twiml_profile;
+        settings.twiml_profile.get_or_insert(configured);
+        let reply = Box::pin(pivot::ask(&ctx.call, &settings, 1, None, &check)).await?;
         // Keys pressed while the server was thinking were meant for nothing.
         ctx.call.flush_keys();
         match reply {
             pivot::Reply::Flow(flow) => Ok(Next::Replace(Tree::Node(Arc::new(flow)))),
-            pivot::Reply::Twiml(_) => Err(FlowError::Twiml),
+            pivot::Reply::Twiml { document, url } => {
+                Ok(Box::pin(twiml::run(ctx, &settings, *document, url, &check)).await)
+            }
         }
     }
 }

@@ -209,6 +209,7 @@ pub(super) async fn ring(ctx: &FlowCtx, group: Group) -> Result<Next, FlowError>
         ringback: group.ringback,
         ignore_early_media: group.ignore_early_media,
         fail_on_single_reject: group.fail_on_single_reject,
+        ..Ring::default()
     };
     let mut last = Next::Child(NotRung::NoEndpoints.key().to_owned());
     for _ in 0..group.repeats {

@@ -102,7 +102,7 @@ fn run_behind(guard: Guard, settings: Value, answers: Vec<Canned>) -> Outcome {
         from: "1001",
         ..Subject::default()
     };
-    let params = params(&subject, settings.req_format);
+    let params = params(&subject, settings.req_format, settings.profile());
     let (debug, hooks) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
     let logs = Logs {
         debug: &|kind| debug.borrow_mut().push(kind),
@@ -435,23 +435,39 @@ fn empty_and_blank_bodies_are_failures() {
 }
 
 #[test]
-fn twiml_is_recognised_and_noted_as_not_supported_yet() {
+fn twiml_is_a_document_with_the_url_it_came_from() {
     let body = "<?xml version=\"1.0\"?><Response><Say>hi</Say></Response>";
     for content_type in ["text/xml", "application/xml", "text/html"] {
         let out = run(
-            json!({"voice_url": "http://h/"}),
+            json!({"voice_url": "http://h/a?b=c"}),
             vec![answer(200, content_type, body)],
         );
-        assert_eq!(out.reply, Err(PivotError::Twiml));
+        let Ok(Reply::Twiml { document, url }) = out.reply else {
+            panic!("{:?}", out.reply);
+        };
+        assert!(document.report.findings.is_empty());
+        assert!(url.unwrap().as_str().starts_with("http://h/a?b=c&"));
+    }
+}
+
+#[test]
+fn xml_that_is_no_twiml_fails_and_the_log_says_where() {
+    for (body, said) in [
+        ("<html/>", "html"),
+        ("<Response>\n<Say></Response>", "line 2"),
+        ("<!DOCTYPE x><Response/>", "document type"),
+    ] {
+        let out = run(
+            json!({"voice_url": "http://h/"}),
+            vec![answer(200, "text/xml", body)],
+        );
+        assert!(matches!(out.reply, Err(PivotError::NotTwiml(_))), "{body}");
         assert!(
-            matches!(&out.debug[2], PivotDebugKind::Note { text } if text.contains("not supported yet"))
+            matches!(&out.debug[2], PivotDebugKind::Note { text } if text.contains(said)),
+            "{:?}",
+            out.debug
         );
     }
-    let out = run(
-        json!({"voice_url": "http://h/"}),
-        vec![answer(200, "text/xml", "<html/>")],
-    );
-    assert_eq!(out.reply, Err(PivotError::NotTwiml));
 }
 
 #[test]
@@ -467,7 +483,7 @@ fn a_serverless_document_is_read_without_a_request() {
         PivotDebugKind::Response { status: 0, .. }
     ));
     let out = run(json!({"serverless": {"flow_doc": TTS}}), vec![]);
-    assert_eq!(out.reply, Err(PivotError::NotTwiml));
+    assert!(matches!(out.reply, Err(PivotError::NotTwiml(_))));
     assert_eq!(run(json!({}), vec![]).reply, Err(PivotError::NoUrl));
     assert!(matches!(
         run(json!({"voice_url": "http://"}), vec![]).reply,

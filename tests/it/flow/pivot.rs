@@ -61,7 +61,6 @@ fn flows_on_the_stack_resume_behind_the_answer() {
 
 #[test]
 fn every_failure_takes_the_default_child() {
-    let twiml = "<?xml version=\"1.0\"?><Response><Say>Hi</Say></Response>";
     for (status, content_type, body) in [
         (404, "text/plain", "no"),
         (500, "application/json", "{}"),
@@ -79,7 +78,8 @@ fn every_failure_takes_the_default_child() {
             "{\"module\":\"nonsense\",\"data\":{}}",
         ),
         (200, "text/plain", "hello"),
-        (200, "text/xml", twiml),
+        (200, "text/xml", "<html/>"),
+        (200, "text/xml", "<Response><Say>Hi</Response>"),
     ] {
         stage(|stage| async move {
             stage.world.web.reply(reply(status, content_type, body));

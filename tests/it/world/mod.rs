@@ -96,6 +96,8 @@ pub struct Settings {
     pub security: SecurityConfig,
     /// The store of an earlier world.
     pub store: Option<Store>,
+    /// Whose rules TwiML is run by.
+    pub twiml_profile: swivel::twiml::Profile,
     /// Silence that ends a leg.
     pub rtp_timeout: Option<Duration>,
     /// The recordings of an earlier world.
@@ -206,6 +208,7 @@ impl World {
             journal: journal.clone(),
             store: store.clone(),
             directory: directory.clone(),
+            twiml_profile: settings.twiml_profile,
             recordings: config.record_dir.as_path().into(),
             shelf: shelf.clone(),
             outbox: outbox.clone(),

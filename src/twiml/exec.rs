@@ -1,0 +1,248 @@
+//! Runs a document verb by verb, asks the next one where it says so, and ends when nothing is left to do
+//! (`pivot.md` §7.1, §7.2).
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::document::Document;
+use super::line::{Dialled, Line, Phrase, Request, Sound, Trouble};
+use super::spec::Status;
+use super::verbs::Verb;
+use crate::base::keys::Keys;
+use crate::base::profile::Profile;
+use crate::pivot::{Reply, RequestMethod};
+
+/// What lasts from document to document of one session (`pivot.md` §2.2).
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    /// Whose rules hold.
+    pub(crate) profile: Profile,
+    /// Where the current document came from; `None` of a document without a server.
+    pub(crate) url: Option<Url>,
+    /// How many requests the session has made.
+    pub(crate) iteration: u32,
+    pub(super) values: Map<String, Value>,
+    pub(super) variables: Map<String, Value>,
+    /// Collected since the last request.
+    pub(super) digits: Option<String>,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Outcome {
+    /// Nothing is left to do: the call is hung up.
+    Done,
+    /// A server answered callflow JSON, which takes over.
+    Flow(Value),
+    /// The call is somebody else's now.
+    Moved,
+    /// It cannot go on.
+    Failed(String),
+}
+
+/// What a verb leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    /// The next verb.
+    Next,
+    /// Another document.
+    Follow(Url, RequestMethod),
+    /// The end of the call.
+    End,
+    /// The call is somebody else's now.
+    Moved,
+}
+
+/// A document while it runs.
+pub(super) struct Run<'a, L> {
+    pub(super) line: &'a L,
+    pub(super) session: &'a mut Session,
+}
+
+/// Runs a document and all that follow it.
+pub(crate) async fn run<L: Line>(line: &L, document: Document, session: &mut Session) -> Outcome {
+    let mut document = document;
+    loop {
+        for finding in &document.report.findings {
+            let at = finding.at;
+            line.note(&format!(
+                "TwiML, line {}, column {}: {}",
+                at.line, at.column, finding.message
+            ));
+        }
+        let mut running = Run {
+            line,
+            session: &mut *session,
+        };
+        let step = Box::pin(running.verbs(&document.verbs)).await;
+        let (url, method) = match step {
+            Ok(Step::Follow(url, method)) => (url, method),
+            Ok(Step::Moved) => return Outcome::Moved,
+            Ok(Step::Next | Step::End) | Err(Trouble::Ended) => return Outcome::Done,
+            Err(Trouble::Failed(why) | Trouble::Fatal(why)) => return Outcome::Failed(why),
+        };
+        session.iteration += 1;
+        let request = session.request(url, method);
+        let over = line.ended();
+        match line.ask(&request).await {
+            // The last word of a call that has ended: nobody is left to hear the answer.
+            _ if over => return Outcome::Done,
+            Ok(Reply::Twiml {
+                document: next,
+                url,
+            }) => {
+                document = *next;
+                session.url = url.or(Some(request.url));
+            }
+            Ok(Reply::Flow(flow)) => return Outcome::Flow(flow),
+            Err(Trouble::Ended) => return Outcome::Done,
+            Err(Trouble::Failed(why) | Trouble::Fatal(why)) => return Outcome::Failed(why),
+        }
+    }
+}
+
+impl Session {
+    /// A session whose first document came from `url`.
+    pub(crate) fn new(profile: Profile, url: Option<Url>) -> Self {
+        Self {
+            profile,
+            url,
+            iteration: 1,
+            ..Self::default()
+        }
+    }
+
+    /// A request with everything known by now; digits go with one request only.
+    fn request(&mut self, url: Url, method: RequestMethod) -> Request {
+        let mut values = self.values.clone();
+        if let Some(digits) = self.digits.take() {
+            values.insert("Digits".to_owned(), digits.into());
+        }
+        self.values.remove("FinishedOnKey");
+        Request {
+            url,
+            method,
+            values,
+            variables: self.variables.clone(),
+            iteration: self.iteration,
+        }
+    }
+
+    /// Keys pressed while something else happened.
+    pub(super) fn typed(&mut self, keys: &str) {
+        if !keys.is_empty() {
+            self.digits.get_or_insert_default().push_str(keys);
+        }
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: impl Into<Value>) {
+        self.values.insert(name.to_owned(), value.into());
+    }
+}
+
+impl<L: Line> Run<'_, L> {
+    async fn verbs(&mut self, verbs: &[Verb]) -> Result<Step, Trouble> {
+        for verb in verbs {
+            if self.line.ended() {
+                return Err(Trouble::Ended);
+            }
+            match Box::pin(verb.run(self)).await {
+                Ok(Step::Next) => {}
+                Ok(step) => return Ok(step),
+                Err(Trouble::Failed(why)) => self.line.note(&format!("{}: {why}", verb.name())),
+                Err(Trouble::Fatal(why)) => {
+                    return Err(Trouble::Fatal(format!("{}: {why}", verb.name())));
+                }
+                Err(Trouble::Ended) => return Err(Trouble::Ended),
+            }
+        }
+        Ok(Step::Next)
+    }
+
+    /// Answers, plays, and keeps the keys pressed meanwhile where KAZOO does.
+    pub(super) async fn hear(
+        &mut self,
+        phrases: &[Phrase],
+        terminators: Keys,
+    ) -> Result<Step, Trouble> {
+        self.line.answer().await?;
+        let keys = self.line.play(phrases, terminators).await?;
+        if self.session.profile == Profile::Kazoo {
+            self.session.typed(&keys);
+        }
+        Ok(Step::Next)
+    }
+
+    /// How serious it is when a document asks for something impossible.
+    pub(super) fn severity(&self) -> Status {
+        match self.session.profile {
+            Profile::Kazoo => Status::Refused,
+            Profile::Twilio => Status::Ignored,
+        }
+    }
+
+    /// A sound with its URL relative to the document's made whole.
+    pub(super) fn resolved(&self, sound: &Sound) -> Sound {
+        let Sound::Media(reference) = sound else {
+            return sound.clone();
+        };
+        let relative = match self.session.profile {
+            Profile::Twilio => reference.contains(['/', '.']),
+            // A path may be KAZOO's name of a media document.
+            Profile::Kazoo => reference.starts_with("./") || reference.starts_with("../"),
+        };
+        let whole = relative && !reference.contains("://");
+        let base = self.session.url.as_ref().filter(|_| whole);
+        let joined = base.and_then(|base| base.join(reference).ok());
+        joined.map_or_else(|| sound.clone(), |url| Sound::Media(url.into()))
+    }
+
+    /// The same of all sounds of a phrase.
+    pub(super) fn resolved_phrase(&self, phrase: &Phrase) -> Phrase {
+        Phrase {
+            sounds: phrase.sounds.iter().map(|s| self.resolved(s)).collect(),
+            loops: phrase.loops,
+        }
+    }
+
+    /// Where a URL of the document leads; without one to the document itself.
+    pub(super) fn follow(&self, url: Option<&str>, method: RequestMethod) -> Result<Step, Trouble> {
+        let base = self.session.url.as_ref();
+        let Some(url) = url else {
+            return match base {
+                Some(base) => Ok(Step::Follow(base.clone(), method)),
+                None => Err(Trouble::Fatal("there is no URL to ask".to_owned())),
+            };
+        };
+        let resolved = match base {
+            Some(base) => base.join(url),
+            None => Url::parse(url),
+        };
+        match resolved {
+            Ok(resolved) if matches!(resolved.scheme(), "http" | "https") => {
+                Ok(Step::Follow(resolved, method))
+            }
+            Ok(_) | Err(_) => Err(Trouble::Fatal(format!("{url:?} is not a URL to ask"))),
+        }
+    }
+
+    /// What later requests tell of a Dial.
+    pub(super) fn dialled(&mut self, dialled: &Dialled) {
+        let session = &mut *self.session;
+        session.set("DialCallStatus", dialled.status.word());
+        if let Some(id) = &dialled.call_id {
+            session.set("DialCallSid", id.as_str());
+        }
+        match dialled.duration {
+            Some(duration) => session.set("DialCallDuration", duration.as_secs().to_string()),
+            None => session.set("DialCallDuration", "0"),
+        }
+        if session.profile == Profile::Twilio {
+            session.set("DialBridged", dialled.duration.is_some().to_string());
+            if let Some(status) = dialled.sip_status {
+                session.set("DialSipResponseCode", status.to_string());
+            }
+        }
+        session.typed(&dialled.digits);
+    }
+}

@@ -1,0 +1,254 @@
+//! What stands inside Start, Stop and Connect.
+
+use super::PARAMETER;
+use crate::twiml::spec::{Dialect, Spec, Status, Text, ignored};
+
+const STREAMS: &str = "there are no media streams yet";
+
+const fn refused(name: &'static str, note: &'static str) -> Spec {
+    Spec {
+        status: Status::Refused,
+        dialect: Dialect::Twilio,
+        note,
+        ..Spec::of(name)
+    }
+}
+
+static STREAM: Spec = Spec {
+    dialect: Dialect::Both,
+    attributes: &[
+        ignored("url", STREAMS),
+        ignored("name", STREAMS),
+        ignored("id", STREAMS).kazoo(),
+        ignored("track", STREAMS),
+        ignored("connectorName", STREAMS),
+        ignored("statusCallback", STREAMS),
+        ignored("statusCallbackMethod", STREAMS),
+        ignored("audioFormat", STREAMS),
+        ignored("audioCodec", STREAMS).kazoo(),
+        ignored("audioMix", STREAMS).kazoo(),
+        ignored("sampleRate", STREAMS).kazoo(),
+        ignored("rawAudio", STREAMS).kazoo(),
+    ],
+    children: &[&PARAMETER],
+    ..refused("Stream", STREAMS)
+};
+
+static SIPREC: Spec = Spec {
+    attributes: &[
+        ignored("name", ""),
+        ignored("connectorName", ""),
+        ignored("track", ""),
+        ignored("statusCallback", ""),
+        ignored("statusCallbackMethod", ""),
+    ],
+    children: &[&PARAMETER],
+    ..refused("Siprec", "swivel records itself and offers no SIPREC")
+};
+
+static RECORDING: Spec = Spec {
+    attributes: &[
+        ignored("recordingStatusCallback", ""),
+        ignored("recordingStatusCallbackMethod", ""),
+        ignored("recordingStatusCallbackEvent", ""),
+        ignored("trim", ""),
+        ignored("track", ""),
+        ignored("channels", ""),
+        ignored("recordingConfigurationId", ""),
+    ],
+    ..refused("Recording", "use Record or a callflow's record_call")
+};
+
+static CONFIG: Spec = Spec {
+    status: Status::Refused,
+    dialect: Dialect::Twilio,
+    attributes: &[ignored("name", ""), ignored("value", "")],
+    ..Spec::of("Config")
+};
+
+static TRANSCRIPTION: Spec = Spec {
+    attributes: &[
+        ignored("name", ""),
+        ignored("track", ""),
+        ignored("statusCallbackUrl", ""),
+        ignored("statusCallbackMethod", ""),
+        ignored("inboundTrackLabel", ""),
+        ignored("outboundTrackLabel", ""),
+        ignored("partialResults", ""),
+        ignored("languageCode", ""),
+        ignored("transcriptionEngine", ""),
+        ignored("profanityFilter", ""),
+        ignored("speechModel", ""),
+        ignored("hints", ""),
+        ignored("enableAutomaticPunctuation", ""),
+        ignored("intelligenceService", ""),
+        ignored("conversationConfiguration", ""),
+        ignored("conversationId", ""),
+        ignored("enableProviderData", ""),
+    ],
+    children: &[&CONFIG, &PARAMETER],
+    ..refused("Transcription", "calls are not transcribed")
+};
+
+static LANGUAGE: Spec = Spec {
+    status: Status::Refused,
+    dialect: Dialect::Twilio,
+    attributes: &[
+        ignored("code", ""),
+        ignored("ttsProvider", ""),
+        ignored("voice", ""),
+        ignored("transcriptionProvider", ""),
+        ignored("speechModel", ""),
+        ignored("asrSmartFormat", ""),
+        ignored("hints", ""),
+        ignored("ttsLanguageTextNormalization", ""),
+        ignored("ttsTextNormalization", ""),
+    ],
+    ..Spec::of("Language")
+};
+
+static CONVERSATION_RELAY: Spec = Spec {
+    attributes: &[
+        ignored("url", ""),
+        ignored("welcomeGreeting", ""),
+        ignored("welcomeGreetingLanguage", ""),
+        ignored("welcomeGreetingInterruptible", ""),
+        ignored("language", ""),
+        ignored("ttsLanguage", ""),
+        ignored("ttsProvider", ""),
+        ignored("voice", ""),
+        ignored("transcriptionLanguage", ""),
+        ignored("transcriptionProvider", ""),
+        ignored("speechModel", ""),
+        ignored("interruptible", ""),
+        ignored("interruptByDtmf", ""),
+        ignored("interruptSensitivity", ""),
+        ignored("preemptible", ""),
+        ignored("dtmfDetection", ""),
+        ignored("reportInputDuringAgentSpeech", ""),
+        ignored("partialPrompts", ""),
+        ignored("profanityFilter", ""),
+        ignored("hints", ""),
+        ignored("intelligenceService", ""),
+        ignored("elevenlabsTextNormalization", ""),
+        ignored("debug", ""),
+        ignored("events", ""),
+        ignored("backgroundNoiseReduction", ""),
+        ignored("speechTimeout", ""),
+        ignored("deepgramSmartFormat", ""),
+        ignored("ignoreBackchannel", ""),
+        ignored("conversationConfiguration", ""),
+        ignored("conversationId", ""),
+        ignored("applicationReconnect", ""),
+        ignored("asrSmartFormat", ""),
+        ignored("customerName", ""),
+        ignored("eagerEotThreshold", ""),
+        ignored("echoPromptFiltering", ""),
+        ignored("elevenlabsLanguageTextNormalization", ""),
+        ignored("includeInPrompt", ""),
+        ignored("partialPromptOnHangup", ""),
+        ignored("ttsLanguageTextNormalization", ""),
+        ignored("ttsTextNormalization", ""),
+        ignored("turnDetection", ""),
+    ],
+    children: &[&LANGUAGE, &PARAMETER],
+    ..refused("ConversationRelay", "use Stream")
+};
+
+static VIRTUAL_AGENT: Spec = Spec {
+    attributes: &[
+        ignored("connectorName", ""),
+        ignored("language", ""),
+        ignored("sentimentAnalysis", ""),
+        ignored("statusCallback", ""),
+        ignored("statusCallbackMethod", ""),
+    ],
+    children: &[&CONFIG, &PARAMETER],
+    ..refused("VirtualAgent", "use Stream")
+};
+
+static CONVERSATION: Spec = Spec {
+    attributes: &[
+        ignored("serviceInstanceSid", ""),
+        ignored("inboundAutocreation", ""),
+        ignored("routingAssignmentTimeout", ""),
+        ignored("inboundTimeout", ""),
+        ignored("url", ""),
+        ignored("method", ""),
+        ignored("record", ""),
+        ignored("trim", ""),
+        ignored("recordingStatusCallback", ""),
+        ignored("recordingStatusCallbackMethod", ""),
+        ignored("recordingStatusCallbackEvent", ""),
+        ignored("statusCallback", ""),
+        ignored("statusCallbackMethod", ""),
+        ignored("statusCallbackEvent", ""),
+    ],
+    ..refused("Conversation", "swivel has no Conversations")
+};
+
+static ROOM: Spec = Spec {
+    text: Text::Required("the room"),
+    attributes: &[ignored("participantIdentity", "")],
+    ..refused("Room", "swivel has no video rooms")
+};
+
+static AUTOPILOT: Spec = Spec {
+    text: Text::Required("the assistant"),
+    ..refused("Autopilot", "it is retired")
+};
+
+static AI_SESSION: Spec = Spec {
+    attributes: &[
+        ignored("aiConnector", ""),
+        ignored("aiSessionConfiguration", ""),
+    ],
+    ..refused("AiSession", "use Stream")
+};
+
+static CONVERSATION_RELAY_SESSION: Spec = Spec {
+    attributes: &[
+        ignored("connector", ""),
+        ignored("sessionConfiguration", ""),
+    ],
+    ..refused("ConversationRelaySession", "use Stream")
+};
+
+static ASSISTANT: Spec = Spec {
+    attributes: &[
+        ignored("id", ""),
+        ignored("welcomeGreeting", ""),
+        ignored("welcomeGreetingLanguage", ""),
+        ignored("welcomeGreetingInterruptible", ""),
+        ignored("language", ""),
+        ignored("ttsLanguage", ""),
+        ignored("ttsProvider", ""),
+        ignored("voice", ""),
+        ignored("transcriptionLanguage", ""),
+        ignored("transcriptionProvider", ""),
+        ignored("speechModel", ""),
+        ignored("interruptible", ""),
+        ignored("interruptByDtmf", ""),
+        ignored("dtmfDetection", ""),
+        ignored("profanityFilter", ""),
+        ignored("debug", ""),
+    ],
+    children: &[&LANGUAGE, &PARAMETER],
+    ..refused("Assistant", "use Stream")
+};
+
+pub(in crate::twiml) static IN_START: &[&Spec] = &[&STREAM, &SIPREC, &RECORDING, &TRANSCRIPTION];
+
+pub(in crate::twiml) static IN_STOP: &[&Spec] = &[&STREAM, &SIPREC, &TRANSCRIPTION];
+
+pub(in crate::twiml) static IN_CONNECT: &[&Spec] = &[
+    &STREAM,
+    &CONVERSATION_RELAY,
+    &VIRTUAL_AGENT,
+    &CONVERSATION,
+    &ROOM,
+    &AUTOPILOT,
+    &AI_SESSION,
+    &CONVERSATION_RELAY_SESSION,
+    &ASSISTANT,
+];

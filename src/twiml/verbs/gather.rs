@@ -1,0 +1,173 @@
+//! `Gather`: collects digits, with something to hear meanwhile that the first key stops (`pivot.md` §7.4).
+
+use std::time::Duration;
+
+use super::{PauseVerb, PlayVerb, SayVerb, pause, play, say};
+use crate::base::keys::Keys;
+use crate::base::profile::Profile;
+use crate::pivot::RequestMethod;
+use crate::twiml::exec::{Run, Step};
+use crate::twiml::line::{Gathering, Line, Phrase, Trouble};
+use crate::twiml::lint::{Given, Reader};
+use crate::twiml::parse::Element;
+use crate::twiml::spec::{Spec, Status, Values, attribute, ignored};
+
+pub(in crate::twiml) static SPEC: Spec = Spec {
+    attributes: &[
+        attribute("action", Values::Url, "").note("the current document's URL unless given"),
+        attribute("method", Values::Method, "")
+            .note("`GET` in the kazoo profile, `POST` in the twilio profile"),
+        attribute("timeout", Values::Upto(1, 3600), "5").note(
+            "seconds; for all digits together in the kazoo profile, for each in the twilio profile",
+        ),
+        attribute("finishOnKey", Values::Key, "#"),
+        attribute("numDigits", Values::Whole(1, u32::MAX), "").note("unlimited unless given"),
+        attribute("input", Values::SomeOf(&["dtmf", "speech"]), "dtmf")
+            .twilio()
+            .note("speech is not recognised yet: only keys are collected"),
+        attribute("actionOnEmptyResult", Values::Bool, "false").twilio(),
+        attribute("bargeIn", Values::Bool, "true")
+            .twilio()
+            .note("`false`: keys stop nothing and count once all was heard"),
+        ignored("speechTimeout", SPEECH),
+        ignored("maxSpeechTime", SPEECH),
+        ignored("speechModel", SPEECH),
+        ignored("language", SPEECH),
+        ignored("hints", SPEECH),
+        ignored("profanityFilter", SPEECH),
+        ignored("enhanced", SPEECH),
+        ignored("partialResultCallback", SPEECH),
+        ignored("partialResultCallbackMethod", SPEECH),
+        ignored("debug", "the debug log is the pivot node's `debug`"),
+    ],
+    children: &[&say::SPEC, &play::SPEC, &pause::SPEC],
+    ..Spec::of("Gather")
+};
+
+const SPEECH: &str = "speech is not recognised yet";
+
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::twiml) struct Gather {
+    action: Option<String>,
+    method: RequestMethod,
+    timeout: Duration,
+    finish_on: Keys,
+    max_digits: usize,
+    on_empty: bool,
+    barge_in: bool,
+    prompt: Vec<Phrase>,
+}
+
+impl Gather {
+    pub(in crate::twiml) fn read(element: &Element, given: &Given, reader: &mut Reader) -> Self {
+        let input = given.word("input");
+        if input.contains("speech") {
+            let status = if input.contains("dtmf") {
+                Status::Ignored
+            } else {
+                Status::Refused
+            };
+            reader.within(element, |reader| {
+                reader.finding(element.at, status, Some("input"), SPEECH);
+            });
+        }
+        let mut prompt = Vec::new();
+        reader.within(element, |reader| {
+            for child in element.children() {
+                match inside(child, reader) {
+                    Some(phrase) => prompt.extend(phrase),
+                    None => reader.stray(child, SPEC.children.iter().map(|known| known.name)),
+                }
+            }
+        });
+        Self {
+            action: given.text("action"),
+            method: given.method("method"),
+            timeout: given.seconds("timeout"),
+            finish_on: Keys::parse(&given.raw("finishOnKey").unwrap_or_default()),
+            max_digits: given
+                .number("numDigits")
+                .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+            on_empty: given.flag("actionOnEmptyResult"),
+            barge_in: given.flag("bargeIn"),
+            prompt,
+        }
+    }
+
+    pub(in crate::twiml) async fn run<L: Line>(
+        &self,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
+        run.line.answer().await?;
+        let kazoo = run.session.profile == Profile::Kazoo;
+        let before = run.session.digits.take().unwrap_or_default();
+        // Without anything to hear, KAZOO counts what was pressed before.
+        let typed_ahead = if kazoo && self.prompt.is_empty() {
+            before
+        } else {
+            String::new()
+        };
+        if !kazoo {
+            run.line.flush_keys();
+        }
+        let mut prompt: Vec<Phrase> = self.prompt.iter().map(|p| run.resolved_phrase(p)).collect();
+        if !self.barge_in {
+            let heard = run.line.play(&prompt, Keys::NONE).await;
+            if let Err(trouble) = heard {
+                passable(run, trouble)?;
+            }
+            run.line.flush_keys();
+            prompt.clear();
+        }
+        let gathered = run
+            .line
+            .gather(&Gathering {
+                prompt,
+                typed_ahead,
+                max_digits: self.max_digits,
+                timeout: self.timeout,
+                total: kazoo,
+                finish_on: self.finish_on,
+            })
+            .await?;
+        if gathered.digits.is_empty() && !self.on_empty {
+            return Ok(Step::Next);
+        }
+        if let (false, Some(key)) = (kazoo, gathered.finished_on) {
+            run.session.set("FinishedOnKey", key.to_string());
+        }
+        run.session.digits = Some(gathered.digits);
+        run.follow(self.action.as_deref(), self.method)
+    }
+}
+
+/// What cannot be heard is passed over; the end of the call is not.
+fn passable<L: Line>(run: &Run<'_, L>, trouble: Trouble) -> Result<(), Trouble> {
+    match trouble {
+        Trouble::Failed(why) => {
+            run.line.note(&format!("Gather: {why}"));
+            Ok(())
+        }
+        Trouble::Ended | Trouble::Fatal(_) => Err(trouble),
+    }
+}
+
+/// What an element inside a Gather lets the caller hear; `None` when it has no place there.
+fn inside(child: &Element, reader: &mut Reader) -> Option<Option<Phrase>> {
+    let phrase = match child.name.as_str() {
+        "Say" => {
+            let given = reader.look(child, &say::SPEC);
+            SayVerb::read(child, &given, reader).phrase
+        }
+        "Play" => {
+            let given = reader.look(child, &play::SPEC);
+            PlayVerb::read(child, &given, reader).phrase
+        }
+        "Pause" => {
+            let given = reader.look(child, &pause::SPEC);
+            PauseVerb::read(child, &given, reader).phrase()
+        }
+        _ => return None,
+    };
+    Some(Some(phrase).filter(|phrase| !phrase.sounds.is_empty()))
+}
