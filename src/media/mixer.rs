@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::command::Seating;
 use super::event::{Finish, MediaEvent, RecordEnd};
-use super::record::Tap;
+use super::record::{BothSides, Tap};
 use crate::audio::level::{Gate, Vad, level_dbov};
 use crate::audio::{Codec, Encoder, Rate, mix};
 use crate::base::id::{OpId, PortId};
@@ -234,6 +234,7 @@ struct Mixer {
     voices: Vec<(f32, u32)>,
     pcm: Vec<i16>,
     narrow: Vec<i16>,
+    recorded: Vec<i16>,
     notes: VecDeque<(OpId, Finish)>,
 }
 
@@ -313,6 +314,7 @@ impl Mixer {
             voices: Vec::new(),
             pcm: Vec::with_capacity(4 * PERIOD),
             narrow: Vec::with_capacity(4 * PERIOD),
+            recorded: Vec::with_capacity(4 * PERIOD),
             notes: VecDeque::new(),
         }
     }
@@ -348,7 +350,8 @@ impl Mixer {
                     !ends
                 });
             }
-            RoomOrder::Record(tap) => {
+            RoomOrder::Record(mut tap) => {
+                tap.tune(ROOM_HZ, ROOM_HZ);
                 if let Some(other) = self.tap.replace(tap) {
                     other.end(RecordEnd::Stopped);
                 }
@@ -513,7 +516,13 @@ impl Mixer {
             mix::clipped(sum, &mut self.pcm);
             self.narrow.clear();
             self.narrowing.push(&self.pcm, &mut self.narrow);
-            if !tap.push(&mut self.narrow, &[]) {
+            let frame = BothSides {
+                peer: &self.pcm,
+                own: &[],
+                narrow_peer: &self.narrow,
+                narrow_own: &[],
+            };
+            if !tap.push(frame, &mut self.recorded) {
                 self.tap = None;
             }
         }

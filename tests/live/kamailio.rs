@@ -249,6 +249,7 @@ fn a_carrier_made_of_two_kamailios_takes_and_brings_calls() {
         port: server.ports()[0],
         answers: When::Called,
         secret: None,
+        mwi: false,
     };
     let mut ann = Desk::start("ann", &line, Sound::tune(40));
     ann.registered(&server, "ann");

@@ -42,6 +42,7 @@ fn phone(server: &Server, name: &str, says: Sound) -> Desk {
         port: server.sip,
         answers,
         secret: None,
+        mwi: false,
     };
     let desk = Desk::start(name, &line, says);
     desk.registered(server, name);

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use super::agent::{Agent, LINGER, Observer};
 use super::line::{Busy, KEYS, Line, PLAY, RECORD};
-use crate::base::keys::Keys;
 use crate::host::clock;
-use crate::media::{Command, MediaEvent, Plan, Port, RecordSpec, Sides, Source};
+use crate::media::{Command, MediaEvent, Plan, Port, RecordSpec, Source};
 use crate::rtp::srtp::Suite;
 use crate::sdp::negotiate::{self, Keying};
 use crate::sdp::{Agreed, Direction, Local, Session};
@@ -181,9 +180,7 @@ impl<O: Observer> Agent<'_, O> {
                 spec: RecordSpec {
                     path: path.unwrap_or_default(),
                     max: most,
-                    silence: None,
-                    finish_on: Keys::NONE,
-                    sides: Sides::Peer,
+                    ..RecordSpec::default()
                 },
             });
             self.remark(media);
@@ -220,7 +217,8 @@ impl<O: Observer> Agent<'_, O> {
                 | MediaEvent::Recorded { port, .. }
                 | MediaEvent::Closed { port, .. }
                 | MediaEvent::Silent { port }
-                | MediaEvent::Insecure { port } => *port,
+                | MediaEvent::Insecure { port }
+                | MediaEvent::Talking { port, .. } => *port,
             };
             let mut lines = self.lines.iter_mut();
             let Some(line) = lines.find(|line| line.port_id == port) else {
@@ -249,7 +247,9 @@ impl<O: Observer> Agent<'_, O> {
                     None
                 }
                 MediaEvent::Insecure { .. } => Some("the DTLS handshake failed".to_owned()),
-                MediaEvent::Finished { .. } | MediaEvent::Silent { .. } => None,
+                MediaEvent::Finished { .. }
+                | MediaEvent::Silent { .. }
+                | MediaEvent::Talking { .. } => None,
             };
             if let Some(said) = said {
                 self.remark(said);

@@ -275,9 +275,10 @@ impl Core {
             MediaEvent::Finished { port, .. } => {
                 self.0.conferences.borrow().by_media.contains_key(port)
             }
-            MediaEvent::Digit { .. } | MediaEvent::Silent { .. } | MediaEvent::Closed { .. } => {
-                false
-            }
+            MediaEvent::Digit { .. }
+            | MediaEvent::Silent { .. }
+            | MediaEvent::Insecure { .. }
+            | MediaEvent::Closed { .. } => false,
         }
     }
 }

@@ -9,14 +9,13 @@ use std::time::Duration;
 use super::{ConferenceEvent, ConferenceInfo, Ending, Happened, Participant};
 use crate::audio::Clip;
 use crate::base::id::{OpId, PortId};
-use crate::base::keys::Keys;
 use crate::base::time::UnixMicros;
 use crate::call::core::Core;
 use crate::call::handle::CallHandle;
 use crate::call::ops::conference::{ConferenceHook, ConferenceOptions};
 use crate::host::clock;
 use crate::journal::Fact;
-use crate::media::{RecordEnd, RecordSpec, Room, Seating, Sides};
+use crate::media::{RecordEnd, RecordSpec, Room, Seating};
 
 /// A room of an account.
 pub struct Conference {
@@ -417,9 +416,7 @@ impl Conference {
             RecordSpec {
                 path,
                 max: LONGEST_RECORDING,
-                silence: None,
-                finish_on: Keys::NONE,
-                sides: Sides::Peer,
+                ..RecordSpec::default()
             },
         );
         self.tell(Happened::RecordingStart, None);

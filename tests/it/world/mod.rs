@@ -319,8 +319,8 @@ impl World {
     }
 
     /// Where recordings are.
-    pub fn recordings(&self) -> PathBuf {
-        record_dir()
+    pub fn recordings(&self) -> &std::path::Path {
+        self.recorded.path()
     }
 
     /// A telephone that may call (its address is the device's).
