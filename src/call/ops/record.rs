@@ -376,7 +376,7 @@ impl CallHandle {
                 });
                 recording.push(tape.op);
                 let upload = tape.recording.upload.as_ref();
-                tapes.url = upload.map(|upload| upload.url.clone());
+                tapes.url = upload.map(Upload::shown);
                 begun.push(tape.recording.clone());
             }
         }
