@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::error::{CallError, Ended};
 use super::handle::CallHandle;
-use super::ops::record::Tapes;
+use super::ops::tape::Tapes;
 use super::presses::Presses;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;

@@ -467,6 +467,7 @@ fn a_pause_is_silent_or_no_time_at_all_and_each_party_has_a_channel_when_asked()
         }
         call.pause(2 * SECOND).await.unwrap();
         assert!(call.stop_recording(Some("unknown")).is_none());
+        assert!(call.recording_url(&apart).unwrap().ends_with("/raw"));
         call.wait_for_hangup().await;
     });
     world_of(1, run, |world| async move {

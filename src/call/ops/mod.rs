@@ -13,3 +13,4 @@ pub mod play;
 pub mod record;
 mod ring;
 pub(in crate::call) mod talk;
+pub(in crate::call) mod tape;
