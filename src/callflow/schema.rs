@@ -152,7 +152,10 @@ fn rewrite(schema: &mut Value) {
         Value::Object(object) => {
             // Keywords, not properties of the same name.
             for word in ["format", "title"] {
-                if object.get(word).is_some_and(|value| value.is_string() && *value != "uri") {
+                if object
+                    .get(word)
+                    .is_some_and(|value| value.is_string() && *value != "uri")
+                {
                     object.remove(word);
                 }
             }

@@ -33,13 +33,13 @@ mod wheel;
 mod worker;
 
 pub use command::{Command, Pause, Plan, RecordSpec, Seating, Sides, Source};
-pub use record::salvage;
 pub use config::{MediaConfig, MediaError, PortRange, PortRangeError};
 pub use engine::{InlineWorker, Media, Port, Room};
 pub use event::{Finish, MediaEvent, MediaEvents, PortStats, RecordEnd, Via};
 pub use io::{Channel, PacketIo, PortKey, Received};
 pub use listen::{FRAME, Listener, Tap, listen};
 pub use pool::{Pair, PoolCounts};
+pub use record::salvage;
 pub use stream::{STREAM_RATE_HZ, StreamReader, StreamWriter, stream};
 
 #[cfg(test)]

@@ -119,6 +119,17 @@ impl Upload {
             state: UploadState::Pending,
         }
     }
+
+    /// The URL without user information: what others are told.
+    pub fn shown(&self) -> String {
+        let Ok(mut shown) = Url::parse(&self.url) else {
+            return self.url.clone();
+        };
+        match shown.set_username("").and(shown.set_password(None)) {
+            Ok(()) => shown.into(),
+            Err(()) => self.url.clone(),
+        }
+    }
 }
 
 impl Recording {
@@ -167,10 +178,7 @@ impl Recording {
     pub fn to_doc(&self) -> Value {
         let mut doc = Map::new();
         doc.insert("id".into(), json!(self.id));
-        let url = self
-            .upload
-            .as_ref()
-            .map(|upload| without_secrets(&upload.url));
+        let url = self.upload.as_ref().map(Upload::shown);
         let texts = [
             ("call_id", self.call_id.as_str()),
             ("cdr_id", &self.cdr_id),
@@ -220,17 +228,6 @@ impl Recording {
         }
         doc.insert("_read_only".into(), read_only);
         Value::Object(doc)
-    }
-}
-
-/// A URL without user information: what is shown.
-fn without_secrets(url: &str) -> String {
-    let Ok(mut shown) = Url::parse(url) else {
-        return url.to_owned();
-    };
-    match shown.set_username("").and(shown.set_password(None)) {
-        Ok(()) => shown.into(),
-        Err(()) => url.to_owned(),
     }
 }
 

@@ -142,7 +142,7 @@ impl Shelf {
     /// Where a recording can be had: where it is sent, else here.
     pub fn url(&self, recording: &Recording) -> String {
         match &recording.upload {
-            Some(upload) => upload.url.clone(),
+            Some(upload) => upload.shown(),
             None => format!(
                 "{}/v2/accounts/{}/recordings/{}/raw",
                 self.0.base, recording.account, recording.id

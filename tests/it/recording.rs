@@ -323,7 +323,7 @@ fn what_a_caller_said_is_kept_when_he_hangs_up_and_silence_ends_it() {
 #[test]
 fn a_recording_goes_where_its_url_says_once_the_server_takes_it() {
     stage(|stage| async move {
-        let url = "http://store.test/in/?key=1";
+        let url = "http://me:secret@store.test/in/?key=1";
         let flow = chain(vec![
             node("answer", json!({})),
             node(
@@ -350,6 +350,11 @@ fn a_recording_goes_where_its_url_says_once_the_server_takes_it() {
         for one in &asked {
             assert_eq!(one.url.as_str(), "http://store.test/in/a%20b.wav?key=1");
             assert_eq!(one.method.name(), "POST");
+            let basic = one.headers.iter().find(|(name, _)| name == "Authorization");
+            assert!(
+                basic.is_some(),
+                "the user information is for the server alone"
+            );
             assert!(one.upload.is_some());
         }
         assert_eq!(files(&stage.world), 0, "it is elsewhere now");
@@ -462,6 +467,7 @@ fn a_pause_is_silent_or_no_time_at_all_and_each_party_has_a_channel_when_asked()
         }
         call.pause(2 * SECOND).await.unwrap();
         assert!(call.stop_recording(Some("unknown")).is_none());
+        assert!(call.recording_url(&apart).unwrap().ends_with("/raw"));
         call.wait_for_hangup().await;
     });
     world_of(1, run, |world| async move {

@@ -18,4 +18,5 @@ pub mod redirect;
 mod ring;
 pub mod stream;
 pub(in crate::call) mod talk;
+pub(in crate::call) mod tape;
 pub mod waiting;

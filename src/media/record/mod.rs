@@ -1,149 +1,36 @@
 //! Recordings: a tap on a port, a bounded ring, and the recorder thread that writes WAV files.
 //!
-//! - here: the two ends of a recording, and the threads: one writes, another finishes files (fsync may take long).
+//! - here: the recorder's end, and the threads: one writes, another finishes files (fsync may take long).
+//! - `tap`: the worker's end. `voice`: where there is sound, for recordings that are cut to it.
 //! - `file`: a file below the recordings directory, `.part` until it is complete.
 //!
 //! The length is exact: every 20 ms frame a port hears is 20 ms in the file, silent or not; a frame that found the
 //! ring full becomes silence.
 
 mod file;
+mod tap;
+mod voice;
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, RingBuffer};
 
 pub use self::file::salvage;
 use self::file::{Directory, PartFile};
-use super::command::{Pause, RecordSpec, Sides};
+pub(super) use self::tap::{BothSides, Tap};
+use self::tap::{TapState, Wide};
+use self::voice::Voice;
+use super::command::{Pause, RecordSpec};
 use super::config::MediaConfig;
 use super::event::{MediaEvent, Outside, RecordEnd};
 use crate::audio::level::Vad;
-use crate::audio::{Rate, mix};
 use crate::base::id::{OpId, PortId};
-use crate::base::keys::Keys;
 use crate::host::{clock, task};
-
-/// The worker's end of a recording.
-#[derive(Debug)]
-pub(super) struct Tap {
-    op: OpId,
-    finish_on: Keys,
-    sides: Sides,
-    pause: Pause,
-    /// What turns both sides into more than the usual rate, where that is wanted.
-    wide: Option<Box<Wide>>,
-    ring: Producer<i16>,
-    shared: Arc<TapState>,
-}
-
-/// Both sides on their way to another rate.
-#[derive(Debug)]
-struct Wide {
-    rate_hz: u32,
-    peer: Rate,
-    own: Rate,
-    said: Vec<i16>,
-    heard: Vec<i16>,
-}
-
-/// 20 ms of what the peer says and of what it hears: as they are, and at the usual rate.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BothSides<'a> {
-    pub(super) peer: &'a [i16],
-    pub(super) own: &'a [i16],
-    pub(super) narrow_peer: &'a [i16],
-    pub(super) narrow_own: &'a [i16],
-}
-
-#[derive(Debug, Default)]
-struct TapState {
-    /// Samples the ring had no room for.
-    missed: AtomicU64,
-    /// Why the worker ended it.
-    why: Mutex<Option<RecordEnd>>,
-}
-
-impl Tap {
-    pub(super) fn op(&self) -> OpId {
-        self.op
-    }
-
-    pub(super) fn finish_on(&self) -> Keys {
-        self.finish_on
-    }
-
-    /// Whose voice it wants.
-    pub(super) fn sides(&self) -> Sides {
-        self.sides
-    }
-
-    /// Holds it back, or lets it go on.
-    pub(super) fn pause(&mut self, how: Pause) {
-        self.pause = how;
-    }
-
-    /// The rates the two sides come at from now on. Not on the tick.
-    pub(super) fn tune(&mut self, peer_hz: u32, own_hz: u32) {
-        if let Some(wide) = &mut self.wide {
-            for (rate, from_hz) in [(&mut wide.peer, peer_hz), (&mut wide.own, own_hz)] {
-                if rate.from_hz() != from_hz {
-                    *rate = Rate::new(from_hz, wide.rate_hz);
-                }
-            }
-        }
-    }
-
-    /// Takes a frame of what the peer says and one of what it hears, where both are wanted. `false`: the recorder has
-    /// ended the recording.
-    pub(super) fn push(&mut self, frame: BothSides<'_>, both: &mut Vec<i16>) -> bool {
-        let (peer, own) = match self.wide.as_deref_mut() {
-            Some(wide) => {
-                wide.said.clear();
-                wide.heard.clear();
-                wide.peer.push(frame.peer, &mut wide.said);
-                wide.own.push(frame.own, &mut wide.heard);
-                (wide.said.as_slice(), wide.heard.as_slice())
-            }
-            None => (frame.narrow_peer, frame.narrow_own),
-        };
-        let wanted = peer.len() * usize::from(self.sides.channels());
-        both.clear();
-        match (self.pause, self.sides) {
-            (Pause::Skip, _) => {}
-            (Pause::Silence, _) => both.resize(wanted, 0),
-            (Pause::No, Sides::Peer) => both.extend_from_slice(peer),
-            (Pause::No, Sides::Mixed) => {
-                both.extend_from_slice(peer);
-                mix::add(both, own);
-            }
-            (Pause::No, Sides::Apart) => {
-                let heard = own.iter().copied().chain(std::iter::repeat(0));
-                both.extend(peer.iter().zip(heard).flat_map(|(a, b)| [*a, b]));
-            }
-        }
-        if self.ring.slots() < both.len() {
-            let missed = both.len() as u64;
-            self.shared.missed.fetch_add(missed, Ordering::Relaxed);
-        } else {
-            self.ring.push_entire_slice(both).ok();
-        }
-        !self.ring.is_abandoned()
-    }
-
-    /// Ends it from the port's side.
-    pub(super) fn end(self, why: RecordEnd) {
-        // Nobody else holds this lock until the ring is abandoned, which happens after it.
-        if let Ok(mut place) = self.shared.why.try_lock() {
-            *place = Some(why);
-        }
-    }
-}
 
 /// All recordings.
 pub(super) struct Recorder {
@@ -191,19 +78,6 @@ struct Recording {
     /// With `trim`: where the last sound ended. Nothing is written before the first.
     voice: Option<Voice>,
     ended: Option<RecordEnd>,
-}
-
-/// Where there is sound, of whomever.
-struct Voice {
-    rate_hz: u32,
-    vad: Vad,
-    /// The frames just before the first sound: its beginning is quiet.
-    lead: VecDeque<i16>,
-    heard: bool,
-    /// Somebody does.
-    speaks: bool,
-    /// Samples of the file up to the end of the last sound.
-    until: u64,
 }
 
 /// A recording whose sound is complete.
@@ -561,58 +435,12 @@ impl Recording {
     }
 }
 
-impl Wide {
-    fn new(rate_hz: u32) -> Self {
-        Self {
-            rate_hz,
-            peer: Rate::new(NARROW_HZ, rate_hz),
-            own: Rate::new(NARROW_HZ, rate_hz),
-            said: Vec::with_capacity(2 * MOST_FRAME),
-            heard: Vec::with_capacity(2 * MOST_FRAME),
-        }
-    }
-}
-
-impl Voice {
-    fn new(rate_hz: u32) -> Self {
-        Self {
-            rate_hz,
-            vad: Vad::new(),
-            lead: VecDeque::new(),
-            heard: false,
-            speaks: false,
-            until: 0,
-        }
-    }
-
-    /// What of a frame belongs into the file: all once somebody has spoken, nothing before.
-    fn take(&mut self, frame: &[i16], channels: u16) -> Vec<i16> {
-        let channels = usize::from(channels.max(1));
-        let rate = usize::try_from(self.rate_hz).unwrap_or(usize::MAX);
-        let ms = u32::try_from(frame.len() / channels * 1000 / rate.max(1)).unwrap_or(20);
-        self.speaks = self.vad.push(frame, ms);
-        if !self.heard && !self.speaks {
-            self.lead.extend(frame);
-            let excess = self
-                .lead
-                .len()
-                .saturating_sub(rate / LEADS_A_SECOND * channels);
-            self.lead.drain(..excess);
-            return Vec::new();
-        }
-        self.heard = true;
-        self.lead.drain(..).chain(frame.iter().copied()).collect()
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The longest recording (KAZOO's `max_recording_time_limit`): what a WAV file and a disk can hold.
 const LONGEST: Duration = Duration::from_secs(10_800);
-/// Of that part of a second is kept before the first sound of a trimmed recording.
-const LEADS_A_SECOND: usize = 10;
 /// What a ring holds: two seconds for a disk that thinks.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The rates of recordings.

@@ -238,7 +238,10 @@ fn an_endless_item_of_a_macro_is_played_until_a_key_ends_the_macro() {
         let rest = json!({"macro": "tts", "text": "never heard"});
         let flow = chain(vec![
             node("answer", json!({})),
-            node("audio_macro", json!({"macros": [{"macro": "play", "id": BEEP}, endless, rest]})),
+            node(
+                "audio_macro",
+                json!({"macros": [{"macro": "play", "id": BEEP}, endless, rest]}),
+            ),
         ]);
         let (phone, call) = stage.connect(flow).await;
         tokio::time::sleep(30 * SECOND).await;
