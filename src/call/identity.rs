@@ -1,7 +1,7 @@
 //! Who a carrier says is calling (RFC 3325, RFC 3323). Only of peers that are trusted with it: what others write into
 //! these headers is not read at all.
 
-use crate::sip::msg::{Message, Name, NameAddr};
+use crate::sip::msg::{Message, Name, NameAddr, Scheme};
 
 /// Name and number of a caller.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +26,11 @@ pub(super) fn asserted(message: &Message) -> Option<Identity> {
     }
     let chosen = chosen?;
     let number = chosen.uri.user_text()?.into_owned();
-    let number = number.split(';').next().unwrap_or_default().to_owned();
+    let mut number = number.split(';').next().unwrap_or_default().to_owned();
+    if chosen.uri.scheme == Scheme::Tel {
+        // The marks between digits only please the eye (RFC 3966 §5.1.1).
+        number = number.replace(['-', '.', '(', ')'], "");
+    }
     let name = chosen.display.filter(|name| !name.is_empty());
     Some(Identity {
         name: name.unwrap_or_else(|| from_name(message).unwrap_or_else(|| number.clone())),
@@ -94,7 +98,7 @@ mod tests {
         assert_eq!(read(&[remote, asserted]), shown("Bob", "+14155550123"));
         assert_eq!(read(&[remote]), shown("From", "300"));
         assert_eq!(read(&[]), None);
-        let telephone = ("P-Asserted-Identity", "<tel:+14155550123>");
+        let telephone = ("P-Asserted-Identity", "<tel:+1-415-555-0123>");
         assert_eq!(read(&[telephone]), shown("From", "+14155550123"));
     }
 

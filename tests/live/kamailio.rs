@@ -126,12 +126,14 @@ impl Kamailio {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    /// What it noted about requests of that kind, oldest first.
+    /// What it noted about requests of that kind, oldest first; a slow machine makes some of them come twice.
     fn seen(&self, kind: &str) -> Vec<String> {
         let mark = format!("SEEN {kind} ");
         let log = self.log();
         let lines = log.lines().filter_map(|line| line.split_once(&mark));
-        lines.map(|(_, seen)| seen.trim().to_owned()).collect()
+        let mut seen: Vec<String> = lines.map(|(_, seen)| seen.trim().to_owned()).collect();
+        seen.dedup();
+        seen
     }
 }
 
