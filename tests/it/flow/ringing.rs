@@ -401,6 +401,46 @@ fn after_a_bridge_the_caller_can_go_on_elsewhere() {
 }
 
 #[test]
+fn after_a_bridge_the_caller_can_stay_and_hear_music() {
+    for (music, last) in [
+        (json!({}), "wait_for_hangup"),
+        (
+            json!({"music_on_hold": {"media_id": "tone_stream://%(500,0,440)"}}),
+            "play",
+        ),
+    ] {
+        stage(|stage| async move {
+            let (phone, device) = phone_of(&stage, 51, json!({})).await;
+            let flow = chain(vec![
+                node("after_bridge", json!({"action": "park"})),
+                rings(&device),
+            ]);
+            let mut account = json!({"name": "world", "realm": "world.test"});
+            if let Some(music) = music.get("music_on_hold") {
+                account["music_on_hold"] = music.clone();
+            }
+            let directory = &stage.world.directory;
+            directory
+                .put(Kind::Account, ACCOUNT, ACCOUNT, account)
+                .await
+                .unwrap();
+            let (_caller, call) = stage.dial(flow).await;
+            let incoming = phone.called(SECOND).await;
+            incoming.answer().await;
+            assert!(call.answered(SECOND).await.starts_with("SIP/2.0 200"));
+            call.ack("");
+            tokio::time::sleep(SECOND).await;
+            incoming.hang_up().await;
+            tokio::time::sleep(60 * SECOND).await;
+            assert_eq!(stage.modules(), ["after_bridge", "device", last]);
+            assert_eq!((stage.world.core.calls(), stage.world.core.legs()), (1, 1));
+            call.hang_up().await;
+            stage.world.at_rest().await;
+        });
+    }
+}
+
+#[test]
 fn a_ringing_call_is_picked_up_by_a_colleague() {
     stage(|stage| async move {
         let (phone, device) = phone_of(&stage, 51, json!({})).await;
