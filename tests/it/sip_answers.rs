@@ -476,7 +476,7 @@ fn root() -> &'static Path {
 }
 
 fn check_shared(folder: &str, table: &[Row]) {
-    let folder = root().join("../shared/vectors").join(folder);
+    let folder = super::conformance::shared("vectors").join(folder);
     if folder.is_dir() {
         check(&folder, table);
     } else {
