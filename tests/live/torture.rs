@@ -165,7 +165,11 @@ pub(crate) fn messages() -> BTreeMap<(&'static str, String), Vec<u8>> {
     // Beside the checkout, or beside the folder of checkouts it is in.
     let beside = ["../shared/vectors", "../../shared/vectors"].map(|path| root().join(path));
     let [near, far] = beside;
-    let shared = if near.is_dir() || !far.is_dir() { near } else { far };
+    let shared = if near.is_dir() || !far.is_dir() {
+        near
+    } else {
+        far
+    };
     add("4475", shared.join("rfc4475"), |bytes| bytes);
     add("5118", shared.join("rfc5118"), |bytes| bytes);
     add("5118 with CRLF", shared.join("rfc5118"), with_crlf);
