@@ -451,6 +451,61 @@ fn a_confirmed_dialog_is_not_replaced_early_only_nor_by_a_stranger() {
     });
 }
 
+/// `security.md` row 13: who sprays our ports before, at and after the answer.
+#[test]
+fn sprayers_hear_nothing_and_are_not_heard() {
+    let run = bridges(&Results::default(), |_| ringing(&["10.0.1.2"]));
+    world_of(1, run, |world| async move {
+        flow(&world, "2000").await;
+        let ears = Ears::of(&world);
+        let (a, b) = (world.phone(), world.phone());
+        let call = a.call("2000");
+        call.invite("");
+        let incoming = b.called(SECOND).await;
+        let to_callee = audio_of(&incoming.invite);
+        // Of many addresses, one of them the caller's own host, and by known and unknown payloads.
+        let strangers: Vec<SocketAddr> = (0..20)
+            .map(|n| format!("10.9.9.{n}:7000").parse().unwrap())
+            .chain(["10.0.1.3:4000".parse().unwrap()])
+            .collect();
+        let spray = |to: SocketAddr| -> Vec<Voice> {
+            let all = strangers.iter();
+            all.map(|from| Voice::speak(&world, *from, to, 0x66))
+                .collect()
+        };
+        let mut sprays = spray(to_callee);
+        tokio::time::sleep(SECOND).await;
+        incoming.reply("183 Session Progress", &at_port(&incoming, 5000));
+        call.expect(183, SECOND).await;
+        tokio::time::sleep(SECOND).await;
+        incoming.reply("200 OK", &at_port(&incoming, 5000));
+        b.expect("ACK ", SECOND).await;
+        let ok = call.expect(200, SECOND).await;
+        sprays.extend(spray(audio_of(&ok)));
+        call.ack("");
+        let voices = [
+            Voice::speak(&world, listens(&a, 4000), audio_of(&ok), 0x11),
+            Voice::speak(&world, listens(&b, 5000), to_callee, 0x22),
+        ];
+        for _ in 0..5 {
+            tokio::time::sleep(2 * SECOND).await;
+            for (at, speaker) in [(listens(&a, 4000), 0x22), (listens(&b, 5000), 0x11)] {
+                let heard = ears.take(at);
+                let of = |wanted: u8| heard.iter().filter(|h| h.payload.contains(&wanted)).count();
+                assert_eq!(of(0x66), 0, "a stranger is heard at {at}");
+                assert!(of(speaker) >= 45, "{} packets at {at}", of(speaker));
+            }
+        }
+        for stranger in &strangers {
+            assert!(ears.take(*stranger).is_empty(), "{stranger} was sent media");
+        }
+        drop((sprays, voices));
+        call.hang_up().await;
+        incoming.wait_for_bye(SECOND).await;
+        world.at_rest().await;
+    });
+}
+
 /// `security.md` row 34: what strangers write into their messages is never looked up.
 #[test]
 fn names_strangers_write_are_never_resolved() {

@@ -77,6 +77,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What lies beside the checkout, or beside the folder of checkouts it is in.
+pub fn shared(path: &str) -> PathBuf {
+    let mut folders = root().ancestors().skip(1).take(3);
+    folders
+        .find_map(|folder| Some(folder.join("shared").join(path)).filter(|p| p.exists()))
+        .unwrap_or_else(|| root().join("../shared").join(path))
+}
+
 /// Every test there is, by name: the files it is in.
 fn tests() -> BTreeMap<String, BTreeSet<String>> {
     let mut files: Vec<PathBuf> = Vec::new();
@@ -226,8 +234,7 @@ fn the_pages_say_what_the_lists_say() {
 /// The specification is not part of the project; where it lies beside the checkout, each of its paragraphs has a row.
 #[test]
 fn no_paragraph_of_the_specification_is_left_out() {
-    let mut folders = root().ancestors().skip(1).take(3);
-    let text = folders.find_map(|f| fs::read_to_string(f.join("shared/spec/sip.md")).ok());
+    let text = fs::read_to_string(shared("spec/sip.md")).ok();
     let Some(text) = text else {
         println!("NOT CHECKED: the specification is not beside the checkout");
         return;
