@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use super::conference::{ConferenceInfo, Order};
 use super::core::Core;
 use super::handle::CallHandle;
 use super::state::Phase;
@@ -70,6 +71,16 @@ enum Ask {
         call_id: String,
         answer: oneshot::Sender<bool>,
     },
+    Conferences {
+        account: String,
+        answer: oneshot::Sender<Vec<ConferenceInfo>>,
+    },
+    Conference {
+        account: String,
+        name: String,
+        order: Order,
+        answer: oneshot::Sender<bool>,
+    },
 }
 
 /// Questions that may wait; past it the asker waits.
@@ -106,6 +117,25 @@ impl Channels {
         })
         .await
     }
+
+    /// The conferences of an account that somebody is in.
+    pub async fn conferences(&self, account: &str) -> Vec<ConferenceInfo> {
+        let account = account.to_owned();
+        self.ask(|answer| Ask::Conferences { account, answer })
+            .await
+    }
+
+    /// Does something to a conference of the account. `false`: nobody is in it, or there is no such member.
+    pub async fn conference(&self, account: &str, name: &str, order: Order) -> bool {
+        let (account, name) = (account.to_owned(), name.to_owned());
+        self.ask(|answer| Ask::Conference {
+            account,
+            name,
+            order,
+            answer,
+        })
+        .await
+    }
 }
 
 impl Asks {
@@ -119,6 +149,20 @@ impl Asks {
                     call_id,
                     answer,
                 } => answer.send(core.hang_up(&account, &call_id)).is_ok(),
+                Ask::Conferences { account, answer } => {
+                    let rooms = core.conferences(&account);
+                    answer
+                        .send(rooms.iter().map(|room| room.info()).collect())
+                        .is_ok()
+                }
+                Ask::Conference {
+                    account,
+                    name,
+                    order,
+                    answer,
+                } => answer
+                    .send(core.order_conference(&account, &name, order))
+                    .is_ok(),
             };
             if !heard {
                 tracing::trace!("nobody waits for this answer any more");

@@ -684,6 +684,8 @@ impl Seat {
         if !seating.speaks {
             self.inbox.clear();
             self.flowing = false;
+            self.talking = false;
+            self.vad = Vad::new();
         }
         self.seating = seating;
     }
