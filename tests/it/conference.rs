@@ -540,6 +540,7 @@ fn other_threads_see_and_move_members() {
     let seen = stays.clone();
     world_of(9, conferences(&stays, |_| plain()), |world| async move {
         flow(&world, "2000").await;
+        let ears = Ears::of(&world);
         let (channels, asks) = Channels::pair();
         let serving = tokio::task::spawn_local(asks.serve(world.core.clone()));
         let a = dial(&world, "2000").await;
@@ -564,7 +565,8 @@ fn other_threads_see_and_move_members() {
         let rooms = channels.conferences(ACCOUNT).await;
         assert!(rooms[0].locked && rooms[0].participants.iter().all(|p| p.muted));
         // A note for everybody.
-        let ears = Ears::of(&world);
+        tokio::time::sleep(SECOND).await;
+        ears.take(a.ear);
         assert!(act(Order::Play("tone_stream://%(3000,0,1500)".into())).await);
         tokio::time::sleep(2 * SECOND).await;
         let heard = notes(&ears, &a, &[1500.0, 900.0]);
