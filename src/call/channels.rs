@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use super::conference::{ConferenceInfo, Order};
 use super::core::Core;
 use super::handle::CallHandle;
 use super::ops::record::NewRecording;
@@ -82,6 +83,16 @@ enum Ask {
         account: String,
         answer: oneshot::Sender<Vec<Value>>,
     },
+    Conferences {
+        account: String,
+        answer: oneshot::Sender<Vec<ConferenceInfo>>,
+    },
+    Conference {
+        account: String,
+        name: String,
+        order: Order,
+        answer: oneshot::Sender<bool>,
+    },
 }
 
 /// What is to become of the recording of a leg.
@@ -133,6 +144,25 @@ impl Channels {
         })
         .await
     }
+
+    /// The conferences of an account that somebody is in.
+    pub async fn conferences(&self, account: &str) -> Vec<ConferenceInfo> {
+        let account = account.to_owned();
+        self.ask(|answer| Ask::Conferences { account, answer })
+            .await
+    }
+
+    /// Does something to a conference of the account. `false`: nobody is in it, or there is no such member.
+    pub async fn conference(&self, account: &str, name: &str, order: Order) -> bool {
+        let (account, name) = (account.to_owned(), name.to_owned());
+        self.ask(|answer| Ask::Conference {
+            account,
+            name,
+            order,
+            answer,
+        })
+        .await
+    }
 }
 
 impl Channels {
@@ -175,6 +205,20 @@ impl Asks {
                 Ask::Gateways { account, answer } => {
                     answer.send(core.gateway_rows(&account)).is_ok()
                 }
+                Ask::Conferences { account, answer } => {
+                    let rooms = core.conferences(&account);
+                    answer
+                        .send(rooms.iter().map(|room| room.info()).collect())
+                        .is_ok()
+                }
+                Ask::Conference {
+                    account,
+                    name,
+                    order,
+                    answer,
+                } => answer
+                    .send(core.order_conference(&account, &name, order))
+                    .is_ok(),
             };
             if !heard {
                 tracing::trace!("nobody waits for this answer any more");

@@ -168,7 +168,7 @@ async fn store(
 }
 
 /// A fresh document id, from what is random about this call already.
-fn new_id(ctx: &FlowCtx, menu_id: &str) -> String {
+pub(super) fn new_id(ctx: &FlowCtx, menu_id: &str) -> String {
     let seed = format!(
         "{} {menu_id} {}",
         ctx.call.facts().fetch_id,
@@ -183,7 +183,7 @@ fn new_id(ctx: &FlowCtx, menu_id: &str) -> String {
 }
 
 /// A recording's bytes; `path` is relative to the recordings directory.
-async fn read(ctx: &FlowCtx, path: &Path) -> Option<Bytes> {
+pub(super) async fn read(ctx: &FlowCtx, path: &Path) -> Option<Bytes> {
     let path = ctx.call.services().recordings.join(path);
     task::blocking("greeting-read", move || {
         std::fs::read(path).ok().map(Bytes::from)
@@ -192,7 +192,7 @@ async fn read(ctx: &FlowCtx, path: &Path) -> Option<Bytes> {
     .flatten()
 }
 
-async fn forget(ctx: &FlowCtx, files: Vec<PathBuf>) {
+pub(super) async fn forget(ctx: &FlowCtx, files: Vec<PathBuf>) {
     let root = Arc::clone(&ctx.call.services().recordings);
     let remove = move || {
         for file in files {
@@ -206,7 +206,7 @@ async fn forget(ctx: &FlowCtx, files: Vec<PathBuf>) {
 }
 
 /// The sound of a WAV file our own recorder wrote: 16-bit mono behind a 44-byte header.
-fn clip_of(wav: &[u8]) -> Option<Clip> {
+pub(super) fn clip_of(wav: &[u8]) -> Option<Clip> {
     let rate: [u8; 4] = wav.get(24..28)?.try_into().ok()?;
     let samples = wav.get(crate::audio::wav::HEADER_LEN..)?.chunks_exact(2);
     let pcm = samples

@@ -5,13 +5,14 @@
 //! - `ctx`: what a module works with. `error`: why a module failed, and where the flow goes then.
 //! - `modules/`: one KAZOO module a file; its struct is its schema.
 //! - `schema`, `validate`, `document`: draft-04 schemas from those structs, and the check of trees and documents.
-//! - `conference_document`, `menu_document`: what documents say. `features`: what feature codes have in common. `carriers`: calls that leave through trunks.
+//! - `conference_document`, `menu_document`: what documents say. `conference_name`: names that callers say. `features`: what feature codes have in common. `carriers`: calls that leave through trunks.
 //! - `pickup`: who may take over whose call. `ring`: what the modules that ring people have in common.
 //! - `twiml`: what TwiML needs of the flow it came from: ringing others.
 //! - `data`, `say`: shapes and words several modules share.
 
 mod carriers;
 mod conference_document;
+mod conference_name;
 mod ctx;
 mod cursor;
 mod data;

@@ -12,12 +12,17 @@ use std::sync::Arc;
 use super::command::Seating;
 use super::event::{Finish, MediaEvent, RecordEnd};
 use super::record::{BothSides, Tap};
-use crate::audio::level::{Gate, Vad, level_dbov};
-use crate::audio::{Codec, Encoder, Rate, mix};
+use crate::audio::level::{FLOOR_DBOV, level_dbov};
+use crate::audio::{Codec, Rate, mix};
 use crate::base::id::{OpId, PortId};
 
+mod seat;
+mod shared;
 #[cfg(test)]
 mod tests;
+
+use self::seat::{Part, Seat};
+use self::shared::{Playing, Shared};
 
 /// An instruction to a room.
 #[derive(Debug)]
@@ -238,67 +243,6 @@ struct Mixer {
     notes: VecDeque<(OpId, Finish)>,
 }
 
-/// One member.
-#[derive(Debug)]
-struct Seat {
-    port: PortId,
-    seating: Seating,
-    sound: Sound,
-    gate: Gate,
-    vad: Vad,
-    talking: bool,
-    /// From the rate of the peer's sound to the room's.
-    widening: Rate,
-    /// What it said and has not been added up.
-    inbox: VecDeque<i16>,
-    flowing: bool,
-    level_dbov: f32,
-    /// Its part of what was said lately.
-    frames: Box<[[i16; PERIOD]; DEPTH]>,
-    parts: [Part; DEPTH],
-    /// The period in which it was heard last.
-    spoke: Option<u64>,
-    /// Seats whose words are for this one alone.
-    coaches: Vec<u32>,
-    /// The next sample to be fetched, counted from the beginning of the room.
-    position: Option<u64>,
-    /// From the room's rate to that of its codec.
-    narrowing: Rate,
-    /// Whether its last packet was encoded for it alone.
-    apart: bool,
-}
-
-/// What a member's frame of one period is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Part {
-    #[default]
-    Nothing,
-    /// It is in the sum.
-    Heard,
-    /// It is for one member alone.
-    Whispered,
-}
-
-/// What members hear who have not spoken lately, in one codec.
-#[derive(Debug)]
-struct Shared {
-    codec: Codec,
-    encoder: Encoder,
-    narrowing: Rate,
-    /// A ring over the periods, up to `until`.
-    payloads: [Vec<u8>; DEPTH],
-    until: u64,
-}
-
-/// Something everybody hears.
-#[derive(Debug)]
-struct Playing {
-    op: OpId,
-    pcm: Option<Arc<[i16]>>,
-    at: usize,
-    looped: bool,
-}
-
 impl Mixer {
     fn new(id: PortId, phase: u64) -> Self {
         Self {
@@ -443,11 +387,7 @@ impl Mixer {
         if !seat.seating.speaks {
             return None;
         }
-        let level = if audible {
-            level_dbov(pcm)
-        } else {
-            crate::audio::level::FLOOR_DBOV
-        };
+        let level = if audible { level_dbov(pcm) } else { FLOOR_DBOV };
         seat.level_dbov = level;
         if seat.gate.push(level, PERIOD_MS) {
             wide.clear();
@@ -658,194 +598,6 @@ impl Mixer {
         seat.narrowing.reset();
         pcm.clear();
         seat.narrowing.push(wide, pcm);
-    }
-}
-
-impl Seat {
-    fn new(port: PortId, seating: Seating) -> Self {
-        let sound = Sound {
-            heard_hz: RECORDING_HZ,
-            spoken: Codec::Pcmu,
-            ptime_ms: 20,
-        };
-        Self {
-            port,
-            seating,
-            sound,
-            gate: Gate::default(),
-            vad: Vad::new(),
-            talking: false,
-            widening: Rate::new(sound.heard_hz, ROOM_HZ),
-            inbox: VecDeque::with_capacity(INBOX + PERIOD),
-            flowing: false,
-            level_dbov: 0.0,
-            frames: Box::new([[0; PERIOD]; DEPTH]),
-            parts: [Part::Nothing; DEPTH],
-            spoke: None,
-            coaches: Vec::new(),
-            position: None,
-            narrowing: Rate::new(ROOM_HZ, sound.spoken.sample_rate_hz()),
-            apart: false,
-        }
-    }
-
-    fn change(&mut self, seating: Seating) {
-        if !seating.speaks {
-            self.inbox.clear();
-            self.flowing = false;
-        }
-        self.seating = seating;
-    }
-
-    fn adapt(&mut self, sound: Sound) {
-        if self.sound == sound {
-            return;
-        }
-        if self.sound.heard_hz != sound.heard_hz {
-            self.widening = Rate::new(sound.heard_hz, ROOM_HZ);
-        }
-        if self.sound.spoken != sound.spoken {
-            self.narrowing = Rate::new(ROOM_HZ, sound.spoken.sample_rate_hz());
-            self.apart = false;
-        }
-        self.sound = sound;
-        self.position = None;
-    }
-
-    /// What it said in a period, when that is such a part.
-    fn said(&self, part: Part, at: usize, samples: std::ops::Range<usize>) -> Option<&[i16]> {
-        let said = self.frames.get(at)?.get(samples)?;
-        (self.parts.get(at) == Some(&part)).then_some(said)
-    }
-
-    /// Samples of the room in one of its packets.
-    fn wanted(&self) -> u64 {
-        u64::from(self.sound.ptime_ms) * u64::from(ROOM_HZ / 1000)
-    }
-
-    /// Puts the next period of what it said in its place. `false`: it said nothing.
-    fn pull(&mut self, at: usize) -> bool {
-        let margin =
-            if self.wanted() % (PERIOD as u64) == PERIOD as u64 / 2 && self.sound.ptime_ms > 20 {
-                PERIOD // frames come one and two at a time
-            } else {
-                0
-            };
-        let enough = if self.flowing {
-            PERIOD
-        } else {
-            PERIOD + margin
-        };
-        self.flowing = self.inbox.len() >= enough;
-        let (Some(part), Some(frame)) = (self.parts.get_mut(at), self.frames.get_mut(at)) else {
-            return false;
-        };
-        *part = Part::Nothing;
-        if self.flowing {
-            let taken = self.inbox.drain(..PERIOD);
-            frame.iter_mut().zip(taken).for_each(|(to, s)| *to = s);
-        }
-        self.flowing
-    }
-
-    /// Where its next packet begins. `None`: not enough has been said yet.
-    fn next(&mut self, periods: u64) -> Option<u64> {
-        let (wanted, period) = (self.wanted(), PERIOD as u64);
-        let until = periods * period;
-        let keeps = |begin: &u64| {
-            *begin + wanted <= until && until - *begin <= wanted + MOST_BEHIND * period
-        };
-        if let Some(begin) = self.position.filter(keeps) {
-            return Some(begin);
-        }
-        let margin = if wanted % period == 0 { 0 } else { period };
-        // The ring's oldest period is the one that is overwritten next.
-        until.checked_sub(wanted + margin)
-    }
-}
-
-impl Shared {
-    fn new(codec: Codec) -> Self {
-        let room =
-            || Vec::with_capacity((PERIOD_MS as usize * codec.bytes_per_ms()).max(MOST_PACKET));
-        Self {
-            codec,
-            encoder: codec.encoder(),
-            narrowing: Rate::new(ROOM_HZ, codec.sample_rate_hz()),
-            payloads: std::array::from_fn(|_| room()),
-            until: 0,
-        }
-    }
-
-    /// Encodes what has been said since somebody asked last.
-    fn catch_up(
-        &mut self,
-        periods: u64,
-        sums: &[[i32; PERIOD]; DEPTH],
-        pcm: &mut Vec<i16>,
-        narrow: &mut Vec<i16>,
-    ) {
-        self.until = self.until.max(periods.saturating_sub(DEPTH as u64));
-        while self.until < periods {
-            let at = ring(self.until);
-            if let (Some(sum), Some(payload)) = (sums.get(at), self.payloads.get_mut(at)) {
-                pcm.clear();
-                mix::clipped(sum, pcm);
-                payload.clear();
-                if self.narrowing.is_same() {
-                    self.encoder.encode(pcm, payload);
-                } else {
-                    narrow.clear();
-                    self.narrowing.push(pcm, narrow);
-                    self.encoder.encode(narrow, payload);
-                }
-            }
-            self.until += 1;
-        }
-    }
-
-    /// Appends a packet that begins at a sample of the room.
-    fn copy(&self, begin: u64, ptime_ms: u8, packet: &mut Vec<u8>) {
-        if !self.codec.is_seamless() {
-            let payload = self.payloads.get(ring(begin / PERIOD as u64));
-            packet.extend_from_slice(payload.map_or(&[], Vec::as_slice));
-            return;
-        }
-        let bytes = |samples: u64| {
-            let ms = samples / u64::from(ROOM_HZ / 1000);
-            usize::try_from(ms).unwrap_or(0) * self.codec.bytes_per_ms()
-        };
-        let end = begin + u64::from(ptime_ms) * u64::from(ROOM_HZ / 1000);
-        for period in periods_of(begin, end) {
-            let first = period * PERIOD as u64;
-            let from = bytes(begin.saturating_sub(first));
-            let to = bytes((end - first).min(PERIOD as u64));
-            let payload = self.payloads.get(ring(period));
-            let part = payload.and_then(|payload| payload.get(from..to));
-            packet.extend_from_slice(part.unwrap_or_default());
-        }
-    }
-}
-
-impl Playing {
-    /// Adds its next period; whether more follows.
-    fn add(&mut self, sum: &mut [i32; PERIOD]) -> bool {
-        let Some(pcm) = &self.pcm else { return true };
-        let mut filled = 0;
-        while filled < PERIOD {
-            let rest = pcm.get(self.at..).unwrap_or_default();
-            let part = rest.get(..PERIOD - filled).unwrap_or(rest);
-            mix::accumulate(sum.get_mut(filled..).unwrap_or_default(), part);
-            self.at += part.len();
-            filled += part.len();
-            if self.at >= pcm.len() {
-                if !self.looped || pcm.is_empty() {
-                    return false;
-                }
-                self.at = 0;
-            }
-        }
-        true
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use swivel::audio::{Clip, Codec};
 use swivel::base::keys::Keys;
-use swivel::call::conference::{Ending, Happened};
+use swivel::call::channels::Channels;
+use swivel::call::conference::{Ending, Happened, MemberOrder, Order};
 use swivel::call::{ConferenceEnd, ConferenceOptions, Conferenced, Script, WaitSound};
 use tokio::task::JoinHandle;
 
@@ -469,6 +470,7 @@ fn what_happens_in_a_room_is_told_in_order() {
                 "participant-join",
                 "conference-start",
                 "participant-speech-start",
+                "participant-speech-stop",
                 "participant-mute",
                 "participant-unmute",
                 "participant-leave",
@@ -477,7 +479,7 @@ fn what_happens_in_a_room_is_told_in_order() {
             ]
         );
         let numbers: Vec<u64> = told.iter().map(|event| event.sequence).collect();
-        assert_eq!(numbers, (1..=9).collect::<Vec<_>>());
+        assert_eq!(numbers, (1..=10).collect::<Vec<_>>());
         let last = told.last().unwrap();
         assert_eq!(
             last.what,
@@ -529,5 +531,56 @@ fn a_conference_is_recorded_with_everybody_in_it() {
             let strength = strength(&pcm, 8000.0, hz);
             assert!(is_heard(strength), "{hz} Hz at {strength}");
         }
+    });
+}
+
+#[test]
+fn other_threads_see_and_move_members() {
+    let stays = Stays::default();
+    let seen = stays.clone();
+    world_of(9, conferences(&stays, |_| plain()), |world| async move {
+        flow(&world, "2000").await;
+        let ears = Ears::of(&world);
+        let (channels, asks) = Channels::pair();
+        let serving = tokio::task::spawn_local(asks.serve(world.core.clone()));
+        let a = dial(&world, "2000").await;
+        let b = dial(&world, "2000").await.sing(&world, 900.0);
+        tokio::time::sleep(SECOND).await;
+        let rooms = channels.conferences(ACCOUNT).await;
+        assert_eq!(rooms.len(), 1);
+        assert_eq!(rooms[0].participants[1].call_id, b.call.call_id);
+        let act = async |order| channels.conference(ACCOUNT, "room", order).await;
+        assert!(
+            !channels
+                .conference(ACCOUNT, "other", Order::Lock(true))
+                .await
+        );
+        assert!(
+            !channels
+                .conference("nobody", "room", Order::Lock(true))
+                .await
+        );
+        assert!(act(Order::Lock(true)).await);
+        assert!(act(Order::Everybody(MemberOrder::Mute(true))).await);
+        let rooms = channels.conferences(ACCOUNT).await;
+        assert!(rooms[0].locked && rooms[0].participants.iter().all(|p| p.muted));
+        // A note for everybody.
+        tokio::time::sleep(SECOND).await;
+        ears.take(a.ear);
+        assert!(act(Order::Play("tone_stream://%(3000,0,1500)".into())).await);
+        tokio::time::sleep(2 * SECOND).await;
+        let heard = notes(&ears, &a, &[1500.0, 900.0]);
+        assert!(heard[0] > 1000.0 && is_silent(heard[1]), "{heard:?}");
+        assert!(!act(Order::Member(7, MemberOrder::Kick)).await);
+        assert!(act(Order::Member(1, MemberOrder::Kick)).await);
+        a.call.wait_for_bye(SECOND).await;
+        b.call.hang_up().await;
+        serving.abort();
+        drop(channels);
+        world.at_rest().await;
+        assert_eq!(
+            seen.borrow()[0].1.as_ref().unwrap().why,
+            ConferenceEnd::Kicked
+        );
     });
 }

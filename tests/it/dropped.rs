@@ -10,7 +10,10 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 use swivel::base::keys::Keys;
-use swivel::call::{CallHandle, CollectOptions, NewRecording, PlayOptions, RecordOptions};
+use swivel::call::{
+    CallHandle, CollectOptions, ConferenceOptions, DequeueOptions, EnqueueOptions, NewRecording,
+    PlayOptions, RecordOptions,
+};
 use swivel::clips::Audio;
 
 use super::world::{script, world_of};
@@ -98,6 +101,36 @@ fn operations() -> Vec<(&'static str, bool, Operation)> {
                     ..NewRecording::default()
                 };
                 drop(call.record_kept(new, true).await);
+            })
+        }),
+        ("conference", false, |call| {
+            Box::pin(async move {
+                let options = ConferenceOptions {
+                    name: "dropped".into(),
+                    limit: Some(Duration::from_millis(200)),
+                    ..ConferenceOptions::default()
+                };
+                drop(call.conference(options).await);
+            })
+        }),
+        ("enqueue", true, |call| {
+            Box::pin(async move {
+                let options = EnqueueOptions {
+                    name: "dropped".into(),
+                    limit: Some(Duration::from_millis(200)),
+                    ..EnqueueOptions::default()
+                };
+                drop(call.enqueue(options).await);
+            })
+        }),
+        ("dequeue", true, |call| {
+            Box::pin(async move {
+                let options = DequeueOptions {
+                    name: "dropped".into(),
+                    timeout: Some(Duration::from_millis(200)),
+                    ..DequeueOptions::default()
+                };
+                drop(call.dequeue(options).await);
             })
         }),
     ]

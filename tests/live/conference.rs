@@ -1,12 +1,14 @@
 //! Three callers in a conference, on media threads of their own: each one's recording holds the others, and not itself.
 
 use std::process::Command;
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::audio::Sound;
+use super::http;
 use super::server::Server;
-use super::tools::{printed, swivel};
+use super::tools::{eventually, printed, swivel};
 
 const NOTES: [f64; 3] = [500.0, 1100.0, 1900.0];
 
@@ -82,4 +84,52 @@ fn three_callers_hear_each_other_and_not_themselves() {
             }
         }
     }
+}
+
+#[test]
+fn the_api_shows_who_is_there_and_sends_them_away() {
+    let config =
+        json!({"name": "seen", "play_welcome": false, "member": {"play_entry_prompt": false}});
+    let flow = json!({"module": "conference", "data": {"config": config}, "children": {}});
+    let documents = json!({"callflows": [{"name": "room", "numbers": ["600"], "flow": flow}]});
+    let server = Server::start(&[], documents);
+    let via = format!("127.0.0.1:{}", server.sip);
+    let caller = Command::new(swivel())
+        .args([
+            "call",
+            "600",
+            "--json",
+            "--max-seconds",
+            "60",
+            "--via",
+            &via,
+        ])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let member = eventually("a member", Duration::from_secs(20), || {
+        let reply = server.get("conferences/seen/participants");
+        (reply.status == 200).then(|| reply.json()["data"][0].clone())
+    });
+    assert_eq!(member["speak"], false, "members join muted: {member}");
+    let put = |path: &str, body: Value| {
+        let path = format!("/v2/accounts/{}/conferences/seen{path}", server.account);
+        let token = [("X-Auth-Token", server.token())];
+        http::request(server.api, "PUT", &path, &token, Some(&body))
+            .unwrap()
+            .status
+    };
+    let one = format!("/participants/{}", member["participant_id"]);
+    assert_eq!(put(&one, json!({"data": {"action": "unmute"}})), 201);
+    let shown = server.data("conferences/seen")["_read_only"].clone();
+    assert_eq!(shown["members"], 1, "{shown}");
+    assert_eq!(shown["participants"][0]["speak"], true, "{shown}");
+    assert_eq!(put("", json!({"action": "lock", "data": {}})), 201);
+    assert_eq!(put(&one, json!({"action": "kick", "data": {}})), 201);
+    let output = caller.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(outcome["ended_by"], "peer", "{outcome:#}");
+    assert_eq!(server.get("conferences/seen").status, 404);
 }

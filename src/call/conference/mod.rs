@@ -18,6 +18,8 @@ use crate::base::id::PortId;
 use crate::base::time::UnixMicros;
 use crate::call::core::Core;
 use crate::call::ops::conference::ConferenceOptions;
+use crate::clips::Audio;
+use crate::host::task;
 use crate::media::{MediaEvent, RecordEnd};
 
 /// The rooms of all accounts. Made at the first join, gone with the last member.
@@ -191,7 +193,71 @@ impl Ending {
     }
 }
 
+/// Something to be done to a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Nobody else may join, or everybody again.
+    Lock(bool),
+    /// Everybody hears that medium.
+    Play(String),
+    /// To every member.
+    Everybody(MemberOrder),
+    /// To the member of that number.
+    Member(u32, MemberOrder),
+}
+
+/// Something to be done to a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberOrder {
+    /// The others do not hear it, or do.
+    Mute(bool),
+    /// It does not hear the others, or does.
+    Deaf(bool),
+    /// It has to go.
+    Kick,
+}
+
 impl Core {
+    /// Does something to a room. `false`: nobody is in it, or there is no such member.
+    pub fn order_conference(&self, account: &str, name: &str, order: Order) -> bool {
+        let Some(room) = self.conference(account, name) else {
+            return false;
+        };
+        let one = |id, order| match order {
+            MemberOrder::Mute(muted) => room.mute(id, Some(muted)).is_some(),
+            MemberOrder::Deaf(deaf) => room.deafen(id, Some(deaf)).is_some(),
+            MemberOrder::Kick => room.kick(id),
+        };
+        match order {
+            Order::Lock(locked) => room.lock(locked),
+            Order::Play(reference) => self.play_to(&room, reference),
+            Order::Member(id, order) => return one(id, order),
+            Order::Everybody(order) => {
+                for member in room.info().participants {
+                    one(member.id, order);
+                }
+            }
+        }
+        true
+    }
+
+    /// Fetches a medium and plays it to a room.
+    fn play_to(&self, room: &Rc<Conference>, reference: String) {
+        let services = self.services();
+        let Some(account) = services.directory.account(room.account()) else {
+            return;
+        };
+        let room = room.clone();
+        task::spawn_local("conference-play", async move {
+            let clips = services.clips.clone();
+            match clips.resolve(&account, &reference, LANGUAGE).await {
+                Ok(Audio::Clip(clip) | Audio::Tone { clip, .. }) => room.play(clip),
+                Ok(_) => tracing::debug!(reference, "has no end, and is not played to a room"),
+                Err(error) => tracing::debug!(reference, %error, "cannot be played to a room"),
+            }
+        });
+    }
+
     /// The room of that name, when somebody is in it.
     pub fn conference(&self, account: &str, name: &str) -> Option<Rc<Conference>> {
         let key = (account.to_owned(), name.to_owned());
@@ -282,3 +348,6 @@ impl Core {
         }
     }
 }
+
+/// A medium is played to a room in the language it has.
+const LANGUAGE: &str = "en-us";

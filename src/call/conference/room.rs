@@ -43,6 +43,8 @@ struct Inner {
     to_record: Option<PathBuf>,
     sequence: u64,
     hook: Option<ConferenceHook>,
+    /// The call that came or left last: what concerns nobody is noted with it.
+    last: String,
 }
 
 struct Member {
@@ -105,6 +107,7 @@ impl Conference {
                 to_record: None,
                 sequence: 0,
                 hook: None,
+                last: String::new(),
             }),
         }
     }
@@ -180,6 +183,7 @@ impl Conference {
             }
             let id = inner.next;
             inner.next += 1;
+            inner.last.clone_from(&call.own_facts().call_id);
             inner.started |= options.start_on_enter;
             if inner.hook.is_none() {
                 inner.hook.clone_from(&options.hook);
@@ -235,6 +239,7 @@ impl Conference {
             };
             let member = inner.members.remove(at);
             let shown = inner.shown(&member);
+            inner.last.clone_from(&shown.call_id);
             (member, shown)
         };
         if let Some(port) = &member.call.state().media.port {
@@ -346,11 +351,16 @@ impl Conference {
 
     /// Lets a member be heard or not; `None` changes it. What it is then; `None`: there is no such member.
     pub fn mute(&self, id: u32, muted: Option<bool>) -> Option<bool> {
-        let (before, now) = self.change(id, |member| {
+        let (before, now, talked) = self.change(id, |member| {
             let before = member.muted;
             member.muted = muted.unwrap_or(!before);
-            (before, member.muted)
+            // Who is not listened to does not talk.
+            let talked = member.muted && std::mem::take(&mut member.talking);
+            (before, member.muted, talked)
         })?;
+        if talked {
+            self.tell(Happened::SpeechStop, Some(id));
+        }
         if before != now {
             let what = if now {
                 Happened::Mute
@@ -492,21 +502,16 @@ impl Conference {
     }
 
     fn told(&self, what: Happened, participant: Option<Participant>) {
-        let (sequence, hook, members, any) = {
+        let (sequence, hook, members, last) = {
             let mut inner = self.inner.borrow_mut();
             inner.sequence += 1;
-            let first = inner.members.first().map(|m| m.call_id().to_owned());
-            (
-                inner.sequence,
-                inner.hook.clone(),
-                inner.members.len(),
-                first,
-            )
+            let (hook, last) = (inner.hook.clone(), inner.last.clone());
+            (inner.sequence, hook, inner.members.len(), last)
         };
         let at = clock::unix_now();
-        let call_id = participant.as_ref().map(|p| p.call_id.clone()).or(any);
+        let about = participant.as_ref().map(|p| p.call_id.clone());
         self.core.services().journal.emit(Fact::Conference {
-            call_id: call_id.unwrap_or_else(|| self.id.clone()),
+            call_id: about.unwrap_or(last),
             at,
             account: self.account.clone(),
             conference: self.id.clone(),

@@ -214,20 +214,17 @@ impl CallHandle {
             let woken = match stage {
                 Stage::Kicked => return Ok(ConferenceEnd::Kicked),
                 Stage::Over(why) => return Ok(ConferenceEnd::Over(why)),
-                Stage::Inside(_) => self.stirred(stay, stage, true).await?,
-                Stage::Waiting => {
-                    // A flow may take keys for itself.
-                    let keys = !matches!(options.wait, WaitSound::Flow(_));
-                    tokio::select! {
-                        biased;
-                        woken = self.stirred(stay, stage, keys) => woken?,
-                        ended = self.entertain(&options.wait, WaitFacts::default) => {
-                            // There is no way out of a conference but to leave it by a key.
-                            ended?;
-                            self.stirred(stay, stage, keys).await?
-                        }
+                Stage::Inside(_) => self.stirred(stay, stage).await?,
+                // Keys are the conference's also while a flow runs, which collects none.
+                Stage::Waiting => tokio::select! {
+                    biased;
+                    woken = self.stirred(stay, stage) => woken?,
+                    ended = self.entertain(&options.wait, WaitFacts::default) => {
+                        // There is no way out of a conference but to leave it by a key.
+                        ended?;
+                        self.stirred(stay, stage).await?
                     }
-                }
+                },
             };
             let Woken::Key(key) = woken else { continue };
             if star && options.controls {
@@ -242,9 +239,9 @@ impl CallHandle {
     }
 
     /// Waits until the member stands elsewhere, or a key is pressed.
-    async fn stirred(&self, stay: &Stay, stage: Stage, keys: bool) -> Result<Woken, CallError> {
+    async fn stirred(&self, stay: &Stay, stage: Stage) -> Result<Woken, CallError> {
         self.wait(|state| {
-            if keys && let Some(key) = state.keys.pop_front() {
+            if let Some(key) = state.keys.pop_front() {
                 return Some(Woken::Key(key));
             }
             Some(Woken::Moved).filter(|_| stay.room.stage(stay.id) != stage)

@@ -9,6 +9,8 @@
 //! | `welcome_prompt.play`, `.media_id` | how the caller is welcomed | `conf-welcome` |
 //! | `play_entry_tone`, `play_exit_tone` | `true`, `false` or a medium; wins over the document's | `true` |
 //!
+//! With `play_name` in the document the caller says its name, which the others hear in place of the tones.
+//!
 //! Keys during the conference: `*1` muted or not, `*2` heard, `*3` muted, `*4` deaf or not, `*5` hears, `*6` deaf, `#`
 //! leaves.
 
@@ -23,6 +25,7 @@ use super::Module;
 use crate::audio::Clip;
 use crate::call::{Beep, ConferenceEnd, ConferenceOptions, Keys, WaitSound};
 use crate::callflow::conference_document::{ConferenceDocument, Role, Settings};
+use crate::callflow::conference_name;
 use crate::callflow::ctx::FlowCtx;
 use crate::callflow::cursor::Next;
 use crate::callflow::error::FlowError;
@@ -114,7 +117,13 @@ impl Conference {
         if there < settings.most() && settings.joins(role, "play_entry_prompt", true) {
             announce(there, settings, ctx).await?;
         }
-        let options = self.options(&found, role, ctx).await;
+        let mut options = self.options(&found, role, ctx).await;
+        if settings.flag("/play_name", false)
+            && let Some(announced) = conference_name::ask(ctx).await?
+        {
+            options.enter_tone = Some(announced.joins);
+            options.exit_tone = Some(announced.leaves);
+        }
         let stay = ctx.call.conference(options).await?;
         match stay.why {
             ConferenceEnd::Full => {

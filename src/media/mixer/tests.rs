@@ -1,6 +1,7 @@
 //! Rooms by themselves: who hears what, to the sample.
 
 use super::*;
+use crate::audio::Encoder;
 use crate::base::rng::Rng;
 
 const ROOM: PortId = PortId(1000);

@@ -464,6 +464,54 @@ async fn a_callflow_tells_about_the_documents_it_names() {
 }
 
 #[tokio::test]
+async fn a_number_leads_to_one_conference_in_one_role() {
+    let office = Office::new().await;
+    let daily =
+        json!({"name": "daily", "conference_numbers": ["77"], "moderator": {"numbers": ["78"]}});
+    let id = office.create("conferences", daily.clone()).await;
+    let read = office
+        .ask("GET", &format!("~/conferences/{id}"))
+        .send()
+        .await
+        .data(200);
+    assert_eq!(read["member"]["join_muted"], true, "{read}");
+    assert_eq!(
+        read["_read_only"],
+        json!({"members": 0, "moderators": 0, "duration": 0, "is_locked": false, "participants": []})
+    );
+    let back = office
+        .ask("POST", &format!("~/conferences/{id}"))
+        .data(daily)
+        .send()
+        .await;
+    assert_eq!(back.status, 200, "its own numbers are no conflict");
+    for taken in [
+        json!({"name": "x", "member": {"numbers": ["78"]}}),
+        json!({"name": "x", "conference_numbers": ["5"], "member": {"numbers": ["5"]}}),
+        json!({"name": "x", "conference_numbers": ["12a"]}),
+    ] {
+        let refused = office
+            .ask("PUT", "~/conferences")
+            .data(taken.clone())
+            .send()
+            .await;
+        assert_eq!(refused.status, 400, "{taken}");
+    }
+    let nobody = office
+        .ask("PUT", &format!("~/conferences/{id}/participants"))
+        .data(json!({"action": "mute"}))
+        .send()
+        .await;
+    assert_eq!(nobody.status, 404);
+    let unknown = office
+        .ask("PUT", &format!("~/conferences/{id}"))
+        .data(json!({"action": "explode"}))
+        .send()
+        .await;
+    assert_eq!(unknown.status, 400);
+}
+
+#[tokio::test]
 async fn lists_have_entries_that_go_with_them() {
     let office = Office::new().await;
     let list = office.create("lists", json!({"name": "vip"})).await;

@@ -1,11 +1,14 @@
 //! The `conference` module: numbers, PINs, roles, limits.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 use swivel::directory::Kind;
 
 use super::{SECOND, Stage, node, stage};
 use crate::world::ACCOUNT;
 use crate::world::phone::{Phone, PhoneCall};
+use crate::world::rtp::{Ears, Voice, audio_of};
 
 async fn conference(stage: &Stage, document: Value) -> String {
     stage.world.put(Kind::Conference, document).await
@@ -106,6 +109,49 @@ fn without_an_id_the_number_is_asked_for() {
         tokio::time::sleep(6 * SECOND).await;
         assert_eq!(members(&stage, &id), [(true, false)]);
         call.hang_up().await;
+        stage.world.at_rest().await;
+    });
+}
+
+#[test]
+fn a_name_is_recorded_and_said_to_the_others() {
+    stage(|stage| async move {
+        let config = json!({"name": "named", "play_name": true, "play_welcome": false,
+                            "member": {"play_entry_prompt": false}});
+        let quiet =
+            json!({"name": "named", "play_welcome": false, "member": {"play_entry_prompt": false}});
+        stage
+            .world
+            .callflow("3000", node("conference", json!({"config": quiet})))
+            .await;
+        let listener = stage.world.phone();
+        let listening = listener.call("3000");
+        listening.connect().await;
+        let ears = Ears::of(&stage.world);
+        let phone = stage.world.phone();
+        let call = phone.call("2000");
+        let checked = node("conference", json!({"config": config}));
+        stage.world.callflow("2000", checked).await;
+        let ok = call.connect().await;
+        let own = SocketAddr::new(phone.address().ip(), 4000);
+        // It says its name all the time; three seconds of silence end the recording.
+        let voice = Voice::speak(&stage.world, own, audio_of(&ok), 0x10);
+        tokio::time::sleep(6 * SECOND).await;
+        drop(voice);
+        tokio::time::sleep(4 * SECOND).await;
+        assert!(members(&stage, "named").len() == 1, "reviewed first");
+        let ear = SocketAddr::new(listener.address().ip(), 4000);
+        ears.take(ear);
+        type_in(&call, "1").await;
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(members(&stage, "named").len(), 2);
+        // Members join muted: what is heard is the name, a constant.
+        let heard = ears.take(ear);
+        let constant = |payload: &Vec<u8>| payload.iter().all(|b| b.abs_diff(0x10) <= 1);
+        let named = heard.iter().filter(|one| constant(&one.payload)).count();
+        assert!(named > 20, "{named} of {}", heard.len());
+        call.hang_up().await;
+        listening.hang_up().await;
         stage.world.at_rest().await;
     });
 }
