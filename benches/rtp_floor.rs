@@ -22,14 +22,19 @@
     reason = "it measures real time on threads of its own"
 )]
 
+mod machine;
+
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use machine::{
+    LOCAL, PACKET, go_first, media_cpu, median, raise_descriptor_limit, receive, stamp, wall_nanos,
+};
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::net::{SendFlags, sendto};
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -39,12 +44,7 @@ use swivel::base::id::OpId;
 use swivel::media::{Command, Media, MediaConfig, Plan, Port, Source};
 use swivel::sdp::{Agreed, Direction};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PERIOD: Duration = Duration::from_millis(20);
-const PACKET: usize = 172;
 
 fn main() {
     let arguments: Vec<String> = std::env::args()
@@ -119,12 +119,6 @@ fn main() {
         }
         sinks.stop();
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// One socket to one other that is never read.
@@ -389,7 +383,7 @@ impl Sinks {
                     let mut seen = seen.lock().unwrap();
                     for event in &events[..ready] {
                         let index = event.data.u64() as usize;
-                        while let Some(at) = receive(&own[index]) {
+                        while let Some((at, _)) = receive(&own[index]) {
                             seen[index].push(at);
                         }
                     }
@@ -540,37 +534,12 @@ fn thread_cpu() -> Duration {
     Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
 }
 
-fn wall_nanos() -> u64 {
-    let t = clock_gettime(ClockId::Realtime);
-    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
-}
-
 fn after(t: Timespec, nanos: i64) -> Timespec {
     let nanos = t.tv_nsec + nanos;
     Timespec {
         tv_sec: t.tv_sec + nanos / 1_000_000_000,
         tv_nsec: nanos % 1_000_000_000,
     }
-}
-
-/// On-cpu time of every thread of the engine: workers, keeper, recorder.
-fn media_cpu() -> Duration {
-    let mut total = 0;
-    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
-        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        if ["media-", "recorder", "rec-finish"]
-            .iter()
-            .any(|n| name.starts_with(n))
-        {
-            let line = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            total += line
-                .split(' ')
-                .next()
-                .and_then(|n| n.parse::<u64>().ok())
-                .unwrap_or(0);
-        }
-    }
-    Duration::from_nanos(total)
 }
 
 fn resident_kib() -> f64 {
@@ -587,77 +556,4 @@ fn resident_kib() -> f64 {
         .next()
         .and_then(|n| n.parse().ok())
         .unwrap_or(0.0)
-}
-
-/// The scheduling the engine's workers ask for.
-fn go_first() {
-    rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)).ok();
-    let parameters = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the call reads one struct that outlives it, and changes the calling thread only.
-    if unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameters) } != 0 {
-        rustix::process::setpriority_process(None, -11).ok();
-    }
-}
-
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    )
-    .ok();
-}
-
-/// Asks the kernel to stamp arrivals.
-fn stamp(socket: &UdpSocket) {
-    let on: libc::c_int = 1;
-    // SAFETY: the option's value is an int that outlives the call.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_TIMESTAMPNS,
-            (&raw const on).cast(),
-            size_of_val(&on) as libc::socklen_t,
-        )
-    };
-    assert_eq!(done, 0, "the kernel stamps packets");
-}
-
-/// Takes one packet and says when it arrived, in nanoseconds of the wall clock.
-fn receive(socket: &UdpSocket) -> Option<u64> {
-    let mut bytes = [0u8; 256];
-    let mut control = [0u64; 16];
-    let mut part = libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: bytes.len(),
-    };
-    // SAFETY: all-zero is a valid msghdr.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = size_of_val(&control);
-    // SAFETY: every pointer in `message` points to a buffer above that outlives the call, with its true length.
-    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
-    if length < 0 {
-        return None;
-    }
-    // SAFETY: `message` was filled in by the kernel; the first header is null or inside `control`.
-    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message).as_ref() }?;
-    assert_eq!(
-        (header.cmsg_level, header.cmsg_type),
-        (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS)
-    );
-    // SAFETY: the kernel put a timespec behind this header.
-    let at = unsafe {
-        libc::CMSG_DATA(header)
-            .cast::<libc::timespec>()
-            .read_unaligned()
-    };
-    Some(at.tv_sec as u64 * 1_000_000_000 + at.tv_nsec as u64)
 }
