@@ -74,7 +74,12 @@ async fn demo(args: &DemoArgs, data: &Path) -> Result<bool, Failure> {
     let voice_url = format!("http://{}/pivot", web.address);
     server
         .office()
-        .apply(documents::bundle(&credentials, &voice_url, &mut rng))
+        .apply(documents::bundle(
+            &credentials,
+            &voice_url,
+            &format!("http://{}/menu", web.address),
+            &mut rng,
+        ))
         .await?;
     introduce(&server, &credentials, &voice_url);
 
@@ -145,6 +150,7 @@ fn introduce(server: &Server, credentials: &Credentials, voice_url: &str) {
   {}    Pivot: asks {voice_url} and says what it answers
   {}     echo
   {}     a menu in callflow JSON
+  {}     the same menu in TwiML
 ",
         env!("CARGO_PKG_VERSION"),
         credentials.phone,
@@ -158,6 +164,7 @@ fn introduce(server: &Server, credentials: &Credentials, voice_url: &str) {
         documents::PIVOT,
         documents::ECHO,
         documents::MENU,
+        documents::TWIML,
     );
 }
 
