@@ -31,6 +31,16 @@ pub(super) fn plain(voice: &str) -> String {
     }
 }
 
+/// A wish our providers can have: voices of Amazon and Google that no entry of the map stands for are the usual one.
+pub(super) fn ours(wish: String) -> String {
+    let foreign = ["polly.", "google.", "alice"];
+    if foreign.iter().any(|start| wish.starts_with(start)) {
+        "female".to_owned()
+    } else {
+        wish
+    }
+}
+
 /// The voice espeak-ng is asked for: its language, and one of its variants.
 pub(super) fn espeak(voice: &str, language: &str) -> String {
     let language = language.to_ascii_lowercase();
@@ -93,6 +103,14 @@ const ESPEAK: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn voices_of_other_houses_are_the_usual_one_unless_mapped() {
+        assert_eq!(ours(plain("Polly.Joanna-Neural")), "female");
+        assert_eq!(ours(plain("Google.en-US-Standard-A")), "female");
+        assert_eq!(ours(plain("man")), "male");
+        assert_eq!(ours(plain("af_heart")), "af_heart");
+    }
 
     #[test]
     fn the_most_exact_entry_of_the_map_wins() {

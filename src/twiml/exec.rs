@@ -230,12 +230,15 @@ impl<L: Line> Run<'_, L> {
     pub(super) fn dialled(&mut self, dialled: &Dialled) {
         let session = &mut *self.session;
         session.set("DialCallStatus", dialled.status.word());
+        // What an earlier Dial left behind says nothing about this one.
+        for stale in ["DialCallSid", "DialCallDuration", "DialSipResponseCode"] {
+            session.values.remove(stale);
+        }
         if let Some(id) = &dialled.call_id {
             session.set("DialCallSid", id.as_str());
         }
-        match dialled.duration {
-            Some(duration) => session.set("DialCallDuration", duration.as_secs().to_string()),
-            None => session.set("DialCallDuration", "0"),
+        if let Some(duration) = dialled.duration {
+            session.set("DialCallDuration", duration.as_secs().to_string());
         }
         if session.profile == Profile::Twilio {
             session.set("DialBridged", dialled.duration.is_some().to_string());

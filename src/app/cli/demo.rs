@@ -75,7 +75,12 @@ async fn demo(args: &DemoArgs, data: &Path) -> Result<bool, Failure> {
     let voice_url = format!("http://{}/pivot", web.address);
     server
         .office()
-        .apply(documents::bundle(&credentials, &voice_url, &mut rng))
+        .apply(documents::bundle(
+            &credentials,
+            &voice_url,
+            &format!("http://{}/menu", web.address),
+            &mut rng,
+        ))
         .await?;
     introduce(&server, &credentials, &voice_url);
 
@@ -150,6 +155,7 @@ fn introduce(server: &Server, credentials: &Credentials, voice_url: &str) {
   {}    Pivot: asks {voice_url} and says what it answers
   {}     echo
   {}     a menu in callflow JSON
+  {}     the same menu in TwiML
   {}     echo by the web application, over a media stream
 ",
         env!("CARGO_PKG_VERSION"),
@@ -164,6 +170,7 @@ fn introduce(server: &Server, credentials: &Credentials, voice_url: &str) {
         documents::PIVOT,
         documents::ECHO,
         documents::MENU,
+        documents::TWIML,
         documents::STREAM,
     );
 }

@@ -53,7 +53,11 @@ pub(super) fn from_text(
 fn keys_of(variable: &str) -> Option<Vec<String>> {
     let name = variable.strip_prefix("SWIVEL_")?.to_ascii_lowercase();
     let keys: Vec<String> = name.split("__").map(str::to_owned).collect();
-    let ours = keys.len() > 1 || matches!(name.as_str(), "data_dir" | "drain_seconds" | "twiml_profile");
+    let ours = keys.len() > 1
+        || matches!(
+            name.as_str(),
+            "data_dir" | "drain_seconds" | "twiml_profile"
+        );
     ours.then_some(keys)
 }
 

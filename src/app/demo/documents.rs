@@ -19,6 +19,8 @@ pub const ECHO: &str = "100";
 pub const MENU: &str = "200";
 /// The number that is connected with the web application over a WebSocket.
 pub const STREAM: &str = "600";
+/// The number with the same menu in TwiML.
+pub const TWIML: &str = "300";
 
 /// Who may sign in and who may call.
 #[derive(Debug, Clone)]
@@ -45,8 +47,8 @@ impl Credentials {
     }
 }
 
-/// The documents; `voice_url` is what 2030 asks.
-pub fn bundle(credentials: &Credentials, voice_url: &str, rng: &mut Rng) -> Bundle {
+/// The documents; `voice_url` is what 2030 asks, `menu_url` what 300 asks.
+pub fn bundle(credentials: &Credentials, voice_url: &str, menu_url: &str, rng: &mut Rng) -> Bundle {
     let menu = document_id(rng);
     let say = |text: &str| json!({"module": "tts", "data": {"text": text}, "children": {}});
     let waiting = |name: &str, number: &str| {
@@ -72,6 +74,12 @@ pub fn bundle(credentials: &Credentials, voice_url: &str, rng: &mut Rng) -> Bund
             Kind::Callflow,
             json!({"name": "Pivot", "numbers": [PIVOT], "flow": {"module": "pivot",
             "data": {"voice_url": voice_url, "method": "get", "req_format": "kazoo", "debug": true},
+            "children": {"_": say("The web application did not answer.")}}}),
+        ),
+        (
+            Kind::Callflow,
+            json!({"name": "TwiML", "numbers": [TWIML], "flow": {"module": "pivot",
+            "data": {"voice_url": menu_url, "method": "get", "debug": true},
             "children": {"_": say("The web application did not answer.")}}}),
         ),
         // What runs for these numbers is in `serve::Options`; the flow is what a plain server would do.

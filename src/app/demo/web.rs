@@ -1,10 +1,11 @@
-//! The demo's web application: what a customer's own server would be. Answers a Pivot request with a sentence to say,
-//! and sends back what it hears over a media stream.
+//! The demo's web application: what a customer's own server would be. `/pivot` answers with callflow JSON, a sentence to
+//! say; `/menu` with TwiML, the menu of the demo's callflow once more; `/stream` sends back what it hears.
 
 use std::net::SocketAddr;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
+use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::response::Response;
 use axum::routing::{any, get};
 use axum::{Json, Router};
@@ -44,7 +45,8 @@ pub async fn start() -> std::io::Result<WebApp> {
     let router = Router::new()
         .route("/pivot", get(pivot).post(pivot))
         .route("/stream", any(stream))
-        .with_state(seen);
+        .with_state(seen)
+        .route("/menu", get(menu).post(menu));
     task::spawn("demo-web", async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the demo's web application ended");
@@ -52,6 +54,27 @@ pub async fn start() -> std::io::Result<WebApp> {
     });
     Ok(WebApp { address, requests })
 }
+
+/// The menu, or what was chosen from it.
+async fn menu(RawQuery(query): RawQuery) -> ([(HeaderName, &'static str); 1], String) {
+    let query = query.unwrap_or_default();
+    let digits = url::form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "Digits")
+        .last();
+    let verbs = match digits.as_ref().map(|(_, digits)| digits.as_ref()) {
+        None => MENU.to_owned(),
+        Some("1") => format!("<Say>{SENTENCE}</Say>"),
+        Some("2") => "<Say>It is later than you think.</Say>".to_owned(),
+        Some(_) => {
+            "<Say>There is nothing behind that key.</Say><Redirect>menu</Redirect>".to_owned()
+        }
+    };
+    let document =
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{verbs}</Response>\n");
+    ([(CONTENT_TYPE, "text/xml")], document)
+}
+
+const MENU: &str = "<Gather numDigits=\"1\" action=\"menu\"><Say>Press 1 for the sentence, or 2 for the time of day in no particular place.</Say></Gather><Say>No key was pressed. Goodbye.</Say>";
 
 async fn pivot(State(seen): State<mpsc::Sender<String>>, RawQuery(query): RawQuery) -> Json<Value> {
     if seen.try_send(query.unwrap_or_default()).is_err() {

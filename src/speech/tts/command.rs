@@ -100,11 +100,16 @@ impl Command {
 
     fn voice(&self, utterance: &Utterance) -> String {
         let wish = voices::plain(&utterance.voice);
-        match voices::mapped(&self.voices, &wish, &utterance.language) {
-            Some(voice) => voice.to_owned(),
-            None if self.espeak => voices::espeak(&wish, &utterance.language),
-            None if voices::is_argument(&wish) => wish,
-            None => "female".to_owned(),
+        if let Some(voice) = voices::mapped(&self.voices, &wish, &utterance.language) {
+            return voice.to_owned();
+        }
+        let wish = voices::ours(wish);
+        if self.espeak {
+            voices::espeak(&wish, &utterance.language)
+        } else if voices::is_argument(&wish) {
+            wish
+        } else {
+            "female".to_owned()
         }
     }
 }

@@ -140,7 +140,8 @@ impl Http {
 
     fn openai_body(&self, utterance: &Utterance) -> Value {
         let wish = voices::plain(&utterance.voice);
-        let voice = voices::mapped(&self.voices, &wish, &utterance.language).unwrap_or(match wish
+        let ours = voices::ours(wish.clone());
+        let voice = voices::mapped(&self.voices, &wish, &utterance.language).unwrap_or(match ours
             .as_str()
         {
             "female" => "nova",
@@ -152,7 +153,7 @@ impl Http {
 
     fn piper_body(&self, utterance: &Utterance) -> Value {
         let wish = voices::plain(&utterance.voice);
-        let generic = matches!(wish.as_str(), "female" | "male");
+        let generic = matches!(voices::ours(wish.clone()).as_str(), "female" | "male");
         let own = (!generic).then_some(utterance.voice.trim());
         match voices::mapped(&self.voices, &wish, &utterance.language).or(own) {
             Some(voice) => json!({"text": utterance.text, "voice": voice}),

@@ -103,7 +103,8 @@ impl Gather {
         let before = run.session.digits.take().unwrap_or_default();
         // Without anything to hear, KAZOO counts what was pressed before.
         let typed_ahead = if kazoo && self.prompt.is_empty() {
-            before
+            let usable = before.chars().filter(|key| !self.finish_on.contains(*key));
+            usable.take(self.max_digits).collect()
         } else {
             String::new()
         };

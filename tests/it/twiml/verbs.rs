@@ -374,8 +374,15 @@ fn a_key_stops_the_prompt_of_a_gather_at_once() {
 /// Packets with sound in them since this was last asked.
 fn loud(stage: &Stage) -> usize {
     let packets = stage.world.rtp.borrow_mut().arrived();
-    let is_loud = |bytes: &[u8]| bytes.get(12..).is_some_and(|audio| audio.iter().any(|b| b & 0x70 != 0x70));
-    packets.iter().filter(|packet| is_loud(&packet.bytes)).count()
+    let is_loud = |bytes: &[u8]| {
+        bytes
+            .get(12..)
+            .is_some_and(|audio| audio.iter().any(|b| b & 0x70 != 0x70))
+    };
+    packets
+        .iter()
+        .filter(|packet| is_loud(&packet.bytes))
+        .count()
 }
 
 #[test]
