@@ -220,7 +220,7 @@ fn a_tick_allocates_nothing() {
                         silence: None,
                         finish_on: Keys::NONE,
                         sides: swivel::media::Sides::Peer,
-                        ..RecordSpec::default()..RecordSpec::default()
+                        ..RecordSpec::default()
                     };
                     port.command(Command::Record { op, spec });
                 }
@@ -290,6 +290,7 @@ fn a_tick_allocates_nothing() {
                 silence: None,
                 finish_on: Keys::NONE,
                 sides: swivel::media::Sides::Peer,
+                ..RecordSpec::default()
             };
             room.record(OpId(3000 + r), spec);
             (room, members)
