@@ -8,8 +8,8 @@ use super::call::{SUPERDUPER, TREE};
 use super::documents::{self, Documents, Mode, Saved, Who, Write};
 use super::error::ApiError;
 use super::resources::{
-    accounts, callflows, devices, groups, limits, lists, media, menus, phone_numbers,
-    temporal_rules, temporal_rules_sets, trunks, users,
+    accounts, blacklists, callflows, clicktocall, devices, directories, groups, limits, lists, media, menus, phone_numbers,
+    temporal_rules, temporal_rules_sets, trunks, users, webhooks,
 };
 use super::verb::Verb;
 use crate::base::finding::Finding;
@@ -241,6 +241,10 @@ fn documents_of(kind: Kind) -> &'static Documents {
         Kind::Media => &media::MEDIA,
         Kind::List => &lists::LISTS,
         Kind::ListEntry => &lists::ENTRIES,
+        Kind::ClickToCall => &clicktocall::CLICKS,
+        Kind::Blacklist => &blacklists::BLACKLISTS,
+        Kind::Directory => &directories::DIRECTORIES,
+        Kind::Webhook => &webhooks::WEBHOOKS,
         Kind::Callflow => &callflows::CALLFLOWS,
     }
 }

@@ -6,6 +6,7 @@
 //! - `schemas/`: the schemas of documents, from structs; checking against them.
 //! - `list`, `csv`: filters, order, pages; tables.
 //! - `token`, `hs256`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
+//! - `placing`: what endpoints that place calls share. `throttle`: how often one may be used.
 //! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
 //! - `sip_socket`: SIP over WebSocket at `/sip`.
@@ -25,6 +26,7 @@ mod hs256;
 mod list;
 mod login;
 mod messages;
+mod placing;
 mod rate;
 mod resources;
 mod schemas;
@@ -32,6 +34,7 @@ mod server;
 mod sip_socket;
 mod start;
 pub mod strict;
+mod throttle;
 mod token;
 mod verb;
 
@@ -42,6 +45,7 @@ use tokio::sync::MutexGuard;
 use crate::base::rng::Rng;
 use crate::call::channels::Channels;
 use crate::directory::Directory;
+use crate::jobs::webhooks::Webhooks;
 use crate::journal::Journal;
 use crate::net::WebSockets;
 use crate::registrar::Remote;
@@ -97,6 +101,9 @@ struct Inner {
     buckets: rate::Buckets,
     /// The calls of a running server.
     channels: OnceLock<Channels>,
+    /// Who is told of changed documents.
+    webhooks: OnceLock<Webhooks>,
+    throttles: throttle::Throttles,
     /// Checking and writing a document are one step.
     saving: tokio::sync::Mutex<()>,
 }
@@ -120,6 +127,8 @@ impl Api {
             tokens,
             buckets: rate::Buckets::default(),
             channels: OnceLock::new(),
+            webhooks: OnceLock::new(),
+            throttles: throttle::Throttles::default(),
             saving: tokio::sync::Mutex::new(()),
         })))
     }
@@ -134,6 +143,19 @@ impl Api {
     /// Where calls are found from now on; the first time counts.
     pub fn set_channels(&self, channels: Channels) {
         drop(self.0.channels.set(channels));
+    }
+
+    /// Who is told of changed documents from now on; the first time counts.
+    pub fn set_webhooks(&self, webhooks: Webhooks) {
+        drop(self.0.webhooks.set(webhooks));
+    }
+
+    fn webhooks(&self) -> Option<&Webhooks> {
+        self.0.webhooks.get()
+    }
+
+    fn throttles(&self) -> &throttle::Throttles {
+        &self.0.throttles
     }
 
     fn channels(&self) -> Option<&Channels> {

@@ -31,7 +31,8 @@ use crate::directory::Directory;
 use crate::host::guard::Guard;
 use crate::host::http::HttpClient;
 use crate::host::task;
-use crate::jobs::Outbox;
+use crate::jobs::webhooks::{Delivery, JOB, LegEvent, Webhooks};
+use crate::jobs::{Outbox, Runner};
 use crate::journal::Journal;
 use crate::media::Media;
 use crate::net::tls::Development;
@@ -113,13 +114,6 @@ impl Server {
 
         let store = Store::open(&config.store_dir())?;
         let journal = Journal::with(store.clone(), node_name(), config.retention.clone());
-        let swept = journal.sweep().await?;
-        if swept > 0 {
-            tracing::warn!(
-                calls = swept,
-                "calls that were up when the last process ended are now recorded as ended"
-            );
-        }
         let parts = sweep_parts(&config.record_dir());
         if parts > 0 {
             tracing::warn!(
@@ -128,13 +122,22 @@ impl Server {
             );
         }
         let housekeeping = task::spawn("housekeeping", journal.clone().housekeeping());
-        // No kind of job has a runner yet; what is stored waits for the version that has it, or expires.
-        let jobs = task::spawn(
-            "jobs",
-            Outbox::new(store.clone(), rng.fork()).run(BTreeMap::new()),
-        );
         let files = Files::at(config.media_dir());
         let directory = Directory::load_with(store.clone(), files.clone()).await?;
+        let outbox = Outbox::new(store.clone(), rng.fork());
+        let webhooks = Webhooks::new(directory.clone(), outbox.clone());
+        let swept = journal
+            .sweep_and(|cdr, batch| {
+                let internal = cdr.call_id.starts_with("c2c-");
+                webhooks.add_leg(batch, LegEvent::Destroy, cdr, internal, cdr.ended.unwrap_or_default());
+            })
+            .await?;
+        if swept > 0 {
+            tracing::warn!(
+                calls = swept,
+                "calls that were up when the last process ended are now recorded as ended"
+            );
+        }
 
         let guard = Arc::new(Guard::new(config.pivot.clone()));
         office::load_blocks(&store, &guard).await?;
@@ -146,6 +149,12 @@ impl Server {
                 .collect(),
         );
         let client = HttpClient::new(io.clone(), Arc::clone(&guard));
+
+        let delivery: Arc<dyn Runner> = Arc::new(Delivery::new(directory.clone(), client.clone()));
+        let jobs = task::spawn(
+            "jobs",
+            outbox.run(BTreeMap::from([(JOB, delivery)])),
+        );
 
         let speech = speech::provider(&config.tts, &io)?;
         let voice = voice_name(&config);
@@ -202,8 +211,10 @@ impl Server {
         };
         let (channels, questions) = Channels::pair();
         api.set_channels(channels);
+        api.set_webhooks(webhooks.clone());
         let signalling = SignallingThread::start(Parts {
             channels: questions,
+            webhooks,
             listeners: sip,
             transports,
             resolver,

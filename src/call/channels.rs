@@ -5,6 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::core::Core;
 use super::handle::CallHandle;
+use super::originate::{NoCall, Originate};
 use super::state::Phase;
 use crate::base::cause::Cause;
 use crate::base::time::UnixMicros;
@@ -65,6 +66,10 @@ enum Ask {
         account: String,
         answer: oneshot::Sender<Vec<Channel>>,
     },
+    Originate {
+        wanted: Box<Originate>,
+        answer: oneshot::Sender<Option<Result<(), NoCall>>>,
+    },
     HangUp {
         account: String,
         call_id: String,
@@ -96,6 +101,16 @@ impl Channels {
         self.ask(|answer| Ask::List { account, answer }).await
     }
 
+    /// Places a call.
+    ///
+    /// # Errors
+    /// Why it is not even tried.
+    pub async fn originate(&self, wanted: Originate) -> Result<(), NoCall> {
+        let wanted = Box::new(wanted);
+        let asked = self.ask(|answer| Ask::Originate { wanted, answer }).await;
+        asked.unwrap_or(Err(NoCall::NoServer))
+    }
+
     /// Hangs a leg of the account up. `false` when there is none with that Call-ID.
     pub async fn hang_up(&self, account: &str, call_id: &str) -> bool {
         let (account, call_id) = (account.to_owned(), call_id.to_owned());
@@ -114,6 +129,9 @@ impl Asks {
         while let Some(ask) = self.0.recv().await {
             let heard = match ask {
                 Ask::List { account, answer } => answer.send(core.channels(&account)).is_ok(),
+                Ask::Originate { wanted, answer } => {
+                    answer.send(Some(core.originate(*wanted))).is_ok()
+                }
                 Ask::HangUp {
                     account,
                     call_id,

@@ -20,6 +20,7 @@ use crate::base::cause::Cause;
 use crate::directory::Account;
 use crate::directory::formatters::Way;
 use crate::host::{clock, task};
+use crate::jobs::webhooks::LegEvent;
 use crate::journal::Fact;
 use crate::routing;
 use crate::sdp::Session;
@@ -180,6 +181,7 @@ impl Core {
             seen: RefCell::new(facts.clone()),
             leg: Cell::new(invite.leg),
             target: None,
+            seed: None,
             owner: Cell::new(0),
             attached: Cell::new(false),
             transfer: RefCell::default(),
@@ -205,6 +207,7 @@ impl Core {
                 .map(|route| route.callflow_id.clone())
                 .unwrap_or_default(),
         });
+        call.tell(LegEvent::Create);
         call
     }
 

@@ -6,6 +6,7 @@
 //! - `handle`: what a script holds; `ops/`: what it can do, one file an operation.
 //! - `state`: what script and events share; `events`: what happens to a call, up to its end.
 //! - `outbound`: legs we place; `joined`: whose ports hear each other; `transfer`, `replaces`: who takes whose place.
+//! - `originate`: calls nobody has dialled: one party is rung, and goes on with a flow or another party.
 //! - `facts`: what is known of a call, and the variables its script changes.
 //! - `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
@@ -23,6 +24,7 @@ mod inbound;
 mod info;
 mod joined;
 pub mod ops;
+mod originate;
 mod outbound;
 mod overload;
 mod presses;
@@ -42,4 +44,5 @@ pub use ops::collect::{CollectEnd, CollectOptions, Collected};
 pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
 pub use ops::record::{RecordOptions, Recorded};
+pub use originate::{NoCall, Originate, Originated, Party, ShownAs};
 pub use services::Services;

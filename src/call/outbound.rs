@@ -15,6 +15,7 @@ use super::handle::{Call, CallHandle};
 use super::state::{OtherLeg, Phase, State};
 use crate::base::cause::Cause;
 use crate::host::clock;
+use crate::jobs::webhooks::LegEvent;
 use crate::journal::Fact;
 use crate::routing::{Place, Target};
 use crate::sdp::Session;
@@ -135,6 +136,7 @@ impl Core {
             seen: RefCell::new(facts.clone()),
             leg: Cell::new(LegId(0)),
             target: Some(Box::new(target.clone())),
+            seed: None,
             owner: Cell::new(0),
             attached: Cell::new(false),
             transfer: RefCell::default(),
@@ -168,6 +170,7 @@ impl Core {
         let id = self.0.endpoint.borrow_mut().invite(clock::now(), request);
         leg.name_at_endpoint(id);
         self.0.calls.borrow_mut().insert(id, leg.clone());
+        leg.tell(LegEvent::Create);
         leg.attach(true);
         self.dispatch();
         self.notify();
@@ -455,7 +458,9 @@ fn invite(
     request
         .headers
         .push((PASSES.into(), facts.passes.to_string()));
-    let extra = target.headers.iter().filter(|(name, _)| may_be_set(name));
+    let of_seed = call.0.seed.iter().flat_map(|seed| &seed.headers);
+    let extra = target.headers.iter().chain(of_seed);
+    let extra = extra.filter(|(name, _)| may_be_set(name));
     request.headers.extend(extra.cloned());
     if let Some((username, password, realm)) = &target.credentials {
         request.credentials = Some((username.clone(), password.clone()));

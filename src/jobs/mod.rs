@@ -3,12 +3,15 @@
 //! - `job`: what is stored of a job, and when it is tried again.
 //! - `outbox`: the runner: takes what is due, in order a lane, a few at a time.
 //!
+//! - `webhooks`: URLs that are told of events: the events, and their delivery.
+//!
 //! Whoever has work adds a job to the batch that makes its cause durable ([`Outbox::enqueue`]), so that there is
 //! never one without the other. A job's id goes with every attempt, so that a receiver can tell repetitions. Runners are
-//! registered by kind (`cdr_url`, status callbacks, webhooks, mail: later parts).
+//! registered by kind (`webhook`; `cdr_url`, status callbacks, mail: later parts).
 
 mod job;
 mod outbox;
+pub mod webhooks;
 
 pub use job::{Job, NewJob};
-pub use outbox::{Outbox, Outcome, Runner};
+pub use outbox::{Outbox, Outcome, Runner, Runners};

@@ -90,10 +90,13 @@ resources! {
     account::RESOURCE,
     accounts::RESOURCE,
     audit::RESOURCE,
+    blacklists::RESOURCE,
     callflows::RESOURCE,
     cdrs::RESOURCE,
     channels::RESOURCE,
+    clicktocall::RESOURCE,
     devices::RESOURCE,
+    directories::RESOURCE,
     groups::RESOURCE,
     limits::RESOURCE,
     lists::RESOURCE,
@@ -101,6 +104,7 @@ resources! {
     menus::RESOURCE,
     phone_numbers::RESOURCE,
     pivot::RESOURCE,
+    quickcall::RESOURCE,
     registrations::RESOURCE,
     schemas::RESOURCE,
     temporal_rules::RESOURCE,
@@ -109,6 +113,7 @@ resources! {
     trunks::RESOURCE,
     user_auth::RESOURCE,
     users::RESOURCE,
+    webhooks::RESOURCE,
 }
 
 /// The endpoint of that name.

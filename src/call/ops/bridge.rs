@@ -99,6 +99,9 @@ impl CallHandle {
         };
         drop(ring);
         let limit = options.limit;
+        if self.0.seed.is_some() {
+            return Err(self.hand_over(&callee.0, limit).await);
+        }
         let talk = Talk::begin(self, &callee.0, options.hold_music.clone());
         self.arrived();
         let end = match limit {

@@ -12,6 +12,7 @@ use crate::base::id::OpId;
 use crate::call::handle::CallHandle;
 use crate::call::joined::Joined;
 use crate::call::transfer::{Pending, Waited};
+use crate::jobs::webhooks::LegEvent;
 use crate::journal::Fact;
 use crate::media::{Command, Source};
 use crate::sip::ua::{DialogState, Refer};
@@ -58,6 +59,7 @@ impl Talk {
         });
         a.state_mut().other = Some(b.as_other(a));
         b.state_mut().other = Some(a.as_other(a));
+        a.tell(LegEvent::Bridge);
         Self {
             a: a.clone(),
             b: b.clone(),

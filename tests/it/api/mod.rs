@@ -8,6 +8,7 @@ mod auth;
 mod documents;
 mod envelope;
 mod media;
+mod placing;
 mod records;
 mod registrations;
 mod trunks;
