@@ -40,7 +40,8 @@ fn list(findings: &[Finding]) -> String {
 }
 
 /// Private keys `apply` keeps, so that an export can be applied again.
-pub const KEPT: [&str; 5] = [
+pub const KEPT: [&str; 6] = [
+    private::API_KEY,
     private::MD5_AUTH,
     private::SHA1_AUTH,
     private::NUMBER_STATE,

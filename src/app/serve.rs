@@ -194,12 +194,13 @@ impl Server {
             api.first_start(journal.node()).await?
         };
         api.take_web_sockets(transports.web_sockets(http_address));
-        let office = Arc::new(Office::new(
+        let office = Office::new(
             api.clone(),
             directory.clone(),
             journal.clone(),
             Arc::clone(&guard),
-        ));
+        );
+        let office = Arc::new(office.keeping(&config));
 
         let services = Services {
             clips,

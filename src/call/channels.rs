@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use super::actions::{Acted, Action};
 use super::core::Core;
 use super::handle::CallHandle;
 use super::originate::{NoCall, Originate};
@@ -70,6 +71,12 @@ enum Ask {
         wanted: Box<Originate>,
         answer: oneshot::Sender<Option<Result<(), NoCall>>>,
     },
+    Act {
+        account: String,
+        call_id: String,
+        action: Action,
+        answer: oneshot::Sender<Acted>,
+    },
     HangUp {
         account: String,
         call_id: String,
@@ -111,6 +118,18 @@ impl Channels {
         asked.unwrap_or(Err(NoCall::NoServer))
     }
 
+    /// Does something to a leg of the account.
+    pub async fn act(&self, account: &str, call_id: &str, action: Action) -> Acted {
+        let (account, call_id) = (account.to_owned(), call_id.to_owned());
+        self.ask(|answer| Ask::Act {
+            account,
+            call_id,
+            action,
+            answer,
+        })
+        .await
+    }
+
     /// Hangs a leg of the account up. `false` when there is none with that Call-ID.
     pub async fn hang_up(&self, account: &str, call_id: &str) -> bool {
         let (account, call_id) = (account.to_owned(), call_id.to_owned());
@@ -132,6 +151,12 @@ impl Asks {
                 Ask::Originate { wanted, answer } => {
                     answer.send(Some(core.originate(*wanted))).is_ok()
                 }
+                Ask::Act {
+                    account,
+                    call_id,
+                    action,
+                    answer,
+                } => answer.send(core.act(&account, &call_id, action)).is_ok(),
                 Ask::HangUp {
                     account,
                     call_id,
@@ -163,7 +188,7 @@ impl Core {
         true
     }
 
-    fn legs_of(&self, account: &str) -> Vec<CallHandle> {
+    pub(super) fn legs_of(&self, account: &str) -> Vec<CallHandle> {
         let calls = self.0.calls.borrow();
         let own = calls
             .values()

@@ -50,6 +50,16 @@ impl Core {
                 Err(refused) => return self.unknown_number(&invite, &refused),
             }
         }
+        if facts.inception.is_some() && routing::blacklist::refuses(&account, &facts.caller_id_number) {
+            metrics::counter!("swivel_calls_refused_total", "why" => "blacklist").increment(1);
+            services.journal.emit(Fact::Refused {
+                call_id: facts.call_id.clone(),
+                at: facts.created,
+                status: 603,
+                why: "the caller is on a blacklist of the account",
+            });
+            return self.refuse(&invite, 603, None);
+        }
         let facts = Rc::new(facts);
         let offer = match self.look_at_offer(&invite) {
             Ok(offer) => offer,
@@ -249,6 +259,7 @@ impl Core {
             tokio::select! {
                 biased;
                 () = given_back => {}
+                () = call.usurped(id) => {}
                 () = life => {}
                 () = backstop => {}
             }

@@ -7,11 +7,13 @@
 //! - `state`: what script and events share; `events`: what happens to a call, up to its end.
 //! - `outbound`: legs we place; `joined`: whose ports hear each other; `transfer`, `replaces`: who takes whose place.
 //! - `originate`: calls nobody has dialled: one party is rung, and goes on with a flow or another party.
+//! - `actions`: what others may do to a leg that is up.
 //! - `facts`: what is known of a call, and the variables its script changes.
 //! - `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
 //! - `overload`: when new calls are refused.
 
+pub mod actions;
 mod cdr;
 pub mod channels;
 pub mod core;

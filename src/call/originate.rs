@@ -156,7 +156,7 @@ impl Seed {
 
 impl Party {
     /// The flow it stands for, and the number it is known by.
-    fn route(
+    pub(super) fn route(
         &self,
         account: &Account,
         caller: &routing::Caller<'_>,

@@ -84,6 +84,8 @@ pub(super) struct State {
     pub(super) refer: Option<Box<Refer>>,
     /// Who takes this ringing leg's place.
     pub(super) picked_by: Option<CallHandle>,
+    /// The script that has taken the leg over from whatever ran before.
+    pub(super) usurper: Option<u64>,
     /// Why the last bridge of this call reached nobody.
     pub(super) failed: Option<u16>,
     /// Our tag.
@@ -125,6 +127,7 @@ impl State {
             other: None,
             refer: None,
             picked_by: None,
+            usurper: None,
             failed: None,
             own_tag: String::new(),
             to_tag: String::new(),

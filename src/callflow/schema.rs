@@ -150,8 +150,12 @@ fn rewrite(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(rewrite),
         Value::Object(object) => {
-            object.remove("format");
-            object.remove("title");
+            // A property may have either name; only the keywords go.
+            for keyword in ["format", "title"] {
+                if object.get(keyword).is_some_and(Value::is_string) {
+                    object.remove(keyword);
+                }
+            }
             if object.get("default").is_some_and(Value::is_null) {
                 object.remove("default");
             }

@@ -69,6 +69,19 @@ impl Kv for Memory {
         Ok(())
     }
 
+    fn rows(
+        &self,
+        each: &mut dyn FnMut(Table, &[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let tables = self.with(|tables| tables.clone());
+        for (table, rows) in &tables {
+            for (key, value) in rows {
+                each(*table, key, value)?;
+            }
+        }
+        Ok(())
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -135,6 +135,28 @@ impl Kv for Rocks {
         })
     }
 
+    fn rows(
+        &self,
+        each: &mut dyn FnMut(Table, &[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.with(|db| {
+            let snapshot = db.snapshot();
+            for table in Table::ALL {
+                let mut options = ReadOptions::default();
+                // What is read once is not worth a place in the cache.
+                options.fill_cache(false);
+                let mut rows = snapshot.raw_iterator_cf_opt(family(db, table)?, options);
+                rows.seek_to_first();
+                while let Some((key, value)) = rows.item() {
+                    each(table, key, value)?;
+                    rows.next();
+                }
+                rows.status().map_err(|e| failed("scan", e))?;
+            }
+            Ok(())
+        })
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
         self.with(|db| db.flush_wal(true).map_err(|e| failed("sync", e)))
     }

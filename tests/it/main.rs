@@ -10,6 +10,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod actions;
 mod api;
 mod bridge;
 mod call;

@@ -124,14 +124,14 @@ fn who_answers_goes_on_with_the_flow_and_the_seed_lasts_as_long() {
 #[test]
 fn the_second_party_is_called_by_the_first() {
     office(|world, carrier| async move {
-        let (wanted, told) = wanted(&world, number(CONTACT), number("+493012345678"));
+        let (wanted, told) = wanted(&world, number(CONTACT), number("+14155550188"));
         world.core.originate(wanted).unwrap();
         let first = carrier.called(SECOND).await;
         first.answer().await;
         assert!(matches!(told.await.unwrap(), Originated::Answered { .. }));
         let second = carrier.called_on(5002, SECOND).await;
         assert!(
-            second.invite.contains("sip:77*+493012345678@10.0.9.1"),
+            second.invite.contains("sip:77*+14155550188@10.0.9.1"),
             "{}",
             second.invite
         );

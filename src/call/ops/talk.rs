@@ -32,6 +32,8 @@ pub(in crate::call) struct Talk {
     b: CallHandle,
     music: Option<Arc<Clip>>,
     link: Option<Link>,
+    /// Who had taken the two over when they began to talk.
+    usurpers: [Option<u64>; 2],
 }
 
 /// What binds them while they do.
@@ -65,6 +67,7 @@ impl Talk {
             b: b.clone(),
             music,
             link: None,
+            usurpers: [a, b].map(|leg| leg.state().usurper),
         }
     }
 
@@ -109,7 +112,8 @@ impl Talk {
         let elsewhere = |leg: &CallHandle, other: &CallHandle| {
             leg.ended().is_none() && leg.peer().is_some_and(|peer| !peer.is(other))
         };
-        if elsewhere(a, b) || elsewhere(b, a) {
+        let usurped = [a, b].map(|leg| leg.state().usurper) != self.usurpers;
+        if usurped || elsewhere(a, b) || elsewhere(b, a) {
             return Poll::Ready(Happening::Moved);
         }
         if let Some(ended) = a.ended().or_else(|| b.ended()) {

@@ -230,3 +230,134 @@ async fn disabled_hooks_are_enabled_again_all_at_once() {
         "what an operator turned off stays off"
     );
 }
+
+#[tokio::test]
+async fn a_program_signs_in_by_the_key_of_its_account() {
+    let office = Office::new().await;
+    let key = office.ask("GET", "~/api_key").send().await.data(200);
+    let key = key["api_key"].as_str().unwrap().to_owned();
+    assert_eq!(key.len(), 64);
+    let again = office.ask("GET", "~/api_key").send().await.data(200);
+    assert_eq!(again["api_key"], json!(key), "it stays as it is");
+    let login = async |key: &str| {
+        let data = json!({ "api_key": key });
+        office.bare("PUT", "/v2/api_auth").data(data).send().await
+    };
+    let reply = login(&key).await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    let token = reply.json()["auth_token"].as_str().unwrap().to_owned();
+    assert_eq!(reply.json()["data"]["account_id"], json!(office.account));
+    assert!(reply.json()["data"].get("owner_id").is_none());
+    let path = format!("/v2/accounts/{}/users", office.account);
+    assert_eq!(
+        office
+            .bare("GET", &path)
+            .header("x-auth-token", &token)
+            .send()
+            .await
+            .status,
+        200
+    );
+    let new = office.ask("PUT", "~/api_key").send().await.data(201);
+    assert_ne!(new["api_key"], json!(key));
+    for bad in [key.as_str(), "", &"0".repeat(64)] {
+        assert_eq!(login(bad).await.status, 401);
+    }
+    // The key is nobody's business.
+    let shown = office.ask("GET", "~").send().await;
+    assert!(!shown.text().contains(new["api_key"].as_str().unwrap()));
+    let asked = office
+        .ask("GET", "~?include_api_key=true")
+        .send()
+        .await
+        .data(200);
+    assert_eq!(asked["api_key"], new["api_key"]);
+    let plain = json!({"first_name": "A", "last_name": "B", "username": "ann", "password": "a good password"});
+    office.create("users", plain).await;
+    let ann = office.login("default", "ann", "a good password").await;
+    let path = format!("/v2/accounts/{}/api_key", office.account);
+    assert_eq!(
+        office
+            .bare("GET", &path)
+            .header("x-auth-token", &ann)
+            .send()
+            .await
+            .status,
+        403
+    );
+}
+
+#[tokio::test]
+async fn what_an_interface_asks_for_when_it_starts_is_there() {
+    let office = Office::new().await;
+    for path in [
+        "~/apps_store",
+        "~/alerts",
+        "~/services",
+        "~/directories",
+        "~/blacklists",
+    ] {
+        assert_eq!(office.ask("GET", path).send().await.status, 200, "{path}");
+    }
+    let about = office.ask("GET", "/v2/about").send().await.data(200);
+    assert_eq!(about["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        office.ask("GET", "/v2/system_status").send().await.status,
+        200
+    );
+    let below = office
+        .ask("PUT", "~")
+        .data(json!({"name": "below"}))
+        .send()
+        .await
+        .data(201);
+    let path = format!("/v2/accounts/{}/api_key", below["id"].as_str().unwrap());
+    let key = office.ask("PUT", &path).send().await.data(201);
+    let reply = office.bare("PUT", "/v2/api_auth").data(key).send().await;
+    let token = reply.json()["auth_token"].as_str().unwrap().to_owned();
+    let status = office
+        .bare("GET", "/v2/system_status")
+        .header("x-auth-token", &token)
+        .send()
+        .await
+        .status;
+    assert_eq!(status, 403, "only the first account sees the servers");
+}
+
+#[tokio::test]
+async fn what_can_be_done_to_a_channel_is_checked_before_it_is_looked_for() {
+    let office = Office::new().await;
+    assert_eq!(
+        office
+            .ask("POST", "~/channels/x")
+            .data(json!({"action": "hangup"}))
+            .send()
+            .await
+            .status,
+        404
+    );
+    let nobody = json!({"number": "1"});
+    let rules = office
+        .ask("PUT", "~/channels")
+        .data(nobody)
+        .send()
+        .await
+        .rules();
+    assert_eq!(rules, [("target".to_owned(), "required".to_owned())]);
+    let nothing = json!({"target": "1001"});
+    let rules = office
+        .ask("PUT", "~/channels")
+        .data(nothing)
+        .send()
+        .await
+        .rules();
+    assert_eq!(rules, [("number".to_owned(), "required".to_owned())]);
+    let inside = json!({"target": "1001", "voice_url": "http://127.0.0.1/"});
+    let rules = office
+        .ask("PUT", "~/channels")
+        .data(inside)
+        .send()
+        .await
+        .rules();
+    assert_eq!(rules, [("voice_url".to_owned(), "forbidden".to_owned())]);
+}
