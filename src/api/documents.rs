@@ -17,7 +17,6 @@ use crate::base::finding::Finding;
 use crate::base::id::document_id;
 use crate::base::rng::Rng;
 use crate::directory::{Account, Change, Directory, Kind, private};
-use crate::host::clock;
 use crate::store::Batch;
 
 /// What is special about a kind of document.
@@ -346,7 +345,7 @@ pub(super) async fn delete(
 fn tell(api: &Api, batch: &mut Batch, docs: &Documents, account: &str, id: &str, action: &str) {
     if let Some(webhooks) = api.webhooks() {
         let kind = docs.noun.replace([' ', '-'], "_");
-        webhooks.add_document(batch, account, &kind, id, action, clock::unix_now());
+        webhooks.add_document(batch, account, &kind, id, action);
     }
 }
 

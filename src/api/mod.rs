@@ -10,6 +10,8 @@
 //! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
 //! - `sip_socket`: SIP over WebSocket at `/sip`.
+//! - `events`: live events at `/v2/websocket`.
+//! - `openapi`: all of it, described for machines.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
 
 mod answer;
@@ -22,10 +24,12 @@ mod csv;
 mod documents;
 mod envelope;
 mod error;
+mod events;
 mod hs256;
 mod list;
 mod login;
 mod messages;
+mod openapi;
 mod placing;
 mod rate;
 mod resources;
@@ -104,6 +108,8 @@ struct Inner {
     /// Who is told of changed documents.
     webhooks: OnceLock<Webhooks>,
     throttles: throttle::Throttles,
+    /// Who listens to live events.
+    sessions: events::Sessions,
     /// Checking and writing a document are one step.
     saving: tokio::sync::Mutex<()>,
 }
@@ -129,6 +135,7 @@ impl Api {
             channels: OnceLock::new(),
             webhooks: OnceLock::new(),
             throttles: throttle::Throttles::default(),
+            sessions: events::Sessions::default(),
             saving: tokio::sync::Mutex::new(()),
         })))
     }
@@ -152,6 +159,10 @@ impl Api {
 
     fn webhooks(&self) -> Option<&Webhooks> {
         self.0.webhooks.get()
+    }
+
+    fn sessions(&self) -> &events::Sessions {
+        &self.0.sessions
     }
 
     fn throttles(&self) -> &throttle::Throttles {

@@ -31,7 +31,7 @@ use crate::directory::Directory;
 use crate::host::guard::Guard;
 use crate::host::http::HttpClient;
 use crate::host::task;
-use crate::jobs::webhooks::{Delivery, JOB, LegEvent, Webhooks};
+use crate::jobs::webhooks::{Delivery, JOB, Webhooks};
 use crate::jobs::{Outbox, Runner};
 use crate::journal::Journal;
 use crate::media::Media;
@@ -128,8 +128,9 @@ impl Server {
         let webhooks = Webhooks::new(directory.clone(), outbox.clone());
         let swept = journal
             .sweep_and(|cdr, batch| {
-                let internal = cdr.call_id.starts_with("c2c-");
-                webhooks.add_leg(batch, LegEvent::Destroy, cdr, internal, cdr.ended.unwrap_or_default());
+                // A seed has neither a telephone nor an address.
+                let internal = cdr.direction == "inbound" && cdr.local_sdp.is_empty();
+                webhooks.add_swept(batch, cdr, internal);
             })
             .await?;
         if swept > 0 {

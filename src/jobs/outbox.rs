@@ -165,8 +165,8 @@ struct Plan {
     known: BTreeMap<Vec<u8>, Waiting>,
     /// Keys of each lane's jobs, oldest first.
     lanes: BTreeMap<String, BTreeSet<Vec<u8>>>,
-    /// The first of each lane that does not run, by when it is due.
-    due: BTreeSet<(UnixMicros, Vec<u8>)>,
+    /// The first of each lane that does not run, by account and by when it is due.
+    due: BTreeMap<String, BTreeSet<(UnixMicros, Vec<u8>)>>,
     /// Running attempts of each account.
     accounts: BTreeMap<String, usize>,
     running: usize,
@@ -239,15 +239,16 @@ impl Plan {
         let leads = lane.first() == Some(&key);
         self.known.insert(key.clone(), waiting);
         let former = former.and_then(|key| self.known.get(&key).map(|w| (w.due, key, w.running)));
+        let due = self.due.entry(job.account.clone()).or_default();
         match former {
             // The first of a lane, due or not, holds back the rest of it; one under way above all.
             Some((_, _, true)) => {}
-            Some((due, former, false)) if leads => {
-                self.due.remove(&(due, former));
-                self.due.insert((job.due, key));
+            Some((at, former, false)) if leads => {
+                due.remove(&(at, former));
+                due.insert((job.due, key));
             }
             Some(_) => {}
-            None => drop(self.due.insert((job.due, key))),
+            None => drop(due.insert((job.due, key))),
         }
     }
 
@@ -256,15 +257,18 @@ impl Plan {
         if self.running >= AT_ONCE {
             return None;
         }
-        let due = self.due.range(..=(now, vec![u8::MAX]));
-        let mut due = due.filter_map(|(at, key)| {
-            let waiting = self.known.get(key)?;
-            let busy = self.accounts.get(&waiting.account).copied().unwrap_or(0);
-            (busy < PER_ACCOUNT).then(|| (*at, key.clone()))
-        });
-        let chosen = due.next()?;
-        self.due.remove(&chosen);
-        let (_, key) = chosen;
+        let free = self
+            .due
+            .iter()
+            .filter(|(account, _)| self.accounts.get(*account).copied().unwrap_or(0) < PER_ACCOUNT);
+        let heads = free.filter_map(|(account, due)| due.first().map(|head| (head, account)));
+        let (head, account) = heads.min()?;
+        if head.0 > now {
+            return None;
+        }
+        let (head, account) = (head.clone(), account.clone());
+        self.due.get_mut(&account)?.remove(&head);
+        let (_, key) = head;
         let waiting = self.known.get_mut(&key)?;
         waiting.running = true;
         *self.accounts.entry(waiting.account.clone()).or_default() += 1;
@@ -285,7 +289,7 @@ impl Plan {
                 self.accounts.remove(&waiting.account.clone());
             }
         }
-        let lane_name = waiting.lane.clone();
+        let (lane_name, account) = (waiting.lane.clone(), waiting.account.clone());
         match postponed {
             Some(due) => waiting.due = due,
             None => {
@@ -297,14 +301,18 @@ impl Plan {
         }
         let first = self.lanes.get(&lane_name).and_then(|lane| lane.first());
         match first.and_then(|key| Some((self.known.get(key)?.due, key.clone()))) {
-            Some(head) => drop(self.due.insert(head)),
+            Some(head) => drop(self.due.entry(account.clone()).or_default().insert(head)),
             None => drop(self.lanes.remove(&lane_name)),
+        }
+        if self.due.get(&account).is_some_and(BTreeSet::is_empty) {
+            self.due.remove(&account);
         }
     }
 
     /// How long nothing needs to be looked at, unless something happens.
     fn wait(&self, now: UnixMicros) -> Duration {
-        let next = self.due.iter().map(|(at, _)| *at).find(|at| *at > now);
+        let heads = self.due.values().filter_map(|due| due.first());
+        let next = heads.map(|(at, _)| *at).filter(|at| *at > now).min();
         next.map_or(IDLE, |at| {
             at.since(now).clamp(Duration::from_millis(1), IDLE)
         })

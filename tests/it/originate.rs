@@ -319,3 +319,47 @@ fn a_url_that_waits_says_how_it_went() {
         world.at_rest().await;
     });
 }
+
+#[test]
+fn a_quickcall_rings_the_device_which_then_calls_the_number() {
+    office(|world, carrier| async move {
+        let device = json!({"name": "desk", "allow_anonymous_quickcalls": true,
+                            "sip": {"invite_format": "route", "route": "sip:desk@10.0.2.1"},
+                            "caller_id": {"external": {"number": "+14155550100", "name": "Acme"}}});
+        let id = world.put(Kind::Device, device).await;
+        let desk = world.phone_at("10.0.2.1:5060");
+        let router = api(&world).await;
+        let path = format!(
+            "/v2/accounts/{ACCOUNT}/devices/{id}/quickcall/(415)%20555-0199?number_filter=true"
+        );
+        let (status, said) = get(&router, &path).await;
+        assert_eq!(status, 202, "{said}");
+        assert_eq!(said["data"]["application_data"]["route"], "4155550199");
+        let first = desk.called(SECOND).await;
+        assert!(
+            header(&first.invite, "Call-Info").contains("answer-after=0"),
+            "{}",
+            first.invite
+        );
+        first.ring();
+        first.answer().await;
+        let second = carrier.called_on(5002, SECOND).await;
+        assert!(second.invite.contains("sip:77*+14155550199@10.0.9.1"));
+        let from = header(&second.invite, "From");
+        assert!(
+            from.contains("+14155550100"),
+            "the device shows its own: {from}"
+        );
+        assert!(header(&second.invite, "Call-Info").is_empty());
+        second.answer().await;
+        tokio::time::sleep(SECOND).await;
+        second.hang_up().await;
+        first.wait_for_bye(SECOND).await;
+        world.at_rest().await;
+        let cdrs = world.cdrs().await;
+        let reached = cdrs
+            .iter()
+            .find(|cdr| cdr.authorizing_id == id && cdr.direction == "outbound");
+        assert!(reached.is_some(), "{cdrs:#?}");
+    });
+}

@@ -4,7 +4,7 @@
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings.
-//! - `pivot`, `registrar`, `bridged`, `carriers`, `sipp`, `commands`, `crash`, `howto`, `fetch`, `transports`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`: bad input, and too much of it.
+//! - `pivot`, `registrar`, `bridged`, `carriers`, `sipp`, `commands`, `crash`, `howto`, `told`, `backup`, `fetch`, `transports`: the tests. `torture`, `mutation`, `bombs`, `streams`, `flood`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -19,6 +19,7 @@
 )]
 
 mod audio;
+mod backup;
 mod bombs;
 mod bridged;
 mod browser;
@@ -39,6 +40,7 @@ mod registrar;
 mod server;
 mod sipp;
 mod streams;
+mod told;
 mod tools;
 mod torture;
 mod transports;

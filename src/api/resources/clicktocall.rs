@@ -14,6 +14,7 @@ use crate::api::error::ApiError;
 use crate::api::list::{self, Filters, Wanted};
 use crate::api::placing;
 use crate::api::verb::Verb;
+use crate::base::finding::Finding;
 use crate::base::time::UnixMicros;
 use crate::call::{Originate, Originated, Party, ShownAs};
 use crate::directory::numbers::compile;
@@ -58,6 +59,13 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
 }
 
 fn check(draft: &mut Draft<'_>) {
+    let open = draft.fields.get("auth_required") == Some(&Value::Bool(false));
+    if open && !draft.fields.contains_key("whitelist") && !draft.fields.contains_key("throttle") {
+        let message = "lets whoever knows the URL call any number the account may dial: name a whitelist or a throttle";
+        draft
+            .warnings
+            .push(Finding::new("auth_required", "open", message));
+    }
     let list = draft.fields.get("whitelist").and_then(Value::as_array);
     let patterns: Vec<String> = list
         .into_iter()

@@ -119,6 +119,7 @@ resources! {
     user_auth::RESOURCE,
     users::RESOURCE,
     webhooks::RESOURCE,
+    websockets::RESOURCE,
 }
 
 /// The endpoint of that name.

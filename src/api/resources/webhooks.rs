@@ -70,6 +70,10 @@ fn verbs(args: &[&str]) -> &'static [Verb] {
 async fn answer(call: &Call) -> Result<Answer, ApiError> {
     let args = call.args();
     let has_account = call.account.is_some();
+    // Open without an account only.
+    if has_account && call.principal.is_none() {
+        return Err(ApiError::Credentials);
+    }
     match (args.as_slice(), call.verb) {
         (["samples"], _) => Ok(Answer::ok(
             HOOKS.iter().map(|(name, ..)| json!(name)).collect(),
@@ -77,8 +81,6 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
         (["samples", name], _) => sample(name),
         ([], Verb::Get) if !has_account => Ok(Answer::ok(hooks())),
         _ if !has_account => Err(ApiError::NoPath),
-        // Open without an account only.
-        _ if call.principal.is_none() => Err(ApiError::Credentials),
         (["attempts"], _) => attempts(call, None).await,
         ([id, "attempts"], _) => {
             let known = call.account()?.of_kind(Kind::Webhook).contains_key(*id);

@@ -179,6 +179,12 @@ fn judge(answer: &Result<HttpResponse, HttpError>, method: Method) -> Verdict {
     }
 }
 
+/// What a receiver knows the event by, however often it comes.
+fn event_id(job: &Job) -> &str {
+    let named = job.payload.get("event_id").and_then(Value::as_str);
+    named.unwrap_or(&job.id)
+}
+
 /// The request, and its body as it is logged.
 fn request(
     doc: &Value,
@@ -194,7 +200,7 @@ fn request(
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
-    data.insert("event_id".into(), json!(job.id));
+    data.insert("event_id".into(), json!(event_id(job)));
     let own = doc.get("custom_data").and_then(Value::as_object);
     for (key, value) in own.into_iter().flatten() {
         if key != "type" && key != "action" {
@@ -220,7 +226,7 @@ fn request(
     let mut headers = vec![
         ("X-Hook-ID".to_owned(), hook.to_owned()),
         ("X-Account-ID".to_owned(), account.to_owned()),
-        ("X-Event-ID".to_owned(), job.id.clone()),
+        ("X-Event-ID".to_owned(), event_id(job).to_owned()),
     ];
     if let Some(secret) = text("secret").filter(|secret| !secret.is_empty()) {
         headers.push((
@@ -331,7 +337,7 @@ fn row(
         "id": format!("{}-{}-{}", now.month(), job.id, job.attempts),
         "hook_id": job.payload.get("hook"),
         "hook_event": job.payload.get("event"),
-        "event_id": job.id,
+        "event_id": event_id(job),
         "uri": doc.get("uri"),
         "method": doc.get("http_verb"),
         "req_body": cut(body),

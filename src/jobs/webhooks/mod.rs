@@ -15,11 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::broadcast;
 
 use super::{NewJob, Outbox};
 use crate::base::time::UnixMicros;
 use crate::directory::{Account, Directory, Kind};
+use crate::host::clock;
 use crate::journal::Cdr;
 use crate::store::Batch;
 
@@ -93,6 +95,16 @@ struct Inner {
     live: broadcast::Sender<Arc<Live>>,
 }
 
+/// An event as hooks are told of it.
+struct Event<'a> {
+    hook: &'static str,
+    /// Call-ID, or id of the document: events about one thing come in order.
+    about: &'a str,
+    data: &'a Map<String, Value>,
+    /// Names what happens only once to one thing, so that a repetition after a crash can be told.
+    once: Option<String>,
+}
+
 /// A hook that wants an event: the account it belongs to, and its id.
 type Wanting = (String, String);
 
@@ -141,7 +153,13 @@ impl Webhooks {
             return;
         }
         let data = payload::leg(&self.0.directory, event, cdr, internal, now);
-        self.add(batch, hooks, event.hook(), &cdr.call_id, &data, now);
+        let told = Event {
+            hook: event.hook(),
+            about: &cdr.call_id,
+            data: &data,
+            once: (event != LegEvent::Bridge).then(|| format!("{}/{}", cdr.call_id, event.hook())),
+        };
+        self.add(batch, hooks, &told);
         self.tell(Live {
             account: cdr.account.clone(),
             name: event.name().to_owned(),
@@ -159,7 +177,6 @@ impl Webhooks {
         kind: &str,
         id: &str,
         action: &str,
-        now: UnixMicros,
     ) {
         let is = |doc: &Value, key: &str, value: &str| {
             let wanted = doc.pointer(&format!("/custom_data/{key}"));
@@ -178,7 +195,13 @@ impl Webhooks {
         ] {
             data.insert(key.to_owned(), json!(value));
         }
-        self.add(batch, hooks, "object", id, &data, now);
+        let told = Event {
+            hook: "object",
+            about: id,
+            data: &data,
+            once: None,
+        };
+        self.add(batch, hooks, &told);
         self.tell(Live {
             account: account.to_owned(),
             name: action.to_owned(),
@@ -186,6 +209,16 @@ impl Webhooks {
             about: kind.to_owned(),
             data: Value::Object(data),
         });
+    }
+
+    /// What a crash has cut off: the leg is over, and that it was answered may never have been written down. Whoever was
+    /// told already knows the event by its id.
+    pub fn add_swept(&self, batch: &mut Batch, cdr: &Cdr, internal: bool) {
+        if let Some(answered) = cdr.answered {
+            self.add_leg(batch, LegEvent::Answer, cdr, internal, answered);
+        }
+        let ended = cdr.ended.unwrap_or_default();
+        self.add_leg(batch, LegEvent::Destroy, cdr, internal, ended);
     }
 
     /// Starts what a batch that was just handed to the store has added, once it is durable.
@@ -210,27 +243,23 @@ impl Webhooks {
         drop(self.0.live.send(Arc::new(live)));
     }
 
-    fn add(
-        &self,
-        batch: &mut Batch,
-        hooks: Vec<Wanting>,
-        hook: &str,
-        about: &str,
-        data: &Map<String, Value>,
-        now: UnixMicros,
-    ) {
+    fn add(&self, batch: &mut Batch, hooks: Vec<Wanting>, event: &Event<'_>) {
         for (account, id) in hooks {
-            let mut data = data.clone();
-            data.insert("hook_event".into(), json!(hook));
+            let event_id = event.once.as_ref().map(|once| {
+                let hash = hex::encode(Sha256::digest(format!("{id}/{once}")));
+                hash.get(..32).unwrap_or_default().to_owned()
+            });
+            let mut data = event.data.clone();
+            data.insert("hook_event".into(), json!(event.hook));
             let job = NewJob {
                 kind: JOB,
                 // A receiver that is slow holds up its own hook alone.
                 account: format!("{account}/{id}"),
-                lane: format!("{id}/{about}"),
-                payload: json!({"account": account, "hook": id, "event": hook, "data": data}),
+                lane: format!("{id}/{}", event.about),
+                payload: json!({"account": account, "hook": id, "event": event.hook, "event_id": event_id, "data": data}),
                 lifetime: LIFETIME,
             };
-            self.0.outbox.enqueue(batch, job, now);
+            self.0.outbox.enqueue(batch, job, clock::unix_now());
         }
     }
 

@@ -5,6 +5,7 @@
 //! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `records`: call records, the debug log, the audit log.
 
 mod auth;
+mod described;
 mod documents;
 mod envelope;
 mod media;
