@@ -40,7 +40,7 @@ pub enum Action {
     },
     /// Nothing plays any more.
     Break,
-    /// It hears silence in place of what plays, or no longer.
+    /// Whom it talks with does not hear it, or does again. Ends with the conversation.
     Mute(bool),
 }
 
@@ -109,7 +109,12 @@ impl Core {
                 task::spawn_local("said-by-request", async move { leg.hear(speech).await });
             }
             Action::Break => return leg.media_command(Command::Flush),
-            Action::Mute(on) => return leg.media_command(Command::Mute(on)),
+            Action::Mute(on) => {
+                return match leg.peer() {
+                    Some(peer) => peer.media_command(Command::Mute(on)),
+                    None => Acted::NoPeer,
+                };
+            }
         }
         Acted::Done
     }
@@ -146,8 +151,9 @@ impl CallHandle {
         let facts = self.facts();
         let account = self.services().directory.account(&facts.account.id);
         let account = account.unwrap_or_else(|| Arc::clone(&facts.account));
+        // Whoever asks for it vouches for it, wherever the call came from.
         let caller = routing::Caller {
-            authorizing_type: facts.authorizing_type,
+            authorizing_type: "user",
             device_id: &facts.authorizing_id,
         };
         let (route, number) = match party.route(&account, &caller) {
@@ -156,7 +162,12 @@ impl CallHandle {
             Err(other) => return Acted::NoRoute(other.to_string()),
         };
         self.remark(format!("sent to {number} by request"));
-        follow(route, &mut self.vars());
+        {
+            let mut vars = self.vars();
+            follow(route, &mut vars);
+            // A carrier's call leaves again to a number that was named only.
+            vars.request_user = matches!(party, Party::Number(_)).then(|| number.clone());
+        }
         let realm = account.realm.to_string();
         self.0.seen.replace(Rc::new(CallFacts {
             account,
@@ -166,7 +177,7 @@ impl CallHandle {
             to_realm: realm,
             caller_id_name: self.shown_name(),
             caller_id_number: self.shown_number(),
-            ..CallFacts::clone(self.own_facts())
+            ..CallFacts::clone(&facts)
         }));
         let script = self.core().next_script();
         let before = self.0.owner.replace(script);

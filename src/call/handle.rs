@@ -215,6 +215,13 @@ impl CallHandle {
         }
     }
 
+    /// The leg hears again what is sent to it, whoever has muted whom it talked with before.
+    pub(super) fn unmute(&self) {
+        if let Some(port) = &self.state().media.port {
+            port.command(Command::Mute(false));
+        }
+    }
+
     /// Cancels an operation. Cannot fail: a call without a port has nothing left to cancel.
     pub(super) fn cancel(&self, op: OpId) {
         if let Some(port) = &self.state().media.port {

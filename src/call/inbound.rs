@@ -223,6 +223,7 @@ impl Core {
 
     /// Runs the flow of a call. The call ends with it, unless another script or bridge owns it by then.
     pub(super) fn run_script(&self, call: CallHandle, id: u64, pending: Option<Rc<Pending>>) {
+        call.unmute();
         let script = (self.0.script)(call.clone());
         let max_call = self.0.config.max_call;
         let task = async move {

@@ -19,7 +19,7 @@ use crate::store::{Batch, Direction, KeyRange, Store, StoreError, Table, keys};
 /// Attempts running at once.
 const AT_ONCE: usize = 64;
 /// Of these, for one account.
-const PER_ACCOUNT: usize = 4;
+const PER_ACCOUNT: usize = 8;
 /// Stored jobs read at once.
 const LOOK: usize = 2000;
 /// Jobs kept in mind; what is beyond is read when there is room again.

@@ -512,6 +512,12 @@ mod tests {
         fn flush(&self) -> Result<(), StoreError> {
             Ok(())
         }
+        fn rows(
+            &self,
+            each: &mut dyn FnMut(Table, &[u8], &[u8]) -> Result<(), StoreError>,
+        ) -> Result<(), StoreError> {
+            self.inner.rows(each)
+        }
         fn size(&self, table: Table) -> u64 {
             self.inner.size(table)
         }

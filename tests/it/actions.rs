@@ -183,3 +183,37 @@ fn a_carriers_caller_on_a_blacklist_is_declined() {
         world.at_rest().await;
     });
 }
+
+#[test]
+fn a_carriers_caller_can_be_sent_out_again_by_whoever_administers_the_account() {
+    office(|world, carrier| async move {
+        let number_document = json!({"pvt_state": "in_service"});
+        let own = "+14155550100";
+        world
+            .directory
+            .put(Kind::PhoneNumber, ACCOUNT, own, number_document)
+            .await
+            .unwrap();
+        world.callflow(own, stays()).await;
+        let call = carrier.call(own);
+        call.invite("");
+        assert!(call.answered(SECOND).await.starts_with("SIP/2.0 200"));
+        call.ack("");
+        let id = leg(&world, "inbound");
+        let done = world
+            .core
+            .act(ACCOUNT, &id, Action::Redirect(number("4155550188")));
+        assert_eq!(done, Acted::Done);
+        let incoming = carrier.called_on(5002, SECOND).await;
+        assert!(
+            incoming.invite.starts_with("INVITE sip:+14155550188@"),
+            "{}",
+            incoming.invite
+        );
+        incoming.answer().await;
+        tokio::time::sleep(SECOND).await;
+        incoming.hang_up().await;
+        call.wait_for_bye(SECOND).await;
+        world.at_rest().await;
+    });
+}

@@ -217,6 +217,8 @@ impl Link {
     fn new(a: &CallHandle, b: &CallHandle) -> Self {
         a.state_mut().peer = Some(b.clone());
         b.state_mut().peer = Some(a.clone());
+        a.unmute();
+        b.unmute();
         Self {
             a: a.clone(),
             b: b.clone(),

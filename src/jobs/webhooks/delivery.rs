@@ -23,7 +23,7 @@ use crate::directory::{Directory, Kind, private};
 use crate::host::clock;
 use crate::host::http::{HttpClient, HttpError, HttpRequest, HttpResponse, Method};
 use crate::jobs::{Job, Outcome, Runner};
-use crate::store::Batch;
+use crate::store::{Batch, StoreError};
 
 /// How long a receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,9 +93,13 @@ impl Delivery {
         let mut batch = Batch::new();
         let id = format!("{}-{}", job.id, job.attempts);
         attempts::keep(&mut batch, account, now, &id, &row);
-        if let Err(error) = self.0.directory.store().write(batch).await {
-            tracing::warn!(%error, "an attempt at a webhook could not be logged");
-        }
+        let logged = |result: Result<(), StoreError>| {
+            if let Err(error) = result {
+                tracing::warn!(%error, "an attempt at a webhook could not be logged");
+            }
+        };
+        // The next event need not wait for the log.
+        self.0.directory.store().submit(batch, Box::new(logged));
         match verdict {
             Verdict::Told => {
                 metrics::counter!("swivel_webhooks_told_total").increment(1);
