@@ -94,7 +94,7 @@ fn places(resource: &Resource) -> Vec<String> {
         "quickcall" => ["devices", "users"]
             .map(|noun| format!("/accounts/{{account_id}}/{noun}/{{owner_id}}/quickcall"))
             .to_vec(),
-        "webhooks" | "websockets" => vec![below, format!("/{}", resource.name)],
+        "registrations" | "webhooks" | "websockets" => vec![below, format!("/{}", resource.name)],
         _ if resource.of_account => vec![below],
         name => vec![format!("/{name}")],
     }
@@ -151,14 +151,18 @@ fn add(paths: &mut Map<String, Value>, resource: &Resource, prefix: &str, args: 
     if !parameters.is_empty() {
         item.insert("parameters".into(), Value::Array(parameters));
     }
-    // What is only there with an account, or only without one.
-    let only_read = !at_account && matches!(resource.name, "webhooks" | "websockets");
+    if !at_account && resource.name == "registrations" && args != ["count"] {
+        return;
+    }
     for verb in (resource.verbs)(args) {
-        let open = (resource.open)(*verb, args);
-        if only_read && !open {
-            continue;
+        let mut open = (resource.open)(*verb, args);
+        // These stand in both places, and are open without an account only.
+        if matches!(resource.name, "webhooks" | "websockets") {
+            if !at_account && !open {
+                continue;
+            }
+            open &= !at_account;
         }
-        let open = open && !(at_account && matches!(resource.name, "webhooks" | "websockets"));
         item.insert(
             verb.name().to_lowercase(),
             operation(resource, *verb, args, &path, open),
@@ -186,7 +190,7 @@ fn operation(resource: &Resource, verb: Verb, args: &[&str], path: &str, open: b
     let Some(fields) = operation.as_object_mut() else {
         return operation;
     };
-    if args == ["{id}", "connect"]
+    if (args == [ID, "connect"] || resource.name == "quickcall")
         && let Some(responses) = fields.get_mut("responses").and_then(Value::as_object_mut)
     {
         responses.insert(
@@ -252,6 +256,14 @@ fn modern(schema: &mut Value) {
         Value::Object(fields) => {
             fields.remove("$schema");
             fields.remove("_id");
+            // KAZOO begins with an empty object although it then lacks something.
+            let lacks = fields
+                .get("required")
+                .and_then(Value::as_array)
+                .is_some_and(|all| !all.is_empty());
+            if lacks && fields.get("default") == Some(&json!({})) {
+                fields.remove("default");
+            }
             let named = fields.get("$ref").and_then(Value::as_str);
             if let Some(named) = named
                 .filter(|named| !named.starts_with('#'))

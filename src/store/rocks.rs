@@ -8,7 +8,7 @@ use rocksdb::{
     ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::kv::{Batch, Direction, KeyRange, Kv, Op, Pair, StoreError, Table};
+use super::kv::{Batch, Direction, Each, KeyRange, Kv, Op, Pair, StoreError, Table};
 
 /// The format this version writes and the newest it reads.
 pub(super) const FORMAT: u32 = 1;
@@ -135,10 +135,7 @@ impl Kv for Rocks {
         })
     }
 
-    fn rows(
-        &self,
-        each: &mut dyn FnMut(Table, &[u8], &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn rows(&self, each: &mut Each<'_>) -> Result<(), StoreError> {
         self.with(|db| {
             let snapshot = db.snapshot();
             for table in Table::ALL {
