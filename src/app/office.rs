@@ -478,7 +478,10 @@ impl Handler for Office {
             Request::Export { redact } => Ok(self.export(redact).await.map_err(words)?.to_value()),
             Request::Backup { path } => {
                 let store = self.directory.store();
-                let tally = store.backup(&path, self.folders.clone()).await.map_err(words)?;
+                let tally = store
+                    .backup(&path, self.folders.clone())
+                    .await
+                    .map_err(words)?;
                 Ok(json!(format!("{}: {}", path.display(), counted(&tally))))
             }
             Request::BlockIp { cidr } => self.block(Block::Ip(network(&cidr)?)).await,

@@ -152,10 +152,7 @@ impl Server {
         let client = HttpClient::new(io.clone(), Arc::clone(&guard));
 
         let delivery: Arc<dyn Runner> = Arc::new(Delivery::new(directory.clone(), client.clone()));
-        let jobs = task::spawn(
-            "jobs",
-            outbox.run(BTreeMap::from([(JOB, delivery)])),
-        );
+        let jobs = task::spawn("jobs", outbox.run(BTreeMap::from([(JOB, delivery)])));
 
         let speech = speech::provider(&config.tts, &io)?;
         let voice = voice_name(&config);

@@ -50,7 +50,9 @@ impl Core {
                 Err(refused) => return self.unknown_number(&invite, &refused),
             }
         }
-        if facts.inception.is_some() && routing::blacklist::refuses(&account, &facts.caller_id_number) {
+        if facts.inception.is_some()
+            && routing::blacklist::refuses(&account, &facts.caller_id_number)
+        {
             metrics::counter!("swivel_calls_refused_total", "why" => "blacklist").increment(1);
             services.journal.emit(Fact::Refused {
                 call_id: facts.call_id.clone(),

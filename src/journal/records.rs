@@ -214,7 +214,8 @@ pub(super) async fn sweep(
         for (key, value) in rows {
             match decode(&value) {
                 Ok(cdr) => {
-                    swept += usize::from(end_by_restart(inner, &mut batch, cdr, alive, &more).await?)
+                    swept +=
+                        usize::from(end_by_restart(inner, &mut batch, cdr, alive, &more).await?)
                 }
                 Err(error) => tracing::error!(%error, "the record of an open call cannot be read"),
             }
