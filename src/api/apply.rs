@@ -8,8 +8,8 @@ use super::call::{SUPERDUPER, TREE};
 use super::documents::{self, Documents, Mode, Saved, Who, Write};
 use super::error::ApiError;
 use super::resources::{
-    accounts, callflows, conferences, devices, groups, limits, lists, media, menus, phone_numbers,
-    temporal_rules, temporal_rules_sets, trunks, users,
+    accounts, blacklists, callflows, clicktocall, conferences, devices, directories, groups, limits,
+    lists, media, menus, phone_numbers, temporal_rules, temporal_rules_sets, trunks, users, webhooks,
 };
 use super::verb::Verb;
 use crate::base::finding::Finding;
@@ -40,8 +40,9 @@ fn list(findings: &[Finding]) -> String {
 }
 
 /// Private keys `apply` keeps, so that an export can be applied again.
-pub const KEPT: [&str; 6] = [
+pub const KEPT: [&str; 7] = [
     private::AUTH_TOKEN,
+    private::API_KEY,
     private::MD5_AUTH,
     private::SHA1_AUTH,
     private::NUMBER_STATE,
@@ -243,6 +244,10 @@ fn documents_of(kind: Kind) -> &'static Documents {
         Kind::Media => &media::MEDIA,
         Kind::List => &lists::LISTS,
         Kind::ListEntry => &lists::ENTRIES,
+        Kind::ClickToCall => &clicktocall::CLICKS,
+        Kind::Blacklist => &blacklists::BLACKLISTS,
+        Kind::Directory => &directories::DIRECTORIES,
+        Kind::Webhook => &webhooks::WEBHOOKS,
         Kind::Callflow => &callflows::CALLFLOWS,
     }
 }

@@ -290,6 +290,12 @@ pub(super) async fn save(api: &Api, docs: &Documents, write: Write<'_>) -> Resul
             new: Some(&doc),
         },
     );
+    let action = if old.is_some() {
+        "doc_edited"
+    } else {
+        "doc_created"
+    };
+    tell(api, &mut batch, docs, write.account, id, action);
     let change = Change {
         kind: docs.kind,
         account: write.account.to_owned(),
@@ -297,6 +303,7 @@ pub(super) async fn save(api: &Api, docs: &Documents, write: Write<'_>) -> Resul
         doc: Some(doc),
     };
     let written = api.directory().write(vec![change], batch).await?;
+    told(api);
     let doc = written.into_iter().next().flatten().unwrap_or_default();
     Ok(Saved {
         id: id.to_owned(),
@@ -352,8 +359,25 @@ pub(super) async fn delete(
             new: None,
         },
     );
+    tell(api, &mut batch, docs, &account.id, id, "doc_deleted");
     let written = api.directory().write(changes, batch).await?;
+    told(api);
     written.into_iter().next().flatten().ok_or_else(missing)
+}
+
+/// Tells webhooks of a changed document.
+fn tell(api: &Api, batch: &mut Batch, docs: &Documents, account: &str, id: &str, action: &str) {
+    if let Some(webhooks) = api.webhooks() {
+        let kind = docs.noun.replace([' ', '-'], "_");
+        webhooks.add_document(batch, account, &kind, id, action);
+    }
+}
+
+/// What webhooks were told of is durable.
+fn told(api: &Api) {
+    if let Some(webhooks) = api.webhooks() {
+        webhooks.when_durable();
+    }
 }
 
 /// The usual answers on `…/<noun>` and `…/<noun>/{id}`.

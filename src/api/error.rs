@@ -73,6 +73,12 @@ pub enum ApiError {
     /// Deleting an account that has others below it.
     #[error("the account has accounts below it")]
     HasDescendants,
+    /// A call that was to be placed did not come about.
+    #[error("{0}")]
+    CallFailed(String),
+    /// Not now.
+    #[error("{0}")]
+    Unavailable(String),
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -99,8 +105,8 @@ impl ApiError {
             Self::Range(_) => 416,
             Self::Disabled => 423,
             Self::TooMany => 429,
-            Self::HasDescendants => 500,
-            Self::Store(_) => 503,
+            Self::HasDescendants | Self::CallFailed(_) => 500,
+            Self::Store(_) | Self::Unavailable(_) => 503,
         }
     }
 
@@ -123,6 +129,8 @@ impl ApiError {
             Self::Disabled => "locked",
             Self::TooMany => "too_many_requests",
             Self::HasDescendants => "account_has_descendants",
+            Self::CallFailed(_) => "unspecified_fault",
+            Self::Unavailable(_) => "service unavailable",
             Self::Store(_) => "datastore_fault",
         }
     }

@@ -83,6 +83,21 @@ pub(super) fn check(call: &Call) -> Result<(Arc<Account>, Arc<User>), ApiError> 
     }
 }
 
+/// The account a key belongs to (`api.md` §2.2).
+pub(super) fn by_key(directory: &Directory, key: &str) -> Option<Arc<Account>> {
+    let mut found = None;
+    // Every account is compared, so that the time says nothing about which key exists.
+    for account in directory.accounts() {
+        let stored = account.doc.get(private::API_KEY).and_then(Value::as_str);
+        let stored = stored.unwrap_or_default();
+        let same: bool = subtle::ConstantTimeEq::ct_eq(stored.as_bytes(), key.as_bytes()).into();
+        if same && !stored.is_empty() {
+            found = Some(account);
+        }
+    }
+    found
+}
+
 fn accounts(directory: &Directory, call: &Call) -> Vec<Arc<Account>> {
     if let Some(number) = call.text("phone_number") {
         let owns = |account: &Arc<Account>| account.numbers.owner_of_number(&number).is_some();

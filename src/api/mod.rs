@@ -6,9 +6,12 @@
 //! - `schemas/`: the schemas of documents, from structs; checking against them.
 //! - `list`, `csv`: filters, order, pages; tables.
 //! - `token`, `hs256`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
+//! - `placing`: what endpoints that place calls share. `throttle`: how often one may be used.
 //! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
 //! - `sip_socket`: SIP over WebSocket at `/sip`.
+//! - `events`: live events at `/v2/websocket`.
+//! - `openapi`: all of it, described for machines.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
 
 mod answer;
@@ -21,10 +24,13 @@ mod csv;
 mod documents;
 mod envelope;
 mod error;
+mod events;
 mod hs256;
 mod list;
 mod login;
 mod messages;
+mod openapi;
+mod placing;
 mod rate;
 mod resources;
 mod schemas;
@@ -32,6 +38,7 @@ mod server;
 mod sip_socket;
 mod start;
 pub mod strict;
+mod throttle;
 mod token;
 mod verb;
 
@@ -42,6 +49,7 @@ use tokio::sync::MutexGuard;
 use crate::base::rng::Rng;
 use crate::call::channels::Channels;
 use crate::directory::Directory;
+use crate::jobs::webhooks::Webhooks;
 use crate::journal::Journal;
 use crate::net::WebSockets;
 use crate::recordings::Shelf;
@@ -100,6 +108,11 @@ struct Inner {
     channels: OnceLock<Channels>,
     /// What a running server has recorded.
     recordings: OnceLock<Shelf>,
+    /// Who is told of changed documents.
+    webhooks: OnceLock<Webhooks>,
+    throttles: throttle::Throttles,
+    /// Who listens to live events.
+    sessions: events::Sessions,
     /// Checking and writing a document are one step.
     saving: tokio::sync::Mutex<()>,
 }
@@ -124,6 +137,9 @@ impl Api {
             buckets: rate::Buckets::default(),
             channels: OnceLock::new(),
             recordings: OnceLock::new(),
+            webhooks: OnceLock::new(),
+            throttles: throttle::Throttles::default(),
+            sessions: events::Sessions::default(),
             saving: tokio::sync::Mutex::new(()),
         })))
     }
@@ -147,6 +163,23 @@ impl Api {
 
     fn recordings(&self) -> Option<&Shelf> {
         self.0.recordings.get()
+    }
+
+    /// Who is told of changed documents from now on; the first time counts.
+    pub fn set_webhooks(&self, webhooks: Webhooks) {
+        drop(self.0.webhooks.set(webhooks));
+    }
+
+    fn webhooks(&self) -> Option<&Webhooks> {
+        self.0.webhooks.get()
+    }
+
+    fn sessions(&self) -> &events::Sessions {
+        &self.0.sessions
+    }
+
+    fn throttles(&self) -> &throttle::Throttles {
+        &self.0.throttles
     }
 
     fn channels(&self) -> Option<&Channels> {

@@ -18,7 +18,9 @@ use super::body::{self, Content};
 use super::call::{Call, Noun, Principal};
 use super::envelope::{self, About, Accept};
 use super::error::ApiError;
+use super::events;
 use super::login;
+use super::openapi;
 use super::resources;
 use super::sip_socket;
 use super::verb::Verb;
@@ -33,6 +35,8 @@ impl Api {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/metrics", get(metrics))
             .route(crate::net::ws::PATH, get(sip_socket::upgrade))
+            .route(openapi::PATH, get(described))
+            .route(events::PATH, get(events::upgrade))
             .fallback(handle)
             .layer(CompressionLayer::new())
             .with_state(self.clone())
@@ -66,6 +70,12 @@ async fn metrics(State(api): State<Api>) -> Response<Body> {
         text,
     )
         .into_response()
+}
+
+async fn described() -> Response<Body> {
+    static TEXT: std::sync::LazyLock<String> =
+        std::sync::LazyLock::new(|| openapi::document().to_string());
+    ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
 }
 
 /// What is known of a request before its body.

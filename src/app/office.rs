@@ -21,6 +21,7 @@ use crate::host::clock;
 use crate::host::guard::{Block, Cidr, Guard};
 use crate::journal::Journal;
 use crate::registrar::Remote;
+use crate::store::backup::{Folder, Tally};
 use crate::store::{Batch, Direction, Files, KeyRange, Store, StoreError, Table, keys};
 
 /// The parts of a server the control commands work on.
@@ -29,6 +30,8 @@ pub struct Office {
     directory: Directory,
     journal: Journal,
     guard: Arc<Guard>,
+    /// Files that belong to the data.
+    folders: Vec<Folder>,
     since: Instant,
 }
 
@@ -119,8 +122,16 @@ impl Office {
             directory,
             journal,
             guard,
+            folders: Vec::new(),
             since: clock::now(),
         }
+    }
+
+    /// The same, with the folders of a configuration.
+    #[must_use]
+    pub fn keeping(mut self, config: &Config) -> Self {
+        self.folders = folders(config);
+        self
     }
 
     /// The journal.
@@ -152,7 +163,7 @@ impl Office {
             Rng::from_bytes(seed),
         )
         .await?;
-        Ok(Self::new(api, directory, journal, guard))
+        Ok(Self::new(api, directory, journal, guard).keeping(config))
     }
 
     /// Answers a request without a socket.
@@ -465,6 +476,14 @@ impl Handler for Office {
                 Ok(json!(applied.summary()))
             }
             Request::Export { redact } => Ok(self.export(redact).await.map_err(words)?.to_value()),
+            Request::Backup { path } => {
+                let store = self.directory.store();
+                let tally = store
+                    .backup(&path, self.folders.clone())
+                    .await
+                    .map_err(words)?;
+                Ok(json!(format!("{}: {}", path.display(), counted(&tally))))
+            }
             Request::BlockIp { cidr } => self.block(Block::Ip(network(&cidr)?)).await,
             Request::UnblockIp { cidr } => self.unblock(Block::Ip(network(&cidr)?)).await,
             Request::BlockHost { name } => self.block(host(&name)?).await,
@@ -478,6 +497,28 @@ impl Handler for Office {
             }
         }
     }
+}
+
+/// The folders whose files are part of a backup.
+pub fn folders(config: &Config) -> Vec<Folder> {
+    vec![
+        Folder {
+            name: "media",
+            path: config.media_dir(),
+        },
+        Folder {
+            name: "recordings",
+            path: config.record_dir(),
+        },
+    ]
+}
+
+/// What a backup holds, in words.
+pub fn counted(tally: &Tally) -> String {
+    let Tally {
+        rows, files, bytes, ..
+    } = tally;
+    format!("{rows} rows, {files} files, {bytes} bytes")
 }
 
 /// Puts the stored block list in force.

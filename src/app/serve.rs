@@ -32,7 +32,8 @@ use crate::directory::Directory;
 use crate::host::guard::Guard;
 use crate::host::http::HttpClient;
 use crate::host::task;
-use crate::jobs::{HttpJob, HttpRunner, Outbox, Runner};
+use crate::jobs::webhooks::{Delivery, JOB, Webhooks};
+use crate::jobs::{HttpJob, HttpRunner, Outbox, Runner, Runners};
 use crate::journal::Journal;
 use crate::media::Media;
 use crate::net::tls::Development;
@@ -122,7 +123,16 @@ impl Server {
         let store = Store::open(&config.store_dir())?;
         let outbox = Outbox::new(store.clone(), rng.fork());
         let journal = Journal::with(store.clone(), node_name(), config.retention.clone());
-        let swept = journal.sweep().await?;
+        let files = Files::at(config.media_dir());
+        let directory = Directory::load_with(store.clone(), files.clone()).await?;
+        let webhooks = Webhooks::new(directory.clone(), outbox.clone());
+        let swept = journal
+            .sweep_and(|cdr, batch| {
+                // A seed has neither a telephone nor an address.
+                let internal = cdr.direction == "inbound" && cdr.local_sdp.is_empty();
+                webhooks.add_swept(batch, cdr, internal);
+            })
+            .await?;
         if swept > 0 {
             tracing::warn!(
                 calls = swept,
@@ -155,8 +165,6 @@ impl Server {
             "recordings",
             shelf.clone().housekeeping(config.retention.recording_days),
         );
-        let files = Files::at(config.media_dir());
-        let directory = Directory::load_with(store.clone(), files.clone()).await?;
 
         let guard = Arc::new(Guard::new(config.pivot.clone()));
         office::load_blocks(&store, &guard).await?;
@@ -168,7 +176,8 @@ impl Server {
                 .collect(),
         );
         let client = HttpClient::new(io.clone(), Arc::clone(&guard));
-        let jobs = task::spawn("jobs", outbox.clone().run(runners(&shelf, &client)));
+        let runners = runners(&shelf, &directory, &client);
+        let jobs = task::spawn("jobs", outbox.clone().run(runners));
 
         let speech = speech::provider(&config.tts, &io)?;
         let voice = voice_name(&config);
@@ -209,12 +218,13 @@ impl Server {
             api.first_start(journal.node()).await?
         };
         api.take_web_sockets(transports.web_sockets(http_address));
-        let office = Arc::new(Office::new(
+        let office = Office::new(
             api.clone(),
             directory.clone(),
             journal.clone(),
             Arc::clone(&guard),
-        ));
+        );
+        let office = Arc::new(office.keeping(&config));
 
         let services = Services {
             clips,
@@ -231,8 +241,10 @@ impl Server {
         api.set_recordings(shelf.clone());
         let (channels, questions) = Channels::pair();
         api.set_channels(channels);
+        api.set_webhooks(webhooks.clone());
         let signalling = SignallingThread::start(Parts {
             channels: questions,
+            webhooks,
             listeners: sip,
             transports,
             resolver,
@@ -438,10 +450,15 @@ pub async fn try_voice(config: &Config) -> Result<String, String> {
 }
 
 /// Who does which kind of job.
-fn runners(shelf: &Shelf, client: &HttpClient) -> BTreeMap<&'static str, Arc<dyn Runner>> {
+fn runners(shelf: &Shelf, directory: &Directory, client: &HttpClient) -> Runners {
+    let hooks: Arc<dyn Runner> = Arc::new(Delivery::new(directory.clone(), client.clone()));
     let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(shelf.clone(), client.clone()));
     let posts: Arc<dyn Runner> = Arc::new(HttpRunner(client.clone()));
-    BTreeMap::from([(UploadRunner::KIND, uploads), (HttpJob::KIND, posts)])
+    BTreeMap::from([
+        (JOB, hooks),
+        (UploadRunner::KIND, uploads),
+        (HttpJob::KIND, posts),
+    ])
 }
 
 /// What runs for a call: its callflow, or what the demo has in place of one.

@@ -10,9 +10,11 @@ use super::handle::CallHandle;
 use super::state::{Phase, State};
 use crate::base::time::UnixMicros;
 use crate::host::clock;
+use crate::jobs::webhooks::LegEvent;
 use crate::journal::{Cdr, Fact, OpenCall};
 use crate::media::PortStats;
 use crate::routing::{Attributes, IdKind, Identity};
+use crate::store::Batch;
 
 impl CallHandle {
     /// Keeps what is known of a call whose caller waits, so that a crash cannot lose it.
@@ -35,7 +37,22 @@ impl CallHandle {
     /// Notes that a leg of ours was answered.
     pub(super) fn journal_answer(&self, at: UnixMicros) {
         self.note(|call_id, _| Fact::Answered { call_id, at });
+        self.tell(LegEvent::Answer);
         drop(self.open_record(Some(at)));
+    }
+
+    /// Tells webhooks what has happened to the leg.
+    pub(super) fn tell(&self, event: LegEvent) {
+        let webhooks = self.0.core.0.webhooks.borrow().clone();
+        let Some(webhooks) = webhooks else { return };
+        if webhooks.wanted(&self.0.facts.account.id, event) {
+            let answered = match self.state().phase {
+                Phase::Answered { at } => Some(at),
+                Phase::Ringing { .. } | Phase::Ended(_) => None,
+            };
+            let cdr = self.cdr(None, answered);
+            webhooks.leg(event, &cdr, self.0.seed.is_some(), clock::unix_now());
+        }
     }
 
     fn open_record(&self, answered: Option<UnixMicros>) -> oneshot::Receiver<()> {
@@ -50,7 +67,24 @@ impl CallHandle {
         };
         let Some(ended) = self.ended() else { return };
         let cdr = self.cdr(Some((ended, at)), answered);
-        self.0.core.services().journal.close_leg(Box::new(cdr));
+        let mut more = Batch::new();
+        let webhooks = self.0.core.0.webhooks.borrow().clone();
+        if let Some(webhooks) = &webhooks {
+            let internal = self.0.seed.is_some();
+            webhooks.add_leg(
+                &mut more,
+                LegEvent::Destroy,
+                &cdr,
+                internal,
+                clock::unix_now(),
+            );
+        }
+        let tells = !more.is_empty();
+        let journal = &self.0.core.services().journal;
+        journal.close_leg_and(Box::new(cdr), more);
+        if let Some(webhooks) = webhooks.filter(|_| tells) {
+            webhooks.when_durable();
+        }
     }
 
     /// The leg's record as far as it has come.

@@ -3,10 +3,12 @@
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use super::actions::{Acted, Action};
 use super::conference::{ConferenceInfo, Order};
 use super::core::Core;
 use super::handle::CallHandle;
 use super::ops::record::NewRecording;
+use super::originate::{NoCall, Originate};
 use super::state::Phase;
 use crate::base::cause::Cause;
 use crate::base::time::UnixMicros;
@@ -67,6 +69,16 @@ enum Ask {
     List {
         account: String,
         answer: oneshot::Sender<Vec<Channel>>,
+    },
+    Originate {
+        wanted: Box<Originate>,
+        answer: oneshot::Sender<Option<Result<(), NoCall>>>,
+    },
+    Act {
+        account: String,
+        call_id: String,
+        action: Action,
+        answer: oneshot::Sender<Acted>,
     },
     HangUp {
         account: String,
@@ -134,6 +146,28 @@ impl Channels {
         self.ask(|answer| Ask::List { account, answer }).await
     }
 
+    /// Places a call.
+    ///
+    /// # Errors
+    /// Why it is not even tried.
+    pub async fn originate(&self, wanted: Originate) -> Result<(), NoCall> {
+        let wanted = Box::new(wanted);
+        let asked = self.ask(|answer| Ask::Originate { wanted, answer }).await;
+        asked.unwrap_or(Err(NoCall::NoServer))
+    }
+
+    /// Does something to a leg of the account.
+    pub async fn act(&self, account: &str, call_id: &str, action: Action) -> Acted {
+        let (account, call_id) = (account.to_owned(), call_id.to_owned());
+        self.ask(|answer| Ask::Act {
+            account,
+            call_id,
+            action,
+            answer,
+        })
+        .await
+    }
+
     /// Hangs a leg of the account up. `false` when there is none with that Call-ID.
     pub async fn hang_up(&self, account: &str, call_id: &str) -> bool {
         let (account, call_id) = (account.to_owned(), call_id.to_owned());
@@ -191,6 +225,15 @@ impl Asks {
         while let Some(ask) = self.0.recv().await {
             let heard = match ask {
                 Ask::List { account, answer } => answer.send(core.channels(&account)).is_ok(),
+                Ask::Originate { wanted, answer } => {
+                    answer.send(Some(core.originate(*wanted))).is_ok()
+                }
+                Ask::Act {
+                    account,
+                    call_id,
+                    action,
+                    answer,
+                } => answer.send(core.act(&account, &call_id, action)).is_ok(),
                 Ask::HangUp {
                     account,
                     call_id,
@@ -270,7 +313,7 @@ impl Core {
         true
     }
 
-    fn legs_of(&self, account: &str) -> Vec<CallHandle> {
+    pub(super) fn legs_of(&self, account: &str) -> Vec<CallHandle> {
         let calls = self.0.calls.borrow();
         let own = calls
             .values()

@@ -22,6 +22,7 @@ use super::services::Services;
 use crate::base::id::{OpId, PortId};
 use crate::base::rng::Rng;
 use crate::host::{clock, task};
+use crate::jobs::webhooks::Webhooks;
 use crate::journal::{Fact, Way};
 use crate::media::{Media, MediaEvent};
 use crate::net::Signalling;
@@ -79,6 +80,8 @@ pub(super) struct Inner {
     /// Calls to carriers, for the caps of accounts and trunks.
     pub(super) lines: RefCell<Lines>,
     next_script: Cell<u64>,
+    /// Whether new calls are refused.
+    pub(super) draining: Cell<bool>,
     /// How many legs ride on another call.
     pub(super) attached: Cell<usize>,
     pub(super) resolve: RefCell<Option<Resolve>>,
@@ -86,6 +89,8 @@ pub(super) struct Inner {
     pub(super) reach: RefCell<Reach>,
     /// Dialogs that ended a moment ago: an INVITE that would replace one of them comes too late.
     pub(super) over: RefCell<Recent>,
+    /// Who is told what happens to legs.
+    pub(super) webhooks: RefCell<Option<Webhooks>>,
     changed: Notify,
     overload: Overload,
     pub(super) conferences: RefCell<Conferences>,
@@ -117,10 +122,12 @@ impl Core {
             next_op: Cell::new(0),
             lines: RefCell::default(),
             next_script: Cell::new(0),
+            draining: Cell::new(false),
             attached: Cell::new(0),
             resolve: RefCell::default(),
             reach: RefCell::default(),
             over: RefCell::default(),
+            webhooks: RefCell::default(),
             changed: Notify::new(),
             conferences: RefCell::default(),
             queues: RefCell::default(),
@@ -194,8 +201,14 @@ impl Core {
         self.0.resolve.replace(Some(resolve));
     }
 
+    /// Who is told from now on what happens to legs.
+    pub fn set_webhooks(&self, webhooks: Webhooks) {
+        self.0.webhooks.replace(Some(webhooks));
+    }
+
     /// Refuse new calls from now on; those that are there go on.
     pub fn drain(&self) {
+        self.0.draining.set(true);
         self.0.endpoint.borrow_mut().set_draining(true);
     }
 

@@ -301,7 +301,7 @@ impl CallHandle {
     }
 
     /// The call is over: media stops, every waiting operation learns it, the record is closed.
-    fn finish(&self, by: Side, how: How, reason: Option<Reason>) {
+    pub(super) fn finish(&self, by: Side, how: How, reason: Option<Reason>) {
         if self.ended().is_some() {
             return;
         }
@@ -322,6 +322,9 @@ impl CallHandle {
         };
         self.0.transfer.take();
         self.0.line.take();
+        if let Some(seed) = &self.0.seed {
+            seed.failed(ended);
+        }
         self.0.core.0.calls.borrow_mut().remove(&self.leg());
         self.attach(false);
         self.remember();

@@ -120,6 +120,10 @@ pub struct CallVars {
     pub request_user: Option<String>,
     /// How the caller is shown to those the flow rings.
     pub presentation: Presentation,
+    /// What the caller hears while those it calls ring, unless the module says otherwise.
+    pub ringback: Option<String>,
+    /// What parties on hold hear, in place of the account's music.
+    pub hold_music: Option<String>,
     /// What becomes of the caller after a bridge (`after_bridge`).
     pub after_bridge: Option<AfterBridge>,
     /// `CallStatus` as TwiML sees it; empty before the first verb.

@@ -11,6 +11,7 @@ use super::core::Core;
 use super::error::{CallError, Ended};
 use super::facts::{CallFacts, CallVars};
 use super::ops::line::InboundLine;
+use super::originate::Seed;
 use super::services::Services;
 use super::state::{Phase, State};
 use super::transfer::Pending;
@@ -36,6 +37,8 @@ pub(super) struct Call {
     pub(super) leg: Cell<LegId>,
     /// What we rang to make this leg; `None` of a leg that called us.
     pub(super) target: Option<Box<Target>>,
+    /// A caller without a telephone: what the one it reaches goes on with.
+    pub(super) seed: Option<Box<Seed>>,
     /// The script whose end ends the call; 0 of a leg that belongs to the bridge that placed it.
     pub(super) owner: Cell<u64>,
     /// Whether the leg rides on another call and is none of its own.
@@ -212,6 +215,13 @@ impl CallHandle {
                 port.command(command);
                 Ok(())
             }
+        }
+    }
+
+    /// The leg hears again what is sent to it, whoever has muted whom it talked with before.
+    pub(super) fn unmute(&self) {
+        if let Some(port) = &self.state().media.port {
+            port.command(Command::Mute(false));
         }
     }
 

@@ -22,6 +22,7 @@ use crate::base::cause::Cause;
 use crate::directory::Account;
 use crate::directory::formatters::Way;
 use crate::host::{clock, task};
+use crate::jobs::webhooks::LegEvent;
 use crate::journal::Fact;
 use crate::routing;
 use crate::routing::caps::Full;
@@ -55,6 +56,18 @@ impl Core {
                 }
                 Err(refused) => return self.unknown_number(&invite, &refused),
             }
+        }
+        if facts.inception.is_some()
+            && routing::blacklist::refuses(&account, &facts.caller_id_number)
+        {
+            metrics::counter!("swivel_calls_refused_total", "why" => "blacklist").increment(1);
+            services.journal.emit(Fact::Refused {
+                call_id: facts.call_id.clone(),
+                at: facts.created,
+                status: 603,
+                why: "the caller is on a blacklist of the account",
+            });
+            return self.refuse(&invite, 603, None);
         }
         let facts = Rc::new(facts);
         if wants_secrecy(&facts) && !is_secret(&invite) {
@@ -233,6 +246,7 @@ impl Core {
             seen: RefCell::new(facts.clone()),
             leg: Cell::new(invite.leg),
             target: None,
+            seed: None,
             owner: Cell::new(0),
             attached: Cell::new(false),
             transfer: RefCell::default(),
@@ -259,11 +273,13 @@ impl Core {
                 .map(|route| route.callflow_id.clone())
                 .unwrap_or_default(),
         });
+        call.tell(LegEvent::Create);
         call
     }
 
     /// Runs the flow of a call. The call ends with it, unless another script or bridge owns it by then.
     pub(super) fn run_script(&self, call: CallHandle, id: u64, pending: Option<Rc<Pending>>) {
+        call.unmute();
         let script = (self.0.script)(call.clone());
         let max_call = self.0.config.max_call;
         let task = async move {
@@ -300,6 +316,7 @@ impl Core {
             tokio::select! {
                 biased;
                 () = given_back => {}
+                () = call.usurped(id) => {}
                 () = life => {}
                 () = backstop => {}
             }

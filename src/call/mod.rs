@@ -9,12 +9,15 @@
 //! - `outbound`: legs we place; `joined`: whose ports hear each other; `transfer`, `replaces`: who takes whose place.
 //! - `conference`: rooms in which many legs hear each other.
 //! - `queue`: callers who wait to be taken.
+//! - `originate`: calls nobody has dialled: one party is rung, and goes on with a flow or another party.
+//! - `actions`: what others may do to a leg that is up.
 //! - `facts`: what is known of a call, and the variables its script changes.
 //! - `automatic`: what documents want recorded. `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
 //! - `doorman`: who may call; `info`: digits in INFO bodies; `presses`: which of them count.
 //! - `reach`: whether the servers of carriers answer.
 //! - `overload`: when new calls are refused.
 
+pub mod actions;
 mod automatic;
 mod cdr;
 pub mod channels;
@@ -30,6 +33,7 @@ mod inbound;
 mod info;
 mod joined;
 pub mod ops;
+mod originate;
 mod outbound;
 mod overload;
 mod presses;
@@ -59,4 +63,5 @@ pub use ops::record::{Begin, Kept, NewRecording, RecordOptions, Recorded};
 pub use ops::redirect::{Redirected, Redirects};
 pub use ops::stream::{StreamEnd, StreamError, StreamEvent, StreamNews, StreamOptions};
 pub use ops::waiting::{WaitEnd, WaitFacts, WaitFlow, WaitSound};
+pub use originate::{NoCall, Originate, Originated, Party, ShownAs};
 pub use services::Services;

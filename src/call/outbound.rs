@@ -16,6 +16,7 @@ use super::inbound::DIVERSIONS;
 use super::state::{OtherLeg, Phase, State};
 use crate::base::cause::Cause;
 use crate::host::clock;
+use crate::jobs::webhooks::LegEvent;
 use crate::journal::Fact;
 use crate::routing::{Place, Target};
 use crate::sdp::Session;
@@ -141,6 +142,7 @@ impl Core {
             seen: RefCell::new(facts.clone()),
             leg: Cell::new(LegId(0)),
             target: Some(Box::new(target.clone())),
+            seed: None,
             owner: Cell::new(0),
             attached: Cell::new(false),
             transfer: RefCell::default(),
@@ -175,6 +177,7 @@ impl Core {
         let id = self.0.endpoint.borrow_mut().invite(clock::now(), request);
         leg.name_at_endpoint(id);
         self.0.calls.borrow_mut().insert(id, leg.clone());
+        leg.tell(LegEvent::Create);
         leg.attach(true);
         self.dispatch();
         self.notify();
@@ -470,6 +473,7 @@ fn invite(
     let extra = target
         .headers
         .iter()
+        .chain(call.0.seed.iter().flat_map(|seed| &seed.headers))
         .filter(|(name, _)| may_be_set(name) && !hides(name));
     request.headers.extend(extra.cloned());
     if !hides("Diversion") {

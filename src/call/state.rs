@@ -102,6 +102,8 @@ pub(super) struct State {
     pub(super) handover: Option<Rc<Handover>>,
     /// Who takes this ringing leg's place.
     pub(super) picked_by: Option<CallHandle>,
+    /// The script that has taken the leg over from whatever ran before.
+    pub(super) usurper: Option<u64>,
     /// Why the last bridge of this call reached nobody.
     pub(super) failed: Option<u16>,
     /// The talk of the last bridge of this call.
@@ -150,6 +152,7 @@ impl State {
             refer: None,
             handover: None,
             picked_by: None,
+            usurper: None,
             failed: None,
             talked: None,
             own_tag: String::new(),

@@ -12,6 +12,7 @@ use super::doorman::DirectoryDoorman;
 use super::services::Services;
 use crate::base::rng::Rng;
 use crate::host::{clock, task};
+use crate::jobs::webhooks::Webhooks;
 use crate::media::{Media, MediaEvents};
 use crate::net::{Bound, Driver, Resolver, SipConfig, Transports};
 use crate::registrar::{self, Asks, Registrar, RegistrarConfig, SecurityConfig};
@@ -40,6 +41,8 @@ pub struct Parts {
     pub services: Services,
     /// What other threads ask about the legs that are up.
     pub channels: channels::Asks,
+    /// Who is told what happens to legs.
+    pub webhooks: Webhooks,
     /// `[registrar]`.
     pub registrar: RegistrarConfig,
     /// `[security]`.
@@ -156,6 +159,7 @@ async fn serve(
         mut media_events,
         services,
         channels,
+        webhooks,
         registrar,
         security,
         mut asks,
@@ -195,6 +199,7 @@ async fn serve(
             return;
         }
     };
+    core.set_webhooks(webhooks);
     if let Some(resolver) = resolver {
         resolve_by(&core, &resolver);
     }

@@ -258,7 +258,7 @@ impl CallHandle {
     }
 
     /// Who this leg is to others: the caller's own id, or the number we called.
-    fn shown_number(&self) -> String {
+    pub(super) fn shown_number(&self) -> String {
         let facts = self.own_facts();
         if self.is_outbound() {
             facts.request_user.clone()
@@ -267,7 +267,7 @@ impl CallHandle {
         }
     }
 
-    fn shown_name(&self) -> String {
+    pub(super) fn shown_name(&self) -> String {
         let facts = self.own_facts();
         match self.is_outbound() {
             true if !facts.callee_id_name.is_empty() => facts.callee_id_name.clone(),

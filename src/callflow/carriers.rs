@@ -146,10 +146,7 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
     };
     let mut options = BridgeOptions {
         strategy: Strategy::Single,
-        ringback: match &wanted.ringback {
-            Some(reference) => ctx.clip(reference).await,
-            None => None,
-        },
+        ringback: ctx.ringback(wanted.ringback.as_deref()).await,
         ignore_early_media: wanted.ignore_early_media,
         hold_music: ctx.hold_music().await,
         limit: line.limit,

@@ -111,10 +111,18 @@ impl FlowCtx {
     /// the house.
     pub(super) async fn hold_music(&self) -> Option<Arc<Clip>> {
         let account = self.account_now();
-        let reference = self.origin().attributes(&account).hold_music()?;
+        let own = self.call.vars().hold_music.clone();
+        let reference = own.or_else(|| self.origin().attributes(&account).hold_music())?;
         if reference.starts_with("silence_stream://") {
             return Some(Arc::new(Clip::new(8000, vec![0; 8000])));
         }
+        self.clip(&reference).await
+    }
+
+    /// What the caller hears while it rings: what the module says, else the call's own.
+    pub(super) async fn ringback(&self, named: Option<&str>) -> Option<Arc<Clip>> {
+        let own = self.call.vars().ringback.clone();
+        let reference = named.map(str::to_owned).or(own)?;
         self.clip(&reference).await
     }
 
@@ -145,10 +153,7 @@ impl FlowCtx {
                 .timeout
                 .map(seconds)
                 .or_else(|| longest(&targets, how.single)),
-            ringback: match &how.ringback {
-                Some(reference) => self.clip(reference).await,
-                None => None,
-            },
+            ringback: self.ringback(how.ringback.as_deref()).await,
             ignore_early_media: how.ignore_early_media,
             fail_on_single_reject: how.fail_on_single_reject,
             hold_music: self.hold_music().await,

@@ -51,6 +51,8 @@ pub struct Account {
     pub lists: BTreeMap<String, Arc<Value>>,
     /// Entries of match lists by id; see [`Account::list_entries`].
     pub list_entries: BTreeMap<String, Arc<Value>>,
+    /// Documents of the kinds that have no field of their own; see [`Account::of_kind`].
+    others: BTreeMap<Kind, BTreeMap<String, Arc<Value>>>,
     /// Callflow documents by id.
     pub callflows: BTreeMap<String, Arc<Value>>,
     /// Which callflow a dialled number belongs to.
@@ -59,11 +61,25 @@ pub struct Account {
     pub(super) credentials: BTreeMap<String, Vec<String>>,
 }
 
+/// The kinds kept in [`Account::of_kind`].
+const OTHERS: [Kind; 4] = [
+    Kind::ClickToCall,
+    Kind::Blacklist,
+    Kind::Directory,
+    Kind::Webhook,
+];
+
 impl Account {
     /// What requests to the account's web servers are signed with; `None` signs none.
     pub fn auth_token(&self) -> Option<Secret> {
         let token = self.doc.get(super::private::AUTH_TOKEN)?.as_str()?;
         (!token.is_empty()).then(|| Secret::new(token))
+    }
+
+    /// The documents of a kind that has no field of its own, by id.
+    pub fn of_kind(&self, kind: Kind) -> &BTreeMap<String, Arc<Value>> {
+        static NONE: BTreeMap<String, Arc<Value>> = BTreeMap::new();
+        self.others.get(&kind).unwrap_or(&NONE)
     }
 
     /// The entries of the list `list`: documents naming it by `list_id`, and those inside the list document itself
@@ -237,6 +253,7 @@ impl Account {
             media: of(Kind::Media),
             lists: of(Kind::List),
             list_entries: of(Kind::ListEntry),
+            others: OTHERS.iter().map(|kind| (*kind, of(*kind))).collect(),
             callflows,
             numbers,
             credentials,
@@ -288,6 +305,9 @@ impl Account {
             Kind::List => self.lists.get(id),
             Kind::ListEntry => self.list_entries.get(id),
             Kind::Callflow => self.callflows.get(id),
+            Kind::ClickToCall | Kind::Blacklist | Kind::Directory | Kind::Webhook => {
+                self.of_kind(kind).get(id)
+            }
         }
     }
 
@@ -324,6 +344,9 @@ impl Account {
             Kind::List => plain(&self.lists),
             Kind::ListEntry => plain(&self.list_entries),
             Kind::Callflow => plain(&self.callflows),
+            Kind::ClickToCall | Kind::Blacklist | Kind::Directory | Kind::Webhook => {
+                plain(self.of_kind(kind))
+            }
         }
     }
 

@@ -40,5 +40,9 @@ kinds! {
     TemporalRule "temporal_rules" "A stretch of time that comes again.";
     TemporalRuleSet "temporal_rules_sets" "Several such stretches under one name.";
     Limits "limits" "How many calls the account may have.";
+    ClickToCall "clicktocall" "A URL that places a call: a contact and an extension are put together.";
+    Blacklist "blacklists" "Numbers that may not call.";
+    Directory "directories" "Users that may be found by name.";
+    Webhook "webhooks" "A URL that is told of events.";
     Callflow "callflows" "What happens when a number is called.";
 }

@@ -26,6 +26,8 @@ pub const AUTH_TOKEN: &str = "pvt_auth_token";
 pub const TREE: &str = "pvt_tree";
 /// Marks the first account.
 pub const SUPERDUPER: &str = "pvt_superduper_admin";
+/// The key by which programs sign in to an account (`api_auth`).
+pub const API_KEY: &str = "pvt_api_key";
 /// State of a phone number (`in_service`, `reserved` …).
 pub const NUMBER_STATE: &str = "pvt_state";
 

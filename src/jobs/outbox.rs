@@ -18,13 +18,17 @@ use crate::host::clock;
 use crate::store::{Batch, Direction, KeyRange, Store, StoreError, Table, keys};
 
 /// Attempts running at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 /// Of these, for one account.
-const PER_ACCOUNT: usize = 4;
-/// Stored jobs looked at in one round.
+const PER_ACCOUNT: usize = 8;
+/// Stored jobs read at once.
 const LOOK: usize = 2000;
+/// Jobs kept in mind; what is beyond is read when there is room again.
+const IN_MIND: usize = 100_000;
 /// Longest wait before the store is looked at again.
 const IDLE: Duration = Duration::from_secs(5);
+/// Batches may become durable in another order than their jobs were made in, but not by more than this.
+const OVERLAP: Duration = Duration::from_secs(10);
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,14 +53,17 @@ pub trait Runner: Send + Sync {
     }
 }
 
+/// Who does jobs, by kind.
+pub type Runners = BTreeMap<&'static str, Arc<dyn Runner>>;
+
 /// The durable outbox. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbox(Arc<Inner>);
 
 struct Inner {
     store: Store,
-    /// Ids of new jobs, and when the last was stored; held for one id.
-    next: Mutex<(Rng, UnixMicros)>,
+    /// Ids of new jobs, and when the last was made; held for one id.
+    made: Mutex<(Rng, UnixMicros)>,
     /// Looks at the store at once.
     wake: Notify,
 }
@@ -66,18 +73,18 @@ impl Outbox {
     pub fn new(store: Store, rng: Rng) -> Self {
         Self(Arc::new(Inner {
             store,
-            next: Mutex::new((rng, UnixMicros(0))),
+            made: Mutex::new((rng, UnixMicros(0))),
             wake: Notify::new(),
         }))
     }
 
     /// Adds a job to a batch; it exists once the batch is durable. Returns its id.
     pub fn enqueue(&self, batch: &mut Batch, job: NewJob, now: UnixMicros) -> String {
-        let (id, now) = {
-            let mut next = self.0.next.lock().unwrap_or_else(PoisonError::into_inner);
-            // No two at one time: the time is what keeps a lane in order.
-            next.1 = UnixMicros(next.1.0.saturating_add(1)).max(now);
-            (document_id(&mut next.0), next.1)
+        let (id, created) = {
+            let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
+            // No two at the same time, so that their keys keep the order they were made in.
+            made.1 = UnixMicros(now.0.max(made.1.0.saturating_add(1)));
+            (document_id(&mut made.0), made.1)
         };
         let job = Job {
             id: id.clone(),
@@ -85,7 +92,7 @@ impl Outbox {
             account: job.account,
             lane: job.lane,
             payload: job.payload,
-            created: now,
+            created,
             expires: now.plus(job.lifetime),
             attempts: 0,
             due: now,
@@ -130,7 +137,20 @@ impl Outbox {
         self.0.wake.notify_one();
     }
 
-    /// Every stored job, oldest first.
+    /// Has whatever was handed to the store until now looked at once it is durable.
+    pub fn wake_when_durable(&self) {
+        let own = self.clone();
+        self.0
+            .store
+            .submit(Batch::new(), Box::new(move |_| own.wake()));
+    }
+
+    /// The store the jobs are in.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Every stored job, oldest first, as far as one look goes.
     ///
     /// # Errors
     /// When the store fails.
@@ -141,133 +161,276 @@ impl Outbox {
             .store
             .scan(Table::Jobs, range, Direction::Forward, LOOK)
             .await?;
-        let read = |value: Vec<u8>| {
-            serde_json::from_slice(&value).map_err(|e| StoreError::Corrupt {
-                what: "job",
-                reason: e.to_string(),
-            })
-        };
-        rows.into_iter().map(|(_, value)| read(value)).collect()
+        rows.into_iter().map(|(_, value)| read(&value)).collect()
     }
 
     /// Does jobs for ever. Dropping the future loses nothing: an attempt under way is made again.
-    pub async fn run(self, runners: BTreeMap<&'static str, Arc<dyn Runner>>) {
+    pub async fn run(self, runners: Runners) {
+        let runners = Arc::new(runners);
         let mut running = FuturesUnordered::new();
-        let mut busy: BTreeMap<String, Job> = BTreeMap::new();
+        let mut plan = Plan::default();
         loop {
-            let now = clock::unix_now();
-            let wait = match self.pending().await {
-                Ok(jobs) => {
-                    let next = jobs
-                        .iter()
-                        .filter(|job| !busy.contains_key(&job.id))
-                        .map(|job| job.due)
-                        .min();
-                    for job in choose(jobs, &busy, now) {
-                        let attempt = attempt(&runners, &job, now);
-                        busy.insert(job.id.clone(), job.clone());
-                        running.push(async move { (job, attempt.await) });
+            if let Err(error) = plan.look(&self.0.store).await {
+                tracing::error!(%error, "the outbox cannot be read");
+            }
+            loop {
+                let now = clock::unix_now();
+                while let Some(key) = plan.next(now) {
+                    running.push(attempt(self.0.store.clone(), Arc::clone(&runners), key));
+                }
+                let wait = plan.wait(clock::unix_now());
+                tokio::select! {
+                    biased;
+                    Some((key, postponed)) = running.next() => {
+                        plan.settled(&key, postponed);
+                        if !plan.is_short() {
+                            continue;
+                        }
                     }
-                    next.map_or(IDLE, |due| {
-                        due.since(now).clamp(Duration::from_millis(20), IDLE)
-                    })
+                    () = self.0.wake.notified() => {}
+                    () = tokio::time::sleep(wait) => {}
                 }
-                Err(error) => {
-                    tracing::error!(%error, "the outbox cannot be read");
-                    IDLE
-                }
-            };
-            tokio::select! {
-                biased;
-                Some((job, outcome)) = running.next() => {
-                    busy.remove(&job.id);
-                    if let Outcome::GiveUp(why) = &outcome
-                        && let Some(runner) = runners.get(job.kind.as_str())
-                    {
-                        runner.given_up(&job, why).await;
-                    }
-                    self.settle(job, outcome).await;
-                }
-                () = self.0.wake.notified() => {}
-                () = tokio::time::sleep(wait) => {}
+                break;
             }
-        }
-    }
-
-    async fn settle(&self, job: Job, outcome: Outcome) {
-        let mut batch = Batch::new();
-        match outcome {
-            Outcome::Done => {
-                metrics::counter!("swivel_jobs_done_total").increment(1);
-                batch.delete(Table::Jobs, key_of(&job));
-            }
-            Outcome::Retry(error) => {
-                store_job(&mut batch, &job.clone().postponed(clock::unix_now(), error))
-            }
-            Outcome::GiveUp(error) => {
-                metrics::counter!("swivel_jobs_given_up_total").increment(1);
-                tracing::warn!(
-                    job = job.id,
-                    kind = job.kind,
-                    attempts = job.attempts,
-                    error,
-                    "a job was given up"
-                );
-                batch.delete(Table::Jobs, key_of(&job));
-            }
-        }
-        if let Err(error) = self.0.store.write(batch).await {
-            // It stays as it was, and is done again: at least once.
-            tracing::error!(%error, job = job.id, "a job's outcome could not be stored");
         }
     }
 }
 
-fn attempt(
-    runners: &BTreeMap<&'static str, Arc<dyn Runner>>,
-    job: &Job,
-    now: UnixMicros,
-) -> BoxFuture<'static, Outcome> {
-    if now >= job.expires {
-        let text = format!(
+/// What is known of the stored jobs: enough to know whose turn it is.
+#[derive(Default)]
+struct Plan {
+    known: BTreeMap<Vec<u8>, Waiting>,
+    /// Keys of each lane's jobs, oldest first.
+    lanes: BTreeMap<String, BTreeSet<Vec<u8>>>,
+    /// The first of each lane that does not run, by account and by when it is due.
+    due: BTreeMap<String, BTreeSet<(UnixMicros, Vec<u8>)>>,
+    /// Running attempts of each account.
+    accounts: BTreeMap<String, usize>,
+    running: usize,
+    /// Keys before this one are known, or done.
+    seen: Vec<u8>,
+    /// Whether there was no room for all.
+    short: bool,
+}
+
+struct Waiting {
+    lane: String,
+    account: String,
+    due: UnixMicros,
+    running: bool,
+}
+
+impl Plan {
+    /// Takes in what is new in the store.
+    async fn look(&mut self, store: &Store) -> Result<(), StoreError> {
+        let end = KeyRange::prefix(keys::prefix(&["job"])).to;
+        let mut from = self.seen.clone().max(keys::prefix(&["job"]));
+        self.short = false;
+        loop {
+            if self.known.len() >= IN_MIND {
+                self.short = true;
+                return Ok(());
+            }
+            let range = KeyRange {
+                from: from.clone(),
+                to: end.clone(),
+            };
+            let rows = store
+                .scan(Table::Jobs, range, Direction::Forward, LOOK)
+                .await?;
+            let count = rows.len();
+            for (key, value) in rows {
+                from.clone_from(&key);
+                from.push(0);
+                if !self.known.contains_key(&key) {
+                    match read(&value) {
+                        Ok(job) => self.learn(key, &job),
+                        Err(error) => tracing::error!(%error, "a job cannot be read"),
+                    }
+                }
+            }
+            if count < LOOK {
+                break;
+            }
+        }
+        let newest = self.known.last_key_value();
+        if let Some(time) = newest.and_then(|(key, _)| keys::parts(key).into_iter().nth(1)) {
+            let time = time.parse().unwrap_or(0_u64);
+            let overlap = u64::try_from(OVERLAP.as_micros()).unwrap_or(0);
+            let back = keys::time(UnixMicros(time.saturating_sub(overlap)));
+            self.seen = self.seen.clone().max(keys::join(&["job", &back]));
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, key: Vec<u8>, job: &Job) {
+        let waiting = Waiting {
+            lane: job.lane.clone(),
+            account: job.account.clone(),
+            due: job.due,
+            running: false,
+        };
+        let lane = self.lanes.entry(job.lane.clone()).or_default();
+        let former = lane.first().cloned();
+        lane.insert(key.clone());
+        let leads = lane.first() == Some(&key);
+        self.known.insert(key.clone(), waiting);
+        let former = former.and_then(|key| self.known.get(&key).map(|w| (w.due, key, w.running)));
+        let due = self.due.entry(job.account.clone()).or_default();
+        match former {
+            // The first of a lane, due or not, holds back the rest of it; one under way above all.
+            Some((_, _, true)) => {}
+            Some((at, former, false)) if leads => {
+                due.remove(&(at, former));
+                due.insert((job.due, key));
+            }
+            Some(_) => {}
+            None => drop(due.insert((job.due, key))),
+        }
+    }
+
+    /// The job whose turn it is; it counts as running from now on.
+    fn next(&mut self, now: UnixMicros) -> Option<Vec<u8>> {
+        if self.running >= AT_ONCE {
+            return None;
+        }
+        let free = self
+            .due
+            .iter()
+            .filter(|(account, _)| self.accounts.get(*account).copied().unwrap_or(0) < PER_ACCOUNT);
+        let heads = free.filter_map(|(account, due)| due.first().map(|head| (head, account)));
+        let (head, account) = heads.min()?;
+        if head.0 > now {
+            return None;
+        }
+        let (head, account) = (head.clone(), account.clone());
+        self.due.get_mut(&account)?.remove(&head);
+        let (_, key) = head;
+        let waiting = self.known.get_mut(&key)?;
+        waiting.running = true;
+        *self.accounts.entry(waiting.account.clone()).or_default() += 1;
+        self.running += 1;
+        Some(key)
+    }
+
+    /// An attempt has ended: for good, or to be made again at that time.
+    fn settled(&mut self, key: &[u8], postponed: Option<UnixMicros>) {
+        let Some(waiting) = self.known.get_mut(key) else {
+            return;
+        };
+        waiting.running = false;
+        self.running = self.running.saturating_sub(1);
+        if let Some(count) = self.accounts.get_mut(&waiting.account) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.accounts.remove(&waiting.account.clone());
+            }
+        }
+        let (lane_name, account) = (waiting.lane.clone(), waiting.account.clone());
+        match postponed {
+            Some(due) => waiting.due = due,
+            None => {
+                self.known.remove(key);
+                if let Some(lane) = self.lanes.get_mut(&lane_name) {
+                    lane.remove(key);
+                }
+            }
+        }
+        let first = self.lanes.get(&lane_name).and_then(|lane| lane.first());
+        match first.and_then(|key| Some((self.known.get(key)?.due, key.clone()))) {
+            Some(head) => drop(self.due.entry(account.clone()).or_default().insert(head)),
+            None => drop(self.lanes.remove(&lane_name)),
+        }
+        if self.due.get(&account).is_some_and(BTreeSet::is_empty) {
+            self.due.remove(&account);
+        }
+    }
+
+    /// How long nothing needs to be looked at, unless something happens.
+    fn wait(&self, now: UnixMicros) -> Duration {
+        let heads = self.due.values().filter_map(|due| due.first());
+        let next = heads.map(|(at, _)| *at).filter(|at| *at > now).min();
+        next.map_or(IDLE, |at| {
+            at.since(now).clamp(Duration::from_millis(1), IDLE)
+        })
+    }
+
+    /// Whether there is room again for what there was none for.
+    fn is_short(&self) -> bool {
+        self.short && self.known.len() < IN_MIND / 2
+    }
+}
+
+/// Makes an attempt and stores what became of it; when it is to be made again.
+async fn attempt(
+    store: Store,
+    runners: Arc<Runners>,
+    key: Vec<u8>,
+) -> (Vec<u8>, Option<UnixMicros>) {
+    let job = match store.get(Table::Jobs, &key).await {
+        Ok(Some(value)) => read(&value),
+        // Somebody has taken it back.
+        Ok(None) => return (key, None),
+        Err(error) => Err(error),
+    };
+    let job = match job {
+        Ok(job) => job,
+        Err(error) => {
+            tracing::error!(%error, "a job cannot be read");
+            return (key, Some(clock::unix_now().plus(IDLE)));
+        }
+    };
+    let outcome = tried(&runners, &job).await;
+    let mut batch = Batch::new();
+    let postponed = match outcome {
+        Outcome::Done => {
+            metrics::counter!("swivel_jobs_done_total").increment(1);
+            batch.delete(Table::Jobs, key.clone());
+            None
+        }
+        Outcome::Retry(error) => {
+            let job = job.postponed(clock::unix_now(), error);
+            store_job(&mut batch, &job);
+            Some(job.due)
+        }
+        Outcome::GiveUp(error) => {
+            metrics::counter!("swivel_jobs_given_up_total").increment(1);
+            let (id, kind, attempts) = (&job.id, &job.kind, job.attempts);
+            tracing::warn!(job = id, kind, attempts, error, "a job was given up");
+            if let Some(runner) = runners.get(job.kind.as_str()) {
+                runner.given_up(&job, &error).await;
+            }
+            batch.delete(Table::Jobs, key.clone());
+            None
+        }
+    };
+    if let Err(error) = store.write(batch).await {
+        // It stays as it was, and is done again: at least once.
+        tracing::error!(%error, "a job's outcome could not be stored");
+        return (key, Some(clock::unix_now().plus(IDLE)));
+    }
+    (key, postponed)
+}
+
+async fn tried(runners: &Runners, job: &Job) -> Outcome {
+    if clock::unix_now() >= job.expires {
+        return Outcome::GiveUp(format!(
             "expired after {} attempts; the last said: {}",
             job.attempts, job.last_error
-        );
-        return Box::pin(std::future::ready(Outcome::GiveUp(text)));
+        ));
     }
     match runners.get(job.kind.as_str()) {
-        Some(runner) => runner.run(job),
+        Some(runner) => runner.run(job).await,
         // Of a newer version, perhaps: kept until it expires.
-        None => Box::pin(std::future::ready(Outcome::Retry(format!(
-            "nothing here does `{}`",
-            job.kind
-        )))),
+        None => Outcome::Retry(format!("nothing here does `{}`", job.kind)),
     }
 }
 
-/// Which jobs start now: due, first of their lane, and within the limits.
-fn choose(jobs: Vec<Job>, busy: &BTreeMap<String, Job>, now: UnixMicros) -> Vec<Job> {
-    let mut lanes: BTreeSet<String> = BTreeSet::new();
-    let mut accounts: BTreeMap<String, usize> = BTreeMap::new();
-    for job in busy.values() {
-        lanes.insert(job.lane.clone());
-        *accounts.entry(job.account.clone()).or_default() += 1;
-    }
-    let mut chosen = Vec::new();
-    for job in jobs {
-        // The first of a lane, due or not, holds back the rest of it.
-        let first = !busy.contains_key(&job.id) && lanes.insert(job.lane.clone());
-        let of_account = accounts.entry(job.account.clone()).or_default();
-        if first
-            && job.due <= now
-            && *of_account < PER_ACCOUNT
-            && busy.len() + chosen.len() < AT_ONCE
-        {
-            *of_account += 1;
-            chosen.push(job);
-        }
-    }
-    chosen
+fn read(value: &[u8]) -> Result<Job, StoreError> {
+    serde_json::from_slice(value).map_err(|e| StoreError::Corrupt {
+        what: "job",
+        reason: e.to_string(),
+    })
 }
 
 fn key_of(job: &Job) -> Vec<u8> {
@@ -382,6 +545,50 @@ mod tests {
         // Attempts after 0, 1, 3, 7, 15 s; the next, at 31 s, is past the end.
         assert_eq!(notebook.0.lock().unwrap().len(), 5);
         assert!(start.elapsed() >= Duration::from_secs(20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_party_that_never_answers_does_not_hold_up_the_others() {
+        struct Stuck(Arc<Notebook>);
+        impl Runner for Stuck {
+            fn run(&self, job: &Job) -> BoxFuture<'static, Outcome> {
+                if job.account == "slow" {
+                    return Box::pin(std::future::pending());
+                }
+                self.0.run(job)
+            }
+        }
+        let outbox = Outbox::new(Store::memory(), Rng::seeded(1));
+        let slow = (0..3000).map(|n| NewJob {
+            account: "slow".into(),
+            ..job("stuck", &format!("slow{n}"), 0)
+        });
+        store_jobs(&outbox, slow.chain([job("b", "b", 0)]).collect()).await;
+        let notebook = Arc::new(Notebook::default());
+        let runner: Arc<dyn Runner> = Arc::new(Stuck(notebook.clone()));
+        let work = outbox.clone().run(BTreeMap::from([("note", runner)]));
+        assert!(
+            tokio::time::timeout(Duration::from_secs(1), work)
+                .await
+                .is_err()
+        );
+        assert_eq!(notebook.0.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn jobs_made_at_one_time_keep_their_order() {
+        let outbox = Outbox::new(Store::memory(), Rng::seeded(1));
+        let mut batch = Batch::new();
+        let now = clock::unix_now();
+        for n in 0..50 {
+            outbox.enqueue(&mut batch, job(&n.to_string(), "a", 0), now);
+        }
+        outbox.0.store.write(batch).await.unwrap();
+        let names: Vec<_> = outbox.pending().await.unwrap();
+        let names = names
+            .iter()
+            .map(|job| job.payload["name"].as_str().unwrap());
+        assert!(names.eq((0..50).map(|n: i32| n.to_string()).collect::<Vec<_>>()));
     }
 
     #[test]

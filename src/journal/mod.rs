@@ -28,7 +28,7 @@ pub use cdr::{Cdr, OpenCall};
 pub use debug::{DebugRow, PivotDebug, PivotDebugKind};
 pub use fact::{Fact, Way};
 pub use records::TimeRange;
-pub use retention::RetentionConfig;
+pub use retention::{RetentionConfig, keep_as_debug};
 use trace::Rings;
 
 /// Facts a slow subscriber may be behind before it misses some.
@@ -114,7 +114,18 @@ impl Journal {
     /// # Errors
     /// When the store fails.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
-        records::sweep(&self.0).await
+        records::sweep(&self.0, |_, _| {}).await
+    }
+
+    /// Like [`Journal::sweep`]; `more` may add to the batch that makes each record durable.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sweep_and(
+        &self,
+        more: impl Fn(&Cdr, &mut Batch) + Send + Sync,
+    ) -> Result<usize, StoreError> {
+        records::sweep(&self.0, more).await
     }
 
     /// Everything kept of a call, oldest first: facts as JSON objects with `at` (Unix microseconds) and `fact`.

@@ -192,7 +192,10 @@ fn put(batch: &mut Batch, cdr: &Cdr) -> bool {
     true
 }
 
-pub(super) async fn sweep(inner: &Inner) -> Result<usize, StoreError> {
+pub(super) async fn sweep(
+    inner: &Inner,
+    more: impl Fn(&Cdr, &mut Batch) + Send + Sync,
+) -> Result<usize, StoreError> {
     let alive = inner.store.get(Table::Cdr, ALIVE).await?;
     let alive = alive
         .and_then(|text| String::from_utf8(text).ok()?.parse().ok())
@@ -211,7 +214,8 @@ pub(super) async fn sweep(inner: &Inner) -> Result<usize, StoreError> {
         for (key, value) in rows {
             match decode(&value) {
                 Ok(cdr) => {
-                    swept += usize::from(end_by_restart(inner, &mut batch, cdr, alive).await?)
+                    swept +=
+                        usize::from(end_by_restart(inner, &mut batch, cdr, alive, &more).await?)
                 }
                 Err(error) => tracing::error!(%error, "the record of an open call cannot be read"),
             }
@@ -235,6 +239,7 @@ async fn end_by_restart(
     batch: &mut Batch,
     mut cdr: Cdr,
     alive: Option<UnixMicros>,
+    more: &(impl Fn(&Cdr, &mut Batch) + Send + Sync),
 ) -> Result<bool, StoreError> {
     let id = keys::join(&["cdr-id", &cdr.account, &cdr.id()]);
     if inner.store.get(Table::Cdr, &id).await?.is_some() {
@@ -252,7 +257,9 @@ async fn end_by_restart(
     if cdr.node.is_empty() {
         cdr.node.clone_from(&inner.node);
     }
-    Ok(put(batch, &cdr))
+    let written = put(batch, &cdr);
+    more(&cdr, batch);
+    Ok(written)
 }
 
 pub(super) async fn list(

@@ -64,6 +64,11 @@ pub(super) fn put(batch: &mut Batch, log: Log, at: UnixMicros, key: Vec<u8>, val
     batch.put(Table::Log, key, value);
 }
 
+/// Adds a row that is kept as long as debug documents are, whoever reads it.
+pub fn keep_as_debug(batch: &mut Batch, at: UnixMicros, key: Vec<u8>, value: Vec<u8>) {
+    put(batch, Log::Debug, at, key, value);
+}
+
 /// Removes what is too old, or too much. Returns how many rows went.
 pub(super) async fn prune(
     store: &Store,

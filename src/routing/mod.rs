@@ -4,7 +4,7 @@
 //! - `route`: which callflow a dialled string belongs to, and who may use `no_match`.
 //! - `attributes`: what account, owner and device say together. `origin`: who calls, as others are to see it.
 //! - `endpoints`: what rings for a device, a user or a group. `forward`: where forwarded calls end up.
-//! - `did`: whose a call from a carrier is.
+//! - `did`: whose a call from a carrier is. `blacklist`: and who may not call.
 //! - `target`: an endpoint to ring, as it is handed to a bridge.
 //! - `trunks`: which gateways a number is sent to, and how it is written there. `policy`: which numbers an account may dial,
 //!   `caps`: and how much.
@@ -13,6 +13,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod attributes;
+pub mod blacklist;
 pub mod caps;
 pub mod did;
 pub mod endpoints;

@@ -449,7 +449,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::mpsc::sync_channel;
 
-    use super::super::kv::{Direction, KeyRange, Pair, Table};
+    use super::super::kv::{Direction, Each, KeyRange, Pair, Table};
     use super::super::memory::Memory;
     use super::*;
 
@@ -511,6 +511,9 @@ mod tests {
         }
         fn flush(&self) -> Result<(), StoreError> {
             Ok(())
+        }
+        fn rows(&self, each: &mut Each<'_>) -> Result<(), StoreError> {
+            self.inner.rows(each)
         }
         fn size(&self, table: Table) -> u64 {
             self.inner.size(table)

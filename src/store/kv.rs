@@ -26,11 +26,17 @@ pub(super) trait Kv: Send + Sync + 'static {
     /// About how many bytes a table takes.
     fn size(&self, table: Table) -> u64;
 
+    /// Shows every row of every table as they are at one moment, in the order of [`Table::ALL`] and of keys.
+    fn rows(&self, each: &mut Each<'_>) -> Result<(), StoreError>;
+
     /// Tries to get out of a lasting failure (a disk that was full).
     fn recover(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }
+
+/// Is shown a row: its table, its key, its value.
+pub(super) type Each<'a> = dyn FnMut(Table, &[u8], &[u8]) -> Result<(), StoreError> + 'a;
 
 /// A separate key space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
-use super::kv::{Batch, Direction, KeyRange, Kv, Op, Pair, StoreError, Table};
+use super::kv::{Batch, Direction, Each, KeyRange, Kv, Op, Pair, StoreError, Table};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -66,6 +66,16 @@ impl Kv for Memory {
                 }
             }
         });
+        Ok(())
+    }
+
+    fn rows(&self, each: &mut Each<'_>) -> Result<(), StoreError> {
+        let tables = self.with(|tables| tables.clone());
+        for (table, rows) in &tables {
+            for (key, value) in rows {
+                each(*table, key, value)?;
+            }
+        }
         Ok(())
     }
 

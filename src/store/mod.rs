@@ -6,8 +6,10 @@
 //! - `commit`: the store thread: one write and one fsync for all batches of up to 5 ms.
 //! - `spill`: the file CDR batches go to while the store cannot keep up.
 //! - `keys`: how keys are laid out in the tables.
+//! - `backup`: everything in one file, and back again.
 //! - `files`: bytes of media documents and recordings, beside the database.
 
+pub mod backup;
 mod commit;
 #[cfg(test)]
 mod conformance;
@@ -133,6 +135,26 @@ impl Store {
                 write.await
             }
         }
+    }
+
+    /// Writes everything, as it is at one moment, and the files of `folders` into the file `to`.
+    ///
+    /// # Errors
+    /// When the backend or the disk fails; then there is no such file.
+    pub async fn backup(
+        &self,
+        to: &Path,
+        folders: Vec<backup::Folder>,
+    ) -> Result<backup::Tally, StoreError> {
+        // What was acknowledged, and what was only handed over, is in it.
+        self.flush().await?;
+        let (own, to) = (self.clone(), to.to_owned());
+        let work = move || match &*own.0 {
+            Inner::Inline(memory) => backup::write(memory, &to, &folders),
+            Inner::Threaded(committer) => backup::write(&**committer.backend(), &to, &folders),
+        };
+        let work = task::blocking("backup", work);
+        work.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// About how many bytes a table takes.

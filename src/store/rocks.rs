@@ -8,7 +8,7 @@ use rocksdb::{
     ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::kv::{Batch, Direction, KeyRange, Kv, Op, Pair, StoreError, Table};
+use super::kv::{Batch, Direction, Each, KeyRange, Kv, Op, Pair, StoreError, Table};
 use super::seal::Seal;
 
 /// The format this version writes and the newest it reads. 1 had its documents in the clear.
@@ -151,6 +151,25 @@ impl Kv for Rocks {
             let mut options = WriteOptions::default();
             options.set_sync(sync);
             db.write_opt(all, &options).map_err(|e| failed("write", e))
+        })
+    }
+
+    fn rows(&self, each: &mut Each<'_>) -> Result<(), StoreError> {
+        self.with(|db| {
+            let snapshot = db.snapshot();
+            for table in Table::ALL {
+                let mut options = ReadOptions::default();
+                // What is read once is not worth a place in the cache.
+                options.fill_cache(false);
+                let mut rows = snapshot.raw_iterator_cf_opt(family(db, table)?, options);
+                rows.seek_to_first();
+                while let Some((key, value)) = rows.item() {
+                    each(table, key, value)?;
+                    rows.next();
+                }
+                rows.status().map_err(|e| failed("scan", e))?;
+            }
+            Ok(())
         })
     }
 

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod actions;
 mod api;
 mod between;
 mod bridge;
@@ -23,6 +24,7 @@ mod fuzz_flow;
 mod fuzz_media;
 mod handed_on;
 mod keypad;
+mod originate;
 mod queue;
 mod recognise;
 mod recording;
@@ -36,4 +38,5 @@ mod torture;
 mod traffic;
 mod transfer;
 mod twiml;
+mod webhooks;
 mod world;

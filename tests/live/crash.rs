@@ -95,7 +95,12 @@ fn save_menus(server: &Server, during: Duration) -> Vec<String> {
 }
 
 /// About 200 calls a second in raw text; notes the Call-ID of every 200 that came back.
-fn place_calls(sip: u16, round: u32, stop: &AtomicBool, answered: &Mutex<BTreeSet<String>>) {
+pub(crate) fn place_calls(
+    sip: u16,
+    round: u32,
+    stop: &AtomicBool,
+    answered: &Mutex<BTreeSet<String>>,
+) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket
         .set_read_timeout(Some(Duration::from_millis(5)))

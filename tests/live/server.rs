@@ -29,6 +29,11 @@ const PASSWORD: &str = "only-for-this-test";
 /// Not a variable of swivel's: how many files its process may have open.
 const FILES: &str = "TEST_FILES";
 
+/// What the administrator signs in with: MD5 of name and password.
+pub(crate) fn credentials() -> String {
+    hex::encode(Md5::digest(format!("admin:{PASSWORD}")))
+}
+
 /// RTP ports are dealt out in stretches, so that servers of parallel tests do not meet.
 static STRETCH: AtomicU16 = AtomicU16::new(0);
 
@@ -201,8 +206,7 @@ impl Server {
     }
 
     fn log_in(&mut self) {
-        let credentials = hex::encode(Md5::digest(format!("admin:{PASSWORD}")));
-        let body = json!({"data": {"credentials": credentials, "account_name": "live"}});
+        let body = json!({"data": {"credentials": credentials(), "account_name": "live"}});
         let reply = http::request(self.api, "PUT", "/v2/user_auth", &[], Some(&body)).unwrap();
         assert_eq!(reply.status, 201, "{}", reply.body);
         let reply = reply.json();

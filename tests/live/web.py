@@ -3,10 +3,13 @@
 
 import json
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+# Requests are answered at the same time, and each is one whole line.
+PRINTING = threading.Lock()
 SENTENCE = {"module": "tts", "data": {"text": "Pivot is pretty awesome. Have a great day."}, "children": {}}
 
 
@@ -20,7 +23,10 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
 
     def answer(self, body):
-        print(json.dumps({"method": self.command, "path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}, "body": body}), flush=True)
+        line = json.dumps({"method": self.command, "path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}, "body": body})
+        with PRINTING:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
         path = urlsplit(self.path).path
         if path == "/ok":
             self.reply(200, "application/json", json.dumps(SENTENCE))

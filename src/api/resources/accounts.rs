@@ -32,6 +32,7 @@ pub(super) fn verbs(args: &[&str]) -> &'static [Verb] {
         [] => &[Verb::Get, Verb::Put],
         // PUT on an account creates one below it.
         [_] => &[Verb::Get, Verb::Put, Verb::Post, Verb::Patch, Verb::Delete],
+        [_, "api_key"] => &[Verb::Get, Verb::Put],
         [_, "children" | "descendants" | "siblings" | "parents" | "tree"] => READ,
         _ => NONE,
     }
@@ -56,7 +57,16 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
                 return Err(ApiError::Forbidden("only administrators may change an account".to_owned()));
             }
             match verb {
-                Verb::Get | Verb::Put => Ok(documents::shown(&ACCOUNTS, call, id, &account.doc, 200)),
+                Verb::Get | Verb::Put => {
+                    let mut answer = documents::shown(&ACCOUNTS, call, id, &account.doc, 200);
+                    let key = account.doc.get(private::API_KEY);
+                    if let (Some(true), Some(key), Some(data)) =
+                        (call.flag("include_api_key"), key.filter(|_| principal.is_admin()), answer.data.as_object_mut())
+                    {
+                        data.insert("api_key".into(), key.clone());
+                    }
+                    Ok(answer)
+                }
                 Verb::Post | Verb::Patch => {
                     let mode = if verb == Verb::Patch { Mode::Merge } else { Mode::Replace };
                     let mut write = documents::write(call, Some(id), mode)?;
@@ -72,6 +82,7 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
                 Verb::Delete => delete(call, account).await,
             }
         }
+        ([_, "api_key"], verb) => api_key(call, verb).await,
         ([id, "children"], _) => rows(call, |account| tree(account).last() == Some(id)),
         ([id, "descendants"], _) => rows(call, |account| tree(account).contains(id)),
         ([id, "siblings"], _) => {
@@ -130,6 +141,23 @@ async fn create(call: &Call, parent: &Account) -> Result<Answer, ApiError> {
     answer.warnings = saved.warnings;
     answer.location = Some(id);
     Ok(answer)
+}
+
+/// The key by which programs sign in (`api.md` §2.2); PUT makes a new one, which ends the old.
+async fn api_key(call: &Call, verb: Verb) -> Result<Answer, ApiError> {
+    super::admin(call)?;
+    let account = call.account()?;
+    let known = account.doc.get(private::API_KEY).and_then(Value::as_str);
+    if let (Some(key), false) = (known, verb == Verb::Put) {
+        return Ok(Answer::ok(json!({"api_key": key})));
+    }
+    let key = call.api.rng().hex(32);
+    let mut write = documents::write(call, Some(&account.id), Mode::Merge)?;
+    write.fields = Map::new();
+    write.private.insert(private::API_KEY.to_owned(), json!(key));
+    documents::save(&call.api, &ACCOUNTS, write).await?;
+    let answer = if verb == Verb::Put { Answer::created } else { Answer::ok };
+    Ok(answer(json!({"api_key": key})))
 }
 
 async fn delete(call: &Call, account: &Arc<Account>) -> Result<Answer, ApiError> {

@@ -874,3 +874,141 @@ struct E911 {
     /// Street and house number
     street_address: Option<String>,
 }
+
+/// Two parties that are put together by a URL.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["extension", "name"]))]
+pub(super) struct ClickToCall {
+    /// Whether the URL needs a token
+    #[schemars(extend("default" = true))]
+    auth_required: Option<bool>,
+    /// Kept for KAZOO's sake: media passes us by
+    bypass_media: Option<Value>,
+    /// Number the contact and the carrier see
+    caller_id_number: Option<String>,
+    /// Variables of both legs
+    #[schemars(extend("default" = {}))]
+    custom_application_vars: Option<Object>,
+    /// Headers of the first INVITE
+    custom_sip_headers: Option<Object>,
+    /// Who is rung first
+    #[schemars(extend("enum" = ["extension", "contact"]))]
+    dial_first: Option<String>,
+    /// The extension a contact is connected with
+    extension: Option<String>,
+    /// Media of the first leg
+    media: Option<ClickToCallMedia>,
+    /// What parties on hold hear
+    music_on_hold: Option<MusicOnHold>,
+    /// Name
+    #[schemars(length(min = 1, max = 128))]
+    name: Option<String>,
+    /// Name the contact sees when it is rung first
+    outbound_callee_id_name: Option<String>,
+    /// Number the contact sees when it is rung first
+    outbound_callee_id_number: Option<String>,
+    /// Presence id in place of the SIP user name
+    presence_id: Option<String>,
+    /// What the first party hears while the second rings
+    ringback: Option<String>,
+    /// Most calls a minute
+    #[schemars(range(min = 0))]
+    throttle: Option<i64>,
+    /// How long the first party rings, in seconds
+    #[schemars(range(min = 0))]
+    timeout: Option<i64>,
+    /// Regular expressions of contacts that may be called
+    whitelist: Option<Vec<WhitelistEntry>>,
+}
+
+/// A regular expression.
+#[derive(JsonSchema)]
+#[schemars(transparent, inline)]
+pub(super) struct WhitelistEntry(#[schemars(length(min = 1))] String);
+
+/// Media of a click-to-call.
+#[derive(JsonSchema)]
+pub(super) struct ClickToCallMedia {
+    /// What is sent before the answer is not heard
+    ignore_early_media: Option<bool>,
+}
+
+/// Numbers that may not call.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["name"]))]
+pub(super) struct Blacklist {
+    /// Marks of other applications
+    flags: Option<Vec<String>>,
+    /// Name of the list
+    #[schemars(length(min = 1, max = 128))]
+    name: Option<String>,
+    /// The numbers, as keys
+    #[schemars(extend("default" = {}))]
+    numbers: Option<Object>,
+    /// Whether callers without a number are refused, too
+    should_block_anonymous: Option<bool>,
+}
+
+/// Users that may be found by name.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["name"]))]
+pub(super) struct Directory {
+    /// Whether a single match is confirmed by the caller
+    #[schemars(extend("default" = true))]
+    confirm_match: Option<bool>,
+    /// Marks of other applications
+    flags: Option<Vec<String>>,
+    /// Most keys, 0 for any number
+    #[schemars(range(min = 0), extend("default" = 0))]
+    max_dtmf: Option<i64>,
+    /// Keys before it is searched
+    #[schemars(range(min = 1), extend("default" = 3))]
+    min_dtmf: Option<i64>,
+    /// Name of the directory
+    #[schemars(length(min = 1))]
+    name: Option<String>,
+    /// What is searched
+    #[schemars(extend("enum" = ["first_name", "last_name", "both"]))]
+    search_fields: Option<String>,
+    /// What matches are ordered by
+    #[schemars(extend("default" = "last_name", "enum" = ["first_name", "last_name"]))]
+    sort_by: Option<String>,
+    /// Ids of its users
+    #[schemars(extend("default" = []))]
+    users: Option<Vec<String>>,
+}
+
+/// A URL that is told of events.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["hook", "name", "uri"]))]
+pub(super) struct Webhook {
+    /// Added to what is sent; wins over it
+    #[schemars(extend("additionalProperties" = {"type": "string"}))]
+    custom_data: Option<Object>,
+    /// Whether it is told
+    #[schemars(extend("default" = true))]
+    enabled: Option<bool>,
+    /// Format of the body
+    #[schemars(extend("default" = "form-data", "enum" = ["form-data", "json"]))]
+    format: Option<String>,
+    /// Which event
+    hook: Option<String>,
+    /// How it is told
+    #[schemars(extend("default" = "post", "enum" = ["get", "post", "put"]))]
+    http_verb: Option<String>,
+    /// Whether legs inside the server count
+    #[schemars(extend("default" = true))]
+    include_internal_legs: Option<bool>,
+    /// Whether events of accounts below count
+    include_subaccounts: Option<bool>,
+    /// Name
+    name: Option<String>,
+    /// How often it is tried
+    #[schemars(range(min = 0, max = 4), extend("default" = 2))]
+    retries: Option<i64>,
+    /// Key of the signature header
+    secret: Option<String>,
+    /// Where to
+    #[schemars(extend("format" = "uri"))]
+    uri: Option<String>,
+}

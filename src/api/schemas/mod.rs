@@ -34,6 +34,22 @@ static ALL: LazyLock<BTreeMap<&'static str, DocumentSchema>> = LazyLock::new(|| 
             DocumentSchema::of::<callflow::ConferenceDocument>("conferences"),
         ),
         (
+            "blacklists",
+            DocumentSchema::of::<documents::Blacklist>("blacklists"),
+        ),
+        (
+            "clicktocall",
+            DocumentSchema::of::<documents::ClickToCall>("clicktocall"),
+        ),
+        (
+            "directories",
+            DocumentSchema::of::<documents::Directory>("directories"),
+        ),
+        (
+            "webhooks",
+            DocumentSchema::of::<documents::Webhook>("webhooks"),
+        ),
+        (
             "devices",
             DocumentSchema::of::<documents::Device>("devices"),
         ),

@@ -10,6 +10,7 @@
 )]
 
 mod apply;
+mod backup;
 mod block;
 mod call;
 mod check;
@@ -55,6 +56,10 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Write all accounts and documents, in the form `apply` reads.
     Export(apply::ExportArgs),
+    /// Write everything, recordings and prompts included, into one file; also while the server runs.
+    Backup(backup::BackupArgs),
+    /// Bring back what `backup` has written, into an empty data directory.
+    Restore(backup::RestoreArgs),
     /// Forbid addresses or hosts to web requests, at once and for good.
     Block(block::BlockArgs),
     /// Take back what `block` forbade.
@@ -94,6 +99,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Apply(args) => apply::apply(&args),
         Command::Export(args) => apply::export(&args),
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Block(args) => block::block(args),
         Command::Unblock(args) => block::unblock(args),
         Command::Trace(args) => trace::run(&args),

@@ -27,6 +27,11 @@ pub enum Request {
         /// Leave secrets out.
         redact: bool,
     },
+    /// Writes everything into one file.
+    Backup {
+        /// Where; absolute.
+        path: std::path::PathBuf,
+    },
     /// Forbids fetches from these addresses.
     BlockIp {
         /// An address or network.

@@ -11,6 +11,7 @@ use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
 use crate::call::state::Phase;
 use crate::host::clock;
+use crate::jobs::webhooks::LegEvent;
 use crate::journal::Fact;
 use crate::media::{Command, Plan, Port};
 use crate::routing::Secrecy;
@@ -34,7 +35,9 @@ impl CallHandle {
             Phase::Ended(ended) => return Err(CallError::Ended(ended)),
             Phase::Answered { .. } => return Ok(()),
             // Whoever we call answers by himself.
-            Phase::Ringing { .. } if self.is_outbound() => return Err(CallError::NotAnswered),
+            Phase::Ringing { .. } if self.is_outbound() || self.0.seed.is_some() => {
+                return Err(CallError::NotAnswered);
+            }
             Phase::Ringing { .. } => {}
         }
         self.open_durably().await;
@@ -55,6 +58,7 @@ impl CallHandle {
         if self.ended().is_none() {
             self.state_mut().phase = Phase::Answered { at };
             self.note(|call_id, _| Fact::Answered { call_id, at });
+            self.tell(LegEvent::Answer);
         }
         if self.0.offered {
             self.start_media();
@@ -73,7 +77,7 @@ impl CallHandle {
         if let Some(ended) = self.ended() {
             return Err(CallError::Ended(ended));
         }
-        if self.answered() || self.is_outbound() {
+        if self.answered() || self.is_outbound() || self.0.seed.is_some() {
             return Ok(());
         }
         self.provisional(180, None)
@@ -90,7 +94,7 @@ impl CallHandle {
             Phase::Ringing { early } => Some(early),
         };
         match early {
-            Some(_) if self.is_outbound() => Err(CallError::NotAnswered),
+            Some(_) if self.is_outbound() || self.0.seed.is_some() => Err(CallError::NotAnswered),
             Some(false) if self.0.offered => {
                 let body = self.describe_answer()?;
                 self.provisional(183, Some(body))?;

@@ -131,6 +131,9 @@ impl CallHandle {
         let redirected = options.redirects.as_ref().filter(|_| is_carrier);
         let limits = [options.limit, redirected.and_then(Redirects::limit)];
         let limit = limits.into_iter().flatten().min();
+        if self.0.seed.is_some() {
+            return Err(self.hand_over(&callee.0, limit).await);
+        }
         let mut talk = Talk::begin(self, &callee.0, options.hold_music.clone());
         talk.hangup_on = options.hangup_on;
         self.state_mut().talked = Some(Talked {

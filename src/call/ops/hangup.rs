@@ -28,6 +28,9 @@ impl CallHandle {
             Phase::Answered { .. } => true,
             Phase::Ringing { .. } => false,
         };
+        if self.0.seed.is_some() {
+            return self.end_seed(cause);
+        }
         if !answered && !self.is_outbound() {
             return self.refuse(cause.status, "", cause);
         }
@@ -55,7 +58,7 @@ impl CallHandle {
             Phase::Answered { .. } => true,
             Phase::Ringing { .. } => false,
         };
-        if answered || self.is_outbound() {
+        if answered || self.is_outbound() || self.0.seed.is_some() {
             return self.end(cause);
         }
         self.0.cause.set(Some(cause));

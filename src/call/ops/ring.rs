@@ -116,7 +116,10 @@ impl<'a> Ring<'a> {
             attempts: attempts.collect(),
             step: 0,
             failures: Vec::new(),
-            deadline: options.timeout.map(|timeout| now + timeout),
+            deadline: (options.timeout.map(|timeout| now + timeout))
+                .into_iter()
+                .chain(call.0.seed.as_ref().map(|seed| seed.deadline))
+                .min(),
             timer: None,
             early: None,
             ringback: None,
@@ -553,7 +556,10 @@ impl<'a> Ring<'a> {
         if callee.0.ended().is_none() {
             callee.0.open_durably().await;
         }
-        self.call.answer().await?;
+        // Who has no telephone has nothing to answer with.
+        if self.call.0.seed.is_none() {
+            self.call.answer().await?;
+        }
         Ok(Ok(callee))
     }
 

@@ -13,6 +13,7 @@ use crate::base::keys::Keys;
 use crate::call::handle::CallHandle;
 use crate::call::joined::Joined;
 use crate::call::transfer::{Pending, Waited};
+use crate::jobs::webhooks::LegEvent;
 use crate::journal::Fact;
 use crate::media::{Command, Source};
 use crate::sip::ua::{DialogState, Refer};
@@ -37,6 +38,8 @@ pub(in crate::call) struct Talk {
     link: Option<Link>,
     /// Keys of the first that end the talk.
     pub(in crate::call) hangup_on: Keys,
+    /// Who had taken the two over when they began to talk.
+    usurpers: [Option<u64>; 2],
 }
 
 /// What binds them while they do.
@@ -70,12 +73,14 @@ impl Talk {
         for leg in [a, b] {
             leg.state_mut().hold_music.clone_from(&music);
         }
+        a.tell(LegEvent::Bridge);
         Self {
             a: a.clone(),
             b: b.clone(),
             music,
             link: None,
             hangup_on: Keys::NONE,
+            usurpers: [a, b].map(|leg| leg.state().usurper),
         }
     }
 
@@ -120,7 +125,8 @@ impl Talk {
         let elsewhere = |leg: &CallHandle, other: &CallHandle| {
             leg.ended().is_none() && leg.peer().is_some_and(|peer| !peer.is(other))
         };
-        if elsewhere(a, b) || elsewhere(b, a) {
+        let usurped = [a, b].map(|leg| leg.state().usurper) != self.usurpers;
+        if usurped || elsewhere(a, b) || elsewhere(b, a) {
             return Poll::Ready(Happening::Moved);
         }
         if let Some(ended) = a.ended().or_else(|| b.ended()) {
@@ -242,6 +248,8 @@ impl Link {
         b.state_mut().peer = Some(a.clone());
         a.begin_tapes();
         b.begin_tapes();
+        a.unmute();
+        b.unmute();
         Self {
             a: a.clone(),
             b: b.clone(),

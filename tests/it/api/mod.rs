@@ -5,9 +5,11 @@
 //! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `recordings`: recorded calls. `records`: call records, the debug log, the audit log.
 
 mod auth;
+mod described;
 mod documents;
 mod envelope;
 mod media;
+mod placing;
 mod recordings;
 mod records;
 mod registrations;
