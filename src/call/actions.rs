@@ -128,10 +128,6 @@ impl CallHandle {
         }
     }
 
-    fn remark(&self, text: String) {
-        self.note(|call_id, at| Fact::Note { call_id, at, text });
-    }
-
     async fn hear(&self, audio: Audio) {
         let options = PlayOptions {
             terminators: Keys::NONE,

@@ -307,7 +307,8 @@ impl CallHandle {
         }
     }
 
-    fn remark(&self, text: String) {
+    /// Writes into the call's trace.
+    pub(in crate::call) fn remark(&self, text: String) {
         self.note(|call_id, at| Fact::Note { call_id, at, text });
     }
 }
