@@ -166,7 +166,7 @@ fn media(call: &Call) -> Result<String, ApiError> {
 
 fn unknown(action: Option<&str>, available: &str) -> ApiError {
     match action {
-        Some(_) => ApiError::field("action", "enum", &format!("only {available} are available")),
+        Some(_) => ApiError::field("action", "enum", format!("only {available} are available")),
         None => ApiError::field("action", "required", "is required"),
     }
 }
