@@ -41,7 +41,9 @@ pub use ops::bridge::{BridgeOptions, Bridged, Strategy};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
 pub use ops::pickup::Whose;
 pub use ops::play::{PlayEnd, PlayOptions, Played};
-pub use ops::recognise::{Partial, Recognised, RecogniseOptions};
+pub use ops::recognise::{Partial, RecogniseOptions, Recognised};
 pub use ops::record::{RecordOptions, Recorded};
-pub use ops::stream::{StreamEnd, StreamError, StreamEvent, StreamNews, StreamOptions};
+pub use ops::stream::{
+    StreamEnd, StreamError, StreamEvent, StreamNews, StreamOptions, StreamWatch,
+};
 pub use services::Services;

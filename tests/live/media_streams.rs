@@ -62,11 +62,18 @@ impl House {
             stream: Some(("600".to_owned(), url)),
             ..Options::default()
         };
-        let server = runtime.block_on(async {
-            let server = Server::start(config, options).await.unwrap();
-            let bundle = Bundle::read(&documents).unwrap();
-            server.office().apply(bundle).await.unwrap();
-            server
+        let start = || {
+            runtime.block_on(async {
+                let server = Server::start(config, options).await.unwrap();
+                let bundle = Bundle::read(&documents).unwrap();
+                server.office().apply(bundle).await.unwrap();
+                server
+            })
+        };
+        // Starting takes more of a stack than the thread of a test has in a debug build.
+        let server = std::thread::scope(|scope| {
+            let roomy = std::thread::Builder::new().stack_size(64 << 20);
+            roomy.spawn_scoped(scope, start).unwrap().join().unwrap()
         });
         Self {
             runtime,
@@ -78,7 +85,7 @@ impl House {
     }
 
     fn end(self) {
-        self.runtime.block_on(self.server.stop());
+        self.runtime.block_on(Box::pin(self.server.stop()));
     }
 }
 
