@@ -58,10 +58,12 @@ pub use ops::play::{PlayEnd, PlayOptions, Played};
 pub use ops::queue::{
     DequeueOptions, DequeueResult, Dequeued, EnqueueOptions, Enqueued, QueueResult,
 };
-pub use ops::recognise::{Partial, Recognised, RecogniseOptions};
+pub use ops::recognise::{Partial, RecogniseOptions, Recognised};
 pub use ops::record::{Begin, Kept, NewRecording, RecordOptions, Recorded};
 pub use ops::redirect::{Redirected, Redirects};
-pub use ops::stream::{StreamEnd, StreamError, StreamEvent, StreamNews, StreamOptions};
+pub use ops::stream::{
+    StreamEnd, StreamError, StreamEvent, StreamNews, StreamOptions, StreamWatch,
+};
 pub use ops::waiting::{WaitEnd, WaitFacts, WaitFlow, WaitSound};
 pub use originate::{NoCall, Originate, Originated, Party, ShownAs};
 pub use services::Services;

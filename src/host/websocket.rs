@@ -146,9 +146,9 @@ impl Sender {
         self.0.send(Message::text(text)).await.is_ok()
     }
 
-    /// Says goodbye.
+    /// Says goodbye, or answers the other side's.
     pub async fn close(&mut self) {
-        if let Err(error) = self.0.send(Message::Close(None)).await {
+        if let Err(error) = self.0.close().await {
             tracing::debug!(%error, "a WebSocket was gone before it was closed");
         }
     }

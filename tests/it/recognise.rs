@@ -255,7 +255,7 @@ fn who_speaks_too_long_is_cut_off_and_heard_in_parts() {
             let (took, said) = seen.borrow()[0].clone();
             assert!(near(took, 5100), "{took:?}");
             assert!((43..47).contains(&said.parse::<usize>().unwrap()), "{said}");
-            let partial = partial.borrow();
+            let partial = partial.borrow().clone();
             let sequence: Vec<u32> = partial.iter().map(|part| part.sequence).collect();
             assert_eq!(sequence, [0, 1, 2]);
             let first = partial[0].transcript.text.parse::<usize>().unwrap();

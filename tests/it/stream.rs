@@ -518,7 +518,6 @@ fn code_of(sample: i16) -> u8 {
 }
 
 /// What the first telephone offers.
-
 fn offered() -> String {
     "c=IN IP4 10.0.1.1\nm=audio 4000 RTP/AVP 0\n".to_owned()
 }

@@ -38,8 +38,11 @@ pub struct StreamOptions {
     /// `callSid`; empty for the Call-ID.
     pub call_sid: String,
     /// Is told what happens to the stream.
-    pub events: Option<Rc<dyn Fn(&StreamEvent)>>,
+    pub events: Option<StreamWatch>,
 }
+
+/// Who is told what happens to a stream, on the signalling thread.
+pub type StreamWatch = Rc<dyn Fn(&StreamEvent)>;
 
 /// Something that happened to a stream: what a status callback says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,7 +252,7 @@ impl CallHandle {
         self.open_media().await?;
         let trace = Trace {
             call: self,
-            url: options.url.to_string(),
+            url: shown(&options.url),
         };
         trace.note("request", None, String::new());
         let services = self.services();
@@ -386,6 +389,14 @@ impl Drop for Open<'_> {
     }
 }
 
+/// A URL without its user information.
+fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}"));
+    let port = port.unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme(), url.path())
+}
+
 /// The call's trace.
 struct Trace<'a> {
     call: &'a CallHandle,
@@ -424,6 +435,12 @@ const REMARKS: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_trace_has_no_passwords() {
+        let url = Url::parse("wss://user:word@a.test:444/m").unwrap();
+        assert_eq!(shown(&url), "wss://a.test:444/m");
+    }
 
     #[test]
     fn only_web_socket_urls_are_streamed_to_and_their_query_is_discarded() {

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::FusedFuture as _;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -76,7 +78,7 @@ impl Line {
             remarks,
         } = self;
         let (outgoing, waiting) = mpsc::channel(QUEUED);
-        let mut writing = std::pin::pin!(write(sender, waiting));
+        let mut writing = std::pin::pin!(write(sender, waiting).fuse());
         let mut desk = Desk {
             talk,
             tracks,
@@ -100,7 +102,7 @@ impl Line {
         let end = loop {
             tokio::select! {
                 biased;
-                _ = &mut writing => break LineEnd::Broken("the server takes nothing any more".to_owned()),
+                () = &mut writing => break unwritable(&mut receiver).await,
                 key = keys.recv() => match key {
                     Some(key) => {
                         let text = desk.talk.dtmf(key);
@@ -120,21 +122,40 @@ impl Line {
             desk.round();
             let text = desk.talk.stop();
             desk.say(text);
-            desk.account();
-            drop(desk);
+        }
+        desk.account();
+        drop(desk);
+        // The goodbye, or the answer to one.
+        if !matches!(end, LineEnd::Broken(_)) && !writing.is_terminated() {
             drop(tokio::time::timeout(GOODBYE, writing).await);
-        } else {
-            desk.account();
         }
         end
     }
 }
 
-/// Sends what waits. Ends when the server takes nothing, or after a goodbye when nothing more can come.
+/// Why nothing can be sent any more: who closes says so to those who read.
+async fn unwritable(receiver: &mut Receiver) -> LineEnd {
+    let closed = async {
+        loop {
+            if let Err(closed) = receiver.next().await {
+                return closed;
+            }
+        }
+    };
+    match tokio::time::timeout(GOODBYE, closed).await {
+        Ok(Closed::Away) => LineEnd::Closed,
+        Ok(Closed::Broken(why)) => LineEnd::Broken(why),
+        Err(_late) => LineEnd::Broken("the server takes nothing any more".to_owned()),
+    }
+}
+
+/// Sends what waits, then says goodbye. Ends at once when the server takes nothing.
 async fn write(mut sender: Sender, mut waiting: mpsc::Receiver<String>) {
     while let Some(text) = waiting.recv().await {
-        if tokio::time::timeout(PATIENCE, sender.text(text)).await != Ok(true) {
-            return;
+        match tokio::time::timeout(PATIENCE, sender.text(text)).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(_late) => return,
         }
     }
     sender.close().await;
