@@ -370,7 +370,7 @@ fn a_ringtone_of_the_country_is_heard_while_it_rings() {
         incoming.ring();
         call.expect(200, SECOND).await;
         call.ack("");
-        drop(stage.packets());
+        stage.packets();
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(stage.packets() >= 20);
         call.hang_up().await;

@@ -19,6 +19,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -426,10 +427,13 @@ pub fn address(n: u8) -> IpAddr {
     IpAddr::from([10, 0, 1, n])
 }
 
-/// Where recordings of this process go.
+/// Where recordings of one world go: worlds of one seed name them alike.
 fn record_dir() -> PathBuf {
     static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
-    DIR.get_or_init(|| tempfile::tempdir().unwrap())
-        .path()
-        .to_owned()
+    static WORLDS: AtomicU32 = AtomicU32::new(0);
+    let all = DIR.get_or_init(|| tempfile::tempdir().unwrap());
+    let world = WORLDS.fetch_add(1, Ordering::Relaxed);
+    let own = all.path().join(world.to_string());
+    std::fs::create_dir(&own).unwrap();
+    own
 }
