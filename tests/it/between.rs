@@ -55,12 +55,10 @@ fn nothing_of_one_side_is_seen_on_the_other() {
         assert!(
             !incoming.invite.contains("Record-Route") && !incoming.invite.contains("Authorization")
         );
-        let ok = format!(
-            "200 OK\r\nServer: Callee/2.0\r\nX-Inner: inner\r\nWarning: 399 callee.lan \"w\"\r\nRecord-Route: <sip:far.lan;lr>"
-        );
+        let ok = "200 OK\r\nServer: Callee/2.0\r\nX-Inner: inner\r\nWarning: 399 callee.lan \"w\"\r\nRecord-Route: <sip:far.lan;lr>";
         incoming.reply("180 Ringing", "");
         let ringing = call.expect(180, SECOND).await;
-        incoming.reply(&ok, &incoming.sdp("sendrecv"));
+        incoming.reply(ok, &incoming.sdp("sendrecv"));
         let answer = call.expect(200, SECOND).await;
         call.ack("");
         callee.expect("ACK ", SECOND).await;

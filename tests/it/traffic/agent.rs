@@ -895,7 +895,7 @@ impl Agent {
         };
         match how {
             // Silence: not even a 100.
-            13 => return self.end(&header(text, "Call-ID").to_owned()),
+            13 => return self.end(header(text, "Call-ID")),
             3..=7 | 12 => self.respond(n, "180 Ringing", false),
             8 | 9 => self.respond(n, "183 Session Progress", true),
             _ => {}
