@@ -68,7 +68,7 @@ phones:
 bot:
 	@$(MAKE) --no-print-directory .venv/pipecat/.ready || echo "Pipecat could not be installed."
 
-test: deps voice browser phones bot .venv/test/.ready .venv/twilio/.ready
+test: deps voice browser phones bot .venv/test/.ready
 	$(CARGO) test --locked
 
 bench: deps
@@ -80,7 +80,7 @@ bench: deps
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.
-soak: deps voice browser phones bot .venv/test/.ready .venv/twilio/.ready
+soak: deps voice browser phones bot .venv/test/.ready
 	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
 		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
 

@@ -14,7 +14,6 @@ use crate::base::cause::Cause;
 use crate::base::keys::Keys;
 use crate::clips::Audio;
 use crate::host::task;
-use crate::journal::Fact;
 use crate::media::Command;
 use crate::routing;
 

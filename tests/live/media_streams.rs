@@ -99,7 +99,7 @@ struct Python {
 impl Python {
     /// The one of `media_stream.py`.
     fn start() -> Self {
-        let python = python("twilio").expect("`make test` builds .venv/twilio");
+        let python = python("test").expect("`make test` builds .venv/test");
         Self::of(&python, "media_stream.py", &[TOKEN])
     }
 

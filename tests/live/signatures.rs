@@ -21,7 +21,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Fails unless Twilio's library accepts them all.
 fn assert_accepted(requests: &[Value]) {
-    let python = python("twilio").expect("`make test` builds .venv/twilio");
+    let python = python("test").expect("`make test` builds .venv/test");
     let mut child = Command::new(python)
         .arg(root().join("tests/live/signatures.py"))
         .arg(TOKEN)
