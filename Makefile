@@ -11,7 +11,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help deps voice browser bot demo test bench soak lint fmt
+.PHONY: help deps voice browser demo test bench soak lint fmt
 
 CACHE ?= $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache,/tmp))/swivel
 export CARGO_TARGET_DIR ?= $(CACHE)/target
@@ -57,11 +57,7 @@ browser:
 	@scripts/deps chromium $(if $(shell command -v npm),,nodejs npm) || echo "Chromium could not be installed."
 	@$(MAKE) --no-print-directory .venv/browser/.ready || echo "The telephone in a browser could not be installed."
 
-# Pipecat, half a gigabyte; without it one test of media streams says that it was not run.
-bot:
-	@$(MAKE) --no-print-directory .venv/pipecat/.ready || echo "Pipecat could not be installed."
-
-test: deps voice browser bot .venv/test/.ready .venv/twilio/.ready
+test: deps voice browser .venv/test/.ready .venv/twilio/.ready
 	$(CARGO) test --locked
 
 bench: deps
@@ -72,7 +68,7 @@ bench: deps
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.
-soak: deps voice browser bot .venv/test/.ready .venv/twilio/.ready
+soak: deps voice browser .venv/test/.ready .venv/twilio/.ready
 	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
 		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
 
