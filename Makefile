@@ -11,7 +11,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help deps voice browser phones bot demo test bench soak lint fmt
+.PHONY: help deps voice browser phones demo test bench soak lint fmt
 
 CACHE ?= $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache,/tmp))/swivel
 export CARGO_TARGET_DIR ?= $(CACHE)/target
@@ -64,11 +64,7 @@ phones:
 	@scripts/deps linphone-cli || echo "linphone could not be installed."
 	@$(MAKE) --no-print-directory .venv/phones/.ready || echo "pjsua2 and sipvicious could not be installed."
 
-# Pipecat, half a gigabyte; without it one test of media streams says that it was not run.
-bot:
-	@$(MAKE) --no-print-directory .venv/pipecat/.ready || echo "Pipecat could not be installed."
-
-test: deps voice browser phones bot .venv/test/.ready
+test: deps voice browser phones .venv/test/.ready
 	$(CARGO) test --locked
 
 bench: deps
@@ -80,7 +76,7 @@ bench: deps
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.
-soak: deps voice browser phones bot .venv/test/.ready
+soak: deps voice browser phones .venv/test/.ready
 	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
 		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
 

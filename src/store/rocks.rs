@@ -164,7 +164,8 @@ impl Kv for Rocks {
                 let mut rows = snapshot.raw_iterator_cf_opt(family(db, table)?, options);
                 rows.seek_to_first();
                 while let Some((key, value)) = rows.item() {
-                    each(table, key, value)?;
+                    let value = self.opened(table, key, value.to_vec())?;
+                    each(table, key, &value)?;
                     rows.next();
                 }
                 rows.status().map_err(|e| failed("scan", e))?;
