@@ -8,8 +8,9 @@ use super::call::{SUPERDUPER, TREE};
 use super::documents::{self, Documents, Mode, Saved, Who, Write};
 use super::error::ApiError;
 use super::resources::{
-    accounts, blacklists, callflows, clicktocall, conferences, devices, directories, groups, limits,
-    lists, media, menus, phone_numbers, temporal_rules, temporal_rules_sets, trunks, users, webhooks,
+    accounts, blacklists, callflows, clicktocall, conferences, devices, directories, groups,
+    limits, lists, media, menus, phone_numbers, temporal_rules, temporal_rules_sets, trunks, users,
+    webhooks,
 };
 use super::verb::Verb;
 use crate::base::finding::Finding;
