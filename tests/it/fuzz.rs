@@ -57,9 +57,9 @@ pub fn run(name: &str, seeds: &[Vec<u8>], words: &[&[u8]], target: impl Fn(&[u8]
     }
     while now().duration_since(begin) < budget {
         let input = mutated(&mut rng, seeds, words);
-        let before = now();
+        let before = on_processor();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| target(&input)));
-        let took = now().duration_since(before);
+        let took = on_processor() - before;
         runs += 1;
         assert!(
             result.is_ok(),
@@ -73,6 +73,12 @@ pub fn run(name: &str, seeds: &[Vec<u8>], words: &[&[u8]], target: impl Fn(&[u8]
         );
     }
     report(name, runs, seed);
+}
+
+/// Processor time of this thread: a busy machine is no hang.
+fn on_processor() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
@@ -256,7 +262,9 @@ fn sip_message(input: &[u8]) {
         Ok(message) => {
             ask(&message);
             let written = message.to_bytes();
-            if written.len() <= limits.total {
+            // One line may hold many values, which are written on lines of their own.
+            let lines = written.windows(2).filter(|two| two == b"\r\n").count();
+            if written.len() <= limits.total && lines <= limits.headers {
                 let again = parse_datagram(written, &limits).expect("what we write we can read");
                 assert_eq!((&again.start, &again.body), (&message.start, &message.body));
                 assert_eq!(again.to_bytes(), message.to_bytes());
