@@ -290,6 +290,7 @@ fn string(schema: &Value, rng: &mut Rng) -> String {
         Some(pattern) if pattern.contains("[A-Za-z]{2}") => {
             return (*pick(&["en", "DE", "fr-FR", "zz-zz"], rng)).to_owned();
         }
+        Some("^[0-9]+$") => return (*pick(&["0", "1234", "00000000000000000000"], rng)).to_owned(),
         Some(pattern) => panic!("no strings for {pattern}"),
         None => {}
     }
