@@ -4,7 +4,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use md5::{Digest as _, Md5};
@@ -380,12 +380,20 @@ fn stretch() -> u16 {
     found.unwrap_or_else(next)
 }
 
-/// A port of loopback that is free for UDP and TCP.
+/// A port of loopback that is free for UDP and TCP, and the few after it. Below those the system gives to whoever asks for
+/// any, so that nobody takes it before it is used, and never the same twice in a row.
 pub(crate) fn free_port() -> u16 {
-    for _ in 0..64 {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+    const FIRST: u32 = 10_000;
+    const STEP: u32 = 8;
+    const COUNT: u32 = 700;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..COUNT {
+        let turn = GIVEN
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(std::process::id());
+        let port = u16::try_from(FIRST + STEP * (turn % COUNT)).unwrap();
+        let tcp = TcpListener::bind(("127.0.0.1", port));
+        if tcp.is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }
