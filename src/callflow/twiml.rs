@@ -36,10 +36,11 @@ pub(super) async fn run(
         check,
         dialler: ctx,
         iteration: Cell::new(1),
+        aside: false,
     };
     let mut session = Session::new(settings.profile(), url);
     match Box::pin(twiml::run(&live, document, &mut session)).await {
-        twiml::Outcome::Done => Next::HardStop,
+        twiml::Outcome::Done | twiml::Outcome::HungUp | twiml::Outcome::Left => Next::HardStop,
         twiml::Outcome::Flow(flow) => {
             ctx.call.flush_keys();
             Next::Replace(Tree::Node(flow.into()))
@@ -120,12 +121,8 @@ impl Dialler for FlowCtx {
 
 fn dialled(status: DialStatus, sip_status: Option<u16>) -> Dialled {
     Dialled {
-        status,
-        call_id: None,
-        duration: None,
         sip_status,
-        digits: String::new(),
-        moved: false,
+        ..Dialled::of(status)
     }
 }
 

@@ -3,18 +3,24 @@
 //! When the called party leaves or nobody answers, `action` or the next verb runs; when the caller leaves, nothing more
 //! does in the kazoo profile, and `action` is still told in the twilio profile.
 
+use std::time::Duration;
+
+use super::record;
 use crate::base::keys::Keys;
 use crate::base::profile::Profile;
+use crate::call::Begin;
+use crate::media::Sides;
 use crate::pivot::RequestMethod;
+use crate::recordings::Method;
 use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{self, Callee, Line, Trouble};
 use crate::twiml::lint::{Given, Reader};
 use crate::twiml::nouns::dial as nouns;
+use crate::twiml::orders::{Room, Taken, Taking, Taping, Told, Wait};
 use crate::twiml::parse::Element;
 use crate::twiml::ringtones;
 use crate::twiml::spec::{Spec, Status, Text, Values, attribute, ignored};
 
-const RECORDS: &str = "talks are not recorded from TwiML yet; a callflow's record_call does";
 
 pub(in crate::twiml) static SPEC: Spec = Spec {
     text: Text::Optional("a number"),
@@ -49,15 +55,48 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
             "numbers of the account ring as themselves",
         )
         .kazoo(),
-        ignored("record", RECORDS),
-        ignored("recordingUrl", RECORDS).kazoo(),
-        ignored("recordStoreMethod", RECORDS).kazoo(),
-        ignored("recordingTrack", RECORDS),
-        ignored("trim", RECORDS),
-        ignored("recordingStatusCallback", RECORDS),
-        ignored("recordingStatusCallbackMethod", RECORDS),
-        ignored("recordingStatusCallbackEvent", RECORDS),
-        ignored("recordingConfigurationId", RECORDS),
+        attribute(
+            "record",
+            Values::OneOf(&[
+                "do-not-record",
+                "record-from-answer",
+                "record-from-ringing",
+                "record-from-answer-dual",
+                "record-from-ringing-dual",
+                "true",
+                "false",
+            ]),
+            "do-not-record",
+        )
+        .note("`true` is `record-from-answer`; `-dual` is a channel a party"),
+        attribute("recordingUrl", Values::Url, "")
+            .kazoo()
+            .note("where the file is sent, its name added; kept here unless given"),
+        attribute("recordStoreMethod", Values::OneOf(&["PUT", "POST"]), "PUT").kazoo(),
+        attribute(
+            "recordingTrack",
+            Values::OneOf(&["both", "inbound"]),
+            "both",
+        )
+        .twilio()
+        .note("`inbound` is what the caller says"),
+        attribute(
+            "trim",
+            Values::OneOf(&["trim-silence", "do-not-trim"]),
+            "do-not-trim",
+        )
+        .twilio(),
+        attribute("recordingStatusCallback", Values::Url, "")
+            .twilio()
+            .note("told as a job, again until the server takes it"),
+        attribute("recordingStatusCallbackMethod", Values::Method, "POST").twilio(),
+        attribute(
+            "recordingStatusCallbackEvent",
+            Values::SomeOf(&["in-progress", "completed", "absent", "failed"]),
+            "completed",
+        )
+        .twilio(),
+        ignored("recordingConfigurationId", "not of this house"),
         ignored("referUrl", "a transfer is carried out by swivel itself"),
         ignored("referMethod", "a transfer is carried out by swivel itself"),
         ignored("callReason", "carriers do not ask"),
@@ -73,6 +112,10 @@ pub(in crate::twiml) struct Dial {
     action: Option<String>,
     method: RequestMethod,
     how: line::Dial,
+    /// A conference or queue in place of callees.
+    place: Option<Place>,
+    /// How the talk is recorded.
+    tape: Option<Tape>,
     /// Whether the keys pressed meanwhile are told.
     collect: bool,
     /// Whether a number stands there as text.
@@ -100,7 +143,7 @@ impl Dial {
                 send_digits: String::new(),
             });
         }
-        if found.callees.is_empty() && found.refused.is_none() {
+        if found.callees.is_empty() && found.place.is_none() && found.refused.is_none() {
             let status = reader.severity();
             reader.within(element, |reader| {
                 reader.finding(element.at, status, None, "there is nobody to ring");
@@ -122,6 +165,8 @@ impl Dial {
                     .text("ringTone")
                     .and_then(|country| ringtones::of(&country)),
             },
+            place: found.place,
+            tape: Tape::read(given),
             collect: given.flag("collect_dtmf"),
             by_number: !text.is_empty(),
             on_bridge: given.flag("answerOnBridge"),
@@ -136,6 +181,9 @@ impl Dial {
         if let Some(why) = self.refused {
             return Err(Trouble::Fatal(why.to_owned()));
         }
+        if let Some(place) = &self.place {
+            return self.into_place(place, run).await;
+        }
         if self.how.callees.is_empty() {
             return Err(Trouble::Fatal("there is nobody to ring".to_owned()));
         }
@@ -145,27 +193,151 @@ impl Dial {
             run.line.answer().await?;
         }
         run.line.status("ringing");
+        let tape = match &self.tape {
+            Some(tape) => tape.begin(run),
+            None => None,
+        };
         let mut dialled = Box::pin(run.line.dial(&self.how)).await?;
+        if let Some(id) = tape.filter(|_| !dialled.moved) {
+            let there = run.line.stop_recording(Some(&id));
+            if let Some((id, url)) = there {
+                run.session.set("RecordingUrl", url);
+                run.session.set("RecordingSid", id);
+            }
+        }
         if dialled.moved {
             return Ok(Step::Moved);
         }
         if !self.collect {
             dialled.digits.clear();
         }
+        self.finish(&dialled, run)
+    }
+
+    /// Tells how it went, and what is next.
+    fn finish<L: Line>(
+        &self,
+        dialled: &line::Dialled,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
+        let kazoo = run.session.profile == Profile::Kazoo;
         run.line
-            .status(call_status(&dialled, run.line.ended(), kazoo));
-        run.dialled(&dialled);
+            .status(call_status(dialled, run.line.ended(), kazoo));
+        run.dialled(dialled);
         if run.line.ended() && (kazoo || self.action.is_none()) {
             return Err(Trouble::Ended);
         }
-        match &self.action {
-            Some(action) => run.follow(Some(action), self.method),
-            None => Ok(Step::Next),
+        run.follow_or_next(self.action.as_deref(), self.method)
+    }
+
+    /// Takes part in a conference, or takes the next caller of a queue.
+    async fn into_place<L: Line>(
+        &self,
+        place: &Place,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
+        run.line.answer().await?;
+        match place {
+            Place::Conference(conference) => {
+                let room = conference.room(run, self.how.hangup_on, self.how.limit);
+                let stayed = Box::pin(run.line.conference(&room)).await?;
+                self.finish(&stayed, run)
+            }
+            Place::Queue { name, announce } => {
+                let announce = announce.as_ref();
+                let taking = Taking {
+                    name: name.clone(),
+                    timeout: self.how.timeout,
+                    limit: self.how.limit,
+                    announce: announce.and_then(|(url, method)| run.aside(url, *method)),
+                };
+                let taken = Box::pin(run.line.dequeue(&taking)).await?;
+                if taken.moved {
+                    return Ok(Step::Moved);
+                }
+                tell_taken(&taken, run);
+                let status = match taken.talked {
+                    true => line::DialStatus::Completed,
+                    false => line::DialStatus::NoAnswer,
+                };
+                let dialled = line::Dialled {
+                    call_id: taken.call_id,
+                    duration: taken.talked.then_some(taken.length),
+                    ..line::Dialled::of(status)
+                };
+                self.finish(&dialled, run)
+            }
         }
     }
 
     fn answers(&self, kazoo: bool) -> bool {
         !self.on_bridge && (self.by_number || !kazoo)
+    }
+}
+
+/// How a talk is recorded.
+#[derive(Debug, Clone, PartialEq)]
+struct Tape {
+    taping: Taping,
+    upload: Option<(String, Method)>,
+    told: Option<Told>,
+}
+
+impl Tape {
+    fn read(given: &Given) -> Option<Self> {
+        let how = given.word("record");
+        if matches!(how.as_str(), "" | "false" | "do-not-record") {
+            return None;
+        }
+        let inbound = given.word("recordingTrack") == "inbound";
+        let taping = Taping {
+            sides: match (inbound, how.ends_with("-dual")) {
+                (true, _) => Sides::Peer,
+                (false, true) => Sides::Apart,
+                (false, false) => Sides::Mixed,
+            },
+            begin: match how.starts_with("record-from-ringing") {
+                true => Begin::Now,
+                false => Begin::Bridge,
+            },
+            trim: given.word("trim") == "trim-silence",
+            upload: None,
+            source: "DialVerb",
+            track: if inbound { "inbound" } else { "both" },
+            callback: None,
+        };
+        Some(Self {
+            taping,
+            upload: record::upload(given),
+            told: given.told("recordingStatusCallback"),
+        })
+    }
+
+    /// Has the talk recorded; the recording's id.
+    fn begin<L: Line>(&self, run: &Run<'_, L>) -> Option<String> {
+        let taping = Taping {
+            upload: run.upload(self.upload.as_ref()),
+            callback: run.callback(self.told.as_ref()),
+            ..self.taping.clone()
+        };
+        let begun = run.line.start_recording(&taping);
+        begun
+            .inspect_err(|why| run.line.note(&format!("Dial: it is not recorded: {why}")))
+            .ok()
+    }
+}
+
+/// What later requests tell of a caller who was taken out of a queue.
+fn tell_taken<L: Line>(taken: &Taken, run: &mut Run<'_, L>) {
+    let session = &mut *run.session;
+    session.set("QueueSid", taken.queue.as_str());
+    let result = if taken.talked { "bridged" } else { "queue-empty" };
+    session.set("DequeueResult", result);
+    if let Some(id) = &taken.call_id {
+        session.set("DequeuedCallSid", id.as_str());
+        let seconds = |length: Duration| length.as_secs().to_string();
+        session.set("DequeuedCallQueueTime", seconds(taken.waited));
+        session.set("DequeuedCallDuration", seconds(taken.length));
     }
 }
 
@@ -181,7 +353,74 @@ fn call_status(dialled: &line::Dialled, ended: bool, kazoo: bool) -> &'static st
 #[derive(Default)]
 struct Found {
     callees: Vec<Callee>,
+    place: Option<Place>,
     refused: Option<&'static str>,
+}
+
+/// Where a Dial leads instead of to callees.
+#[derive(Debug, Clone, PartialEq)]
+enum Place {
+    Conference(Box<Conference>),
+    Queue {
+        name: String,
+        /// What the waiting caller hears before both talk.
+        announce: Option<(String, RequestMethod)>,
+    },
+}
+
+/// A Conference, as the document has it.
+#[derive(Debug, Clone, PartialEq)]
+struct Conference {
+    /// Without what depends on where the document came from.
+    room: Room,
+    wait: Option<String>,
+    wait_method: RequestMethod,
+    callback: Option<Told>,
+    recording: Option<Told>,
+}
+
+impl Conference {
+    fn read(text: String, given: &Given) -> Self {
+        let beep = given.word("beep");
+        let most = given.number("maxParticipants").unwrap_or(250);
+        Self {
+            room: Room {
+                name: given.text("id").unwrap_or(text),
+                start_on_enter: given.flag("startConferenceOnEnter"),
+                end_on_exit: given.flag("endConferenceOnExit"),
+                end_on_last: given.flag("endConferenceOnLastMemberExit"),
+                muted: given.flag("muted"),
+                deaf: given.flag("deaf"),
+                beep_enter: beep == "true" || beep == "onenter",
+                beep_exit: beep == "true" || beep == "onexit",
+                wait: Wait::HoldMusic,
+                most: usize::try_from(most).unwrap_or(250),
+                record: matches!(given.word("record").as_str(), "record-from-start" | "true"),
+                coach: given.text("coach"),
+                label: given.text("participantLabel"),
+                leave_on: Keys::NONE,
+                limit: Duration::MAX,
+                callback: None,
+                recording: None,
+            },
+            wait: given.raw("waitUrl"),
+            wait_method: given.post_or_get("waitMethod"),
+            callback: given.told("statusCallback"),
+            recording: given.told("recordingStatusCallback"),
+        }
+    }
+
+    fn room<L: Line>(&self, run: &Run<'_, L>, leave_on: Keys, limit: Duration) -> Room {
+        let kazoo = run.session.profile == Profile::Kazoo;
+        Room {
+            wait: run.wait(self.wait.as_deref(), self.wait_method, kazoo),
+            leave_on,
+            limit,
+            callback: run.callback(self.callback.as_ref()),
+            recording: run.callback(self.recording.as_ref()),
+            ..self.room.clone()
+        }
+    }
 }
 
 impl Found {
@@ -209,6 +448,25 @@ impl Found {
             "Device" => self.callees.push(Callee::Device(text)),
             "Client" => self.client(child, text),
             "Sip" => self.sip(child, text, &given),
+            "Conference" => {
+                let conference = Conference::read(text, &given);
+                if conference.room.name.is_empty() {
+                    let status = reader.severity();
+                    reader.within(child, |reader| {
+                        reader.finding(child.at, status, None, "the conference has no name");
+                    });
+                } else {
+                    self.place = Some(Place::Conference(Box::new(conference)));
+                }
+            }
+            "Queue" if !text.is_empty() => {
+                self.place = Some(Place::Queue {
+                    name: text,
+                    announce: given
+                        .text("url")
+                        .map(|url| (url, given.post_or_get("method"))),
+                });
+            }
             _ => {}
         }
         self.callees.retain(|callee| !is_empty(callee));
