@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::orders::{
+    Callback, Listening, Room, Said, Stream, Taken, Taking, Taping, Waited, Waiting,
+};
 use crate::base::cause::Cause;
-use super::orders::{Callback, Listening, Room, Said, Stream, Taken, Taking, Taping, Waited, Waiting};
 use crate::base::keys::Keys;
 use crate::call::{CollectEnd, Collected};
 use crate::pivot::{Reply, RequestMethod};

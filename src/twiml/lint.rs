@@ -373,10 +373,7 @@ impl Given {
         Some(Told {
             url: self.text(name)?,
             method: self.post_or_get(&format!("{name}Method")),
-            events: events
-                .split_ascii_whitespace()
-                .map(str::to_owned)
-                .collect(),
+            events: events.split_ascii_whitespace().map(str::to_owned).collect(),
         })
     }
 

@@ -222,7 +222,9 @@ impl<D: Dialler> Live<'_, D> {
     /// Who waits does nothing else meanwhile.
     fn not_aside(&self, what: &str) -> Result<(), Trouble> {
         match self.aside {
-            true => Err(Trouble::Failed(format!("{what} has no place in what is heard while waiting"))),
+            true => Err(Trouble::Failed(format!(
+                "{what} has no place in what is heard while waiting"
+            ))),
             false => Ok(()),
         }
     }

@@ -187,10 +187,7 @@ fn partial(call: &CallHandle, callback: &Callback) -> Rc<dyn Fn(Partial)> {
 }
 
 /// Everything the prompt says, with its repetitions.
-async fn prompt<D: Dialler>(
-    live: &Live<'_, D>,
-    phrases: &[Phrase],
-) -> Result<Vec<Audio>, Trouble> {
+async fn prompt<D: Dialler>(live: &Live<'_, D>, phrases: &[Phrase]) -> Result<Vec<Audio>, Trouble> {
     let mut all = Vec::new();
     for phrase in phrases {
         for _ in 0..phrase.loops.unwrap_or(MOST_LOOPS).min(MOST_LOOPS) {

@@ -16,10 +16,13 @@ const fn refused(name: &'static str, note: &'static str) -> Spec {
 
 pub(in crate::twiml) static STREAM: Spec = Spec {
     attributes: &[
-        attribute("url", Values::Url, "")
-            .note("`ws` or `wss`; in the kazoo profile also relative, the document's own unless given"),
+        attribute("url", Values::Url, "").note(
+            "`ws` or `wss`; in the kazoo profile also relative, the document's own unless given",
+        ),
         attribute("name", Values::Text, "").note("unique among the streams of the call"),
-        attribute("id", Values::Text, "").kazoo().note("inside Stop"),
+        attribute("id", Values::Text, "")
+            .kazoo()
+            .note("inside Stop"),
         attribute(
             "track",
             Values::OneOf(&["inbound_track", "outbound_track", "both_tracks"]),
@@ -267,7 +270,8 @@ static ASSISTANT: Spec = Spec {
 
 pub(in crate::twiml) static IN_START: &[&Spec] = &[&STREAM, &SIPREC, &RECORDING, &TRANSCRIPTION];
 
-pub(in crate::twiml) static IN_STOP: &[&Spec] = &[&STREAM, &STOP_RECORDING, &SIPREC, &TRANSCRIPTION];
+pub(in crate::twiml) static IN_STOP: &[&Spec] =
+    &[&STREAM, &STOP_RECORDING, &SIPREC, &TRANSCRIPTION];
 
 pub(in crate::twiml) static IN_CONNECT: &[&Spec] = &[
     &STREAM,

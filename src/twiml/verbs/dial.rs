@@ -21,7 +21,6 @@ use crate::twiml::parse::Element;
 use crate::twiml::ringtones;
 use crate::twiml::spec::{Spec, Status, Text, Values, attribute, ignored};
 
-
 pub(in crate::twiml) static SPEC: Spec = Spec {
     text: Text::Optional("a number"),
     attributes: &[
@@ -331,7 +330,11 @@ impl Tape {
 fn tell_taken<L: Line>(taken: &Taken, run: &mut Run<'_, L>) {
     let session = &mut *run.session;
     session.set("QueueSid", taken.queue.as_str());
-    let result = if taken.talked { "bridged" } else { "queue-empty" };
+    let result = if taken.talked {
+        "bridged"
+    } else {
+        "queue-empty"
+    };
     session.set("DequeueResult", result);
     if let Some(id) = &taken.call_id {
         session.set("DequeuedCallSid", id.as_str());

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::base::keys::Keys;
 use crate::base::profile::Profile;
 use crate::pivot::RequestMethod;
-use crate::twiml::exec::{Run, Step};
 use crate::recordings::Method;
+use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{Line, Recording, Trouble};
 use crate::twiml::lint::{Given, Reader};
 use crate::twiml::orders::Told;
@@ -77,7 +77,9 @@ impl Record {
                 upload: None,
                 callback: None,
             },
-            trim: given.text("trim").map(|trim| trim.eq_ignore_ascii_case("trim-silence")),
+            trim: given
+                .text("trim")
+                .map(|trim| trim.eq_ignore_ascii_case("trim-silence")),
             upload: upload(given),
             told: given.told("recordingStatusCallback"),
         }
