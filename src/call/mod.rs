@@ -60,6 +60,7 @@ pub use ops::queue::{
 };
 pub use ops::recognise::{Partial, RecogniseOptions, Recognised};
 pub use ops::record::{Begin, Kept, NewRecording, RecordOptions, Recorded};
+pub use ops::refer::Referral;
 pub use ops::redirect::{Redirected, Redirects};
 pub use ops::stream::{
     StreamEnd, StreamError, StreamEvent, StreamNews, StreamOptions, StreamWatch,

@@ -14,6 +14,7 @@ use super::orders::{Room, Stream, Taken, Taking, Taping, Waited, Waiting};
 use crate::base::cause::Cause;
 use crate::base::keys::Keys;
 use crate::base::profile::Profile;
+use crate::call::Referral;
 use crate::pivot::{Reply, RequestMethod};
 
 /// What a document would do, one line an operation. `digits` are pressed where keys are collected; a comma ends what one
@@ -252,6 +253,11 @@ impl Line for Dry {
     fn stop_recording(&self, _: Option<&str>) -> Option<(String, String)> {
         self.say("end the recording");
         None
+    }
+
+    async fn refer(&self, to: &str) -> Result<Referral, Trouble> {
+        self.say(format!("send the caller to {to}"));
+        Ok(Referral::default())
     }
 
     fn reject(&self, status: u16, _: Cause) {

@@ -11,7 +11,7 @@ use super::orders::{
 };
 use crate::base::cause::Cause;
 use crate::base::keys::Keys;
-use crate::call::{CollectEnd, Collected};
+use crate::call::{CollectEnd, Collected, Referral};
 use crate::pivot::{Reply, RequestMethod};
 use crate::recordings::Method;
 
@@ -318,6 +318,9 @@ pub(crate) trait Line {
 
     /// Ends such a recording, the last one when none is named; its id, and where it will be, if there is one.
     fn stop_recording(&self, id: Option<&str>) -> Option<(String, String)>;
+
+    /// Sends the caller's phone to that SIP URI. A hang-up is a normal end.
+    async fn refer(&self, to: &str) -> Result<Referral, Trouble>;
 
     /// Refuses an unanswered call.
     fn reject(&self, status: u16, cause: Cause);

@@ -14,7 +14,7 @@ use super::line::{
 use super::orders::{Room, Stream, Taken, Taking, Taping, Waited, Waiting};
 use crate::base::cause::Cause;
 use crate::base::keys::Keys;
-use crate::call::{CallError, CallHandle, CollectOptions, PlayEnd, PlayOptions};
+use crate::call::{CallError, CallHandle, CollectOptions, PlayEnd, PlayOptions, Referral};
 use crate::clips::Audio;
 use crate::journal::Fact;
 use crate::pivot::{self, Check, Found, Reply, Settings};
@@ -191,6 +191,11 @@ impl<D: Dialler> Line for Live<'_, D> {
             // It has ended by itself.
             (None, known) => known,
         }
+    }
+
+    async fn refer(&self, to: &str) -> Result<Referral, Trouble> {
+        self.not_aside("Refer")?;
+        Ok(Box::pin(self.call.refer(to)).await?)
     }
 
     fn reject(&self, status: u16, cause: Cause) {

@@ -15,6 +15,7 @@ pub mod queue;
 pub mod recognise;
 pub mod record;
 pub mod redirect;
+pub mod refer;
 mod ring;
 pub mod stream;
 pub(in crate::call) mod talk;

@@ -25,7 +25,7 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
         attribute("numDigits", Values::Whole(1, u32::MAX), "").note("unlimited unless given"),
         attribute("input", Values::SomeOf(&["dtmf", "speech"]), "dtmf")
             .twilio()
-            .note("`speech` needs a recogniser in the configuration (`[speech.recognition]`); without one keys alone count"),
+            .note("`speech` needs a recogniser in the configuration (`[stt]`); without one keys alone count"),
         attribute("actionOnEmptyResult", Values::Bool, "false").twilio(),
         attribute("bargeIn", Values::Bool, "true")
             .twilio()
