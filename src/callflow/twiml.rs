@@ -30,6 +30,7 @@ pub(super) async fn run(
     url: Option<Url>,
     check: Check<'_>,
 ) -> Next {
+    ctx.call.vars().cdr_url.clone_from(&settings.cdr_url);
     let live = Live {
         call: &ctx.call,
         settings,
@@ -43,6 +44,8 @@ pub(super) async fn run(
         twiml::Outcome::Done | twiml::Outcome::HungUp | twiml::Outcome::Left => Next::HardStop,
         twiml::Outcome::Flow(flow) => {
             ctx.call.flush_keys();
+            // Whoever hands the call back to a callflow is not told of its end (`pivot.md` §5).
+            ctx.call.vars().cdr_url = None;
             Next::Replace(Tree::Node(flow.into()))
         }
         twiml::Outcome::Moved => Next::Usurped,

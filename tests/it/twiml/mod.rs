@@ -1,8 +1,9 @@
 //! TwiML on real calls: documents that a Pivot server answers, heard and seen from a telephone in simulated time.
 //!
 //! - `sessions`: requests, follow-ups, profiles, ends. `verbs`: a row of `pivot.md` §7 a test. `dial`: ringing others.
-//! - `rooms`: conferences and queues. `streams`: media streams, recordings, speech. Callbacks of all of these are jobs.
+//! - `after`: REFER, the record, profiles, signatures. `rooms`: conferences and queues. `streams`: media streams, recordings, speech. Callbacks of all of these are jobs.
 
+mod after;
 mod dial;
 mod rooms;
 mod sessions;

@@ -587,7 +587,6 @@ fn record_by_its_limits() {
 fn what_is_not_available_ends_the_document_where_it_stands() {
     for verbs in [
         "<Connect><ConversationRelay url=\"wss://x.example/\"/></Connect>",
-        "<Refer><Sip>sip:a@b.example</Sip></Refer>",
         "<Pay/>",
         "<Dial><Sim>DE123</Sim></Dial>",
     ] {
