@@ -13,7 +13,7 @@ use super::error::FlowError;
 use super::ring::{Outcome, Ring};
 use crate::base::cause::Cause;
 use crate::base::secret::Secret;
-use crate::call::CallError;
+use crate::call::{Attended, CallError};
 use crate::host::clock;
 use crate::pivot::{Check, Settings};
 use crate::routing::endpoints::{self, Endpoints, NotRung, Options, Ringing};
@@ -59,16 +59,19 @@ pub(super) async fn run(
 }
 
 impl Dialler for FlowCtx {
-    async fn dial(&self, how: &Dial) -> Result<Dialled, CallError> {
+    async fn dial(&self, how: &Dial, attended: Option<Attended>) -> Result<Dialled, CallError> {
         let (mut found, mut several) = (Endpoints::default(), false);
-        for callee in &how.callees {
+        for (mark, callee) in how.callees.iter().enumerate() {
             let options = Options {
                 timeout: Some(how.timeout),
                 can_call_self: true,
                 ..Options::default()
             };
             match self.callee(callee, &options, how) {
-                Ok((endpoints, single)) => {
+                Ok((mut endpoints, single)) => {
+                    let later = endpoints.later.iter_mut().map(|(_, target)| target);
+                    let all = endpoints.targets.iter_mut().chain(later);
+                    all.for_each(|target| target.mark = mark);
                     several |= single && how.callees.len() == 1;
                     found.targets.extend(endpoints.targets);
                     found.later.extend(endpoints.later);
@@ -88,6 +91,7 @@ impl Dialler for FlowCtx {
             ringback: how.ringback.clone(),
             limit: Some(how.limit),
             hangup_on: how.hangup_on,
+            attended,
             ..Ring::default()
         };
         if found.targets.is_empty() && found.later.is_empty() {

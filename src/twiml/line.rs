@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::orders::{
-    Callback, Listening, Room, Said, Stream, Taken, Taking, Taping, Waited, Waiting,
+    Callback, Care, Listening, Room, Said, Stream, Taken, Taking, Taping, Waited, Waiting,
 };
 use crate::base::cause::Cause;
 use crate::base::keys::Keys;
@@ -158,6 +158,8 @@ pub(crate) enum Callee {
 pub(crate) struct Dial {
     /// Whom.
     pub(crate) callees: Vec<Callee>,
+    /// What each of them is cared for by, in the same order.
+    pub(crate) cares: Vec<Care>,
     /// One after the other instead of all at once.
     pub(crate) single: bool,
     /// How long.

@@ -1,5 +1,6 @@
 //! The real call, over the same operations as the callflow modules.
 
+mod legs;
 mod media;
 mod rooms;
 mod tell;
@@ -14,7 +15,9 @@ use super::line::{
 use super::orders::{Room, Stream, Taken, Taking, Taping, Waited, Waiting};
 use crate::base::cause::Cause;
 use crate::base::keys::Keys;
-use crate::call::{CallError, CallHandle, CollectOptions, PlayEnd, PlayOptions, Referral};
+use crate::call::{
+    Attended, CallError, CallHandle, CollectOptions, PlayEnd, PlayOptions, Referral,
+};
 use crate::clips::Audio;
 use crate::journal::Fact;
 use crate::pivot::{self, Check, Found, Reply, Settings};
@@ -23,7 +26,7 @@ use crate::pivot::{self, Check, Found, Reply, Settings};
 pub(crate) trait Dialler {
     /// Rings whom `how` names and connects the caller to whoever answers; returns when both have parted, also when the
     /// caller left.
-    async fn dial(&self, how: &Dial) -> Result<Dialled, CallError>;
+    async fn dial(&self, how: &Dial, attended: Option<Attended>) -> Result<Dialled, CallError>;
 }
 
 /// A real call.
@@ -153,7 +156,8 @@ impl<D: Dialler> Line for Live<'_, D> {
     }
 
     async fn dial(&self, how: &Dial) -> Result<Dialled, Trouble> {
-        Ok(Box::pin(self.dialler.dial(how)).await?)
+        let attended = legs::attended(self, how);
+        Ok(Box::pin(self.dialler.dial(how, attended)).await?)
     }
 
     async fn conference(&self, how: &Room) -> Result<Dialled, Trouble> {

@@ -40,6 +40,15 @@ impl Callback {
     }
 }
 
+/// What one of those who are rung is cared for by.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Care {
+    /// Who is told what becomes of its leg.
+    pub(crate) callback: Option<Callback>,
+    /// What it hears before it is connected.
+    pub(crate) screen: Option<Aside>,
+}
+
 /// A document beside the one that runs: heard while somebody waits.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Aside {

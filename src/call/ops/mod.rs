@@ -3,6 +3,7 @@
 //! Dropping an operation's future cancels its work: the drop pushes a cancel for its `OpId`, which cannot fail.
 
 pub mod answer;
+pub mod attend;
 pub mod bridge;
 pub mod collect;
 pub mod conference;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Live;
 use crate::base::cause::Cause;
 use crate::base::finding::Finding;
-use crate::call::{CallError, CallHandle, WaitEnd, WaitFacts, WaitFlow, WaitSound};
+use crate::call::{Attended, CallError, CallHandle, WaitEnd, WaitFacts, WaitFlow, WaitSound};
 use crate::clips::Audio;
 use crate::pivot::Settings;
 use crate::twiml::Dialler;
@@ -20,7 +20,7 @@ use crate::twiml::orders::{Aside, Wait};
 struct Nobody;
 
 impl Dialler for Nobody {
-    async fn dial(&self, _: &Dial) -> Result<Dialled, CallError> {
+    async fn dial(&self, _: &Dial, _: Option<Attended>) -> Result<Dialled, CallError> {
         Ok(Dialled::of(DialStatus::Failed))
     }
 }
@@ -53,21 +53,43 @@ pub(super) async fn sound<D: Dialler>(live: &Live<'_, D>, wait: &Wait) -> WaitSo
 
 /// A document as a flow that waits. Each run asks for it anew; `more` goes with every request.
 pub(super) fn flow(settings: &Settings, aside: &Aside, more: &[(String, String)]) -> WaitFlow {
+    heard(settings, aside, more, true)
+}
+
+/// The same before two are connected: a Hangup is [`WaitEnd::Leave`] and leaves the ending to others.
+pub(super) fn screen(settings: &Settings, aside: &Aside, more: &[(String, String)]) -> WaitFlow {
+    heard(settings, aside, more, false)
+}
+
+fn heard(
+    settings: &Settings,
+    aside: &Aside,
+    more: &[(String, String)],
+    hangs_up: bool,
+) -> WaitFlow {
     let settings = settings.following(aside.url.as_str(), aside.method);
     let (aside, more) = (aside.clone(), more.to_vec());
     Rc::new(move |call: CallHandle, facts: WaitFacts| {
         let (settings, aside, more) = (settings.clone(), aside.clone(), more.clone());
-        Box::pin(async move { run(&call, &settings, &aside, &facts, &more).await })
+        Box::pin(async move {
+            let end = run(&call, &settings, &aside, &facts, &more).await;
+            if hangs_up && end.is_none() {
+                call.hangup(Cause::NORMAL_CLEARING);
+                return WaitEnd::Done;
+            }
+            end.unwrap_or(WaitEnd::Leave)
+        })
     })
 }
 
+/// Runs it once; `None`: it wants the call ended.
 async fn run(
     call: &CallHandle,
     settings: &Settings,
     aside: &Aside,
     facts: &WaitFacts,
     more: &[(String, String)],
-) -> WaitEnd {
+) -> Option<WaitEnd> {
     let live = Live {
         call,
         settings,
@@ -92,20 +114,17 @@ async fn run(
     let asked = call.vars().pivots;
     let outcome = Box::pin(begin(&live, aside.url.clone(), aside.method, &mut session)).await;
     call.vars().pivots = asked;
-    match outcome {
+    Some(match outcome {
         Outcome::Done => WaitEnd::Done,
         Outcome::Left => WaitEnd::Leave,
-        Outcome::HungUp => {
-            call.hangup(Cause::NORMAL_CLEARING);
-            WaitEnd::Done
-        }
+        Outcome::HungUp => return None,
         Outcome::Moved => WaitEnd::Redirected,
         Outcome::Flow(_) => WaitEnd::Failed,
         Outcome::Failed(why) => {
             live.note(&format!("nothing is heard while waiting: {why}"));
             WaitEnd::Failed
         }
-    }
+    })
 }
 
 fn no_flow(

@@ -4,19 +4,22 @@ use super::PARAMETER;
 use crate::twiml::spec::{Dialect, Spec, Status, Text, Values, attribute, ignored};
 
 const DETECTION: &str = "machines that answer are not told from people";
-const EVENTS: &str = "not sent yet";
-const SCREENING: &str = "nothing is played to the called party before it is connected yet";
+const EVENTS: Values = Values::SomeOf(&["initiated", "ringing", "answered", "completed"]);
+const SCREENING: &str =
+    "a document the called party hears before both are connected; its Hangup keeps them apart";
 
 pub(in crate::twiml) static NUMBER: Spec = Spec {
     text: Text::Required("the number"),
     attributes: &[
         attribute("sendDigits", Values::Digits, "")
             .note("keys sent to whoever answers before both are connected"),
-        ignored("url", SCREENING),
-        ignored("method", SCREENING),
-        ignored("statusCallback", EVENTS),
-        ignored("statusCallbackEvent", EVENTS),
-        ignored("statusCallbackMethod", EVENTS),
+        attribute("url", Values::Url, "").twilio().note(SCREENING),
+        attribute("method", Values::Method, "POST").twilio(),
+        attribute("statusCallback", Values::Url, "")
+            .twilio()
+            .note("told as a job, again until the server takes it"),
+        attribute("statusCallbackEvent", EVENTS, "completed").twilio(),
+        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
         ignored("byoc", "the account's trunks decide"),
         ignored("machineDetection", DETECTION),
         ignored("machineDetectionTimeout", DETECTION),
@@ -34,11 +37,13 @@ pub(in crate::twiml) static SIP: Spec = Spec {
     attributes: &[
         attribute("username", Values::Text, "").twilio(),
         attribute("password", Values::Text, "").twilio(),
-        ignored("url", SCREENING),
-        ignored("method", SCREENING),
-        ignored("statusCallback", EVENTS),
-        ignored("statusCallbackEvent", EVENTS),
-        ignored("statusCallbackMethod", EVENTS),
+        attribute("url", Values::Url, "").twilio().note(SCREENING),
+        attribute("method", Values::Method, "POST").twilio(),
+        attribute("statusCallback", Values::Url, "")
+            .twilio()
+            .note("told as a job, again until the server takes it"),
+        attribute("statusCallbackEvent", EVENTS, "completed").twilio(),
+        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
         ignored("codecs", "the codecs of the account's settings are offered"),
         ignored("machineDetection", DETECTION),
         ignored("machineDetectionTimeout", DETECTION),
@@ -84,11 +89,13 @@ pub(in crate::twiml) static CLIENT: Spec = Spec {
     dialect: Dialect::Twilio,
     text: Text::Optional("the client: a device or user by its SIP user name, user name or id"),
     attributes: &[
-        ignored("url", SCREENING),
-        ignored("method", SCREENING),
-        ignored("statusCallback", EVENTS),
-        ignored("statusCallbackEvent", EVENTS),
-        ignored("statusCallbackMethod", EVENTS),
+        attribute("url", Values::Url, "").twilio().note(SCREENING),
+        attribute("method", Values::Method, "POST").twilio(),
+        attribute("statusCallback", Values::Url, "")
+            .twilio()
+            .note("told as a job, again until the server takes it"),
+        attribute("statusCallbackEvent", EVENTS, "completed").twilio(),
+        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
     ],
     children: &[&IDENTITY, &CLIENT_PARAMETER],
     ..Spec::of("Client")

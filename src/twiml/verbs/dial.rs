@@ -16,7 +16,7 @@ use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{self, Callee, Line, Trouble};
 use crate::twiml::lint::{Given, Reader};
 use crate::twiml::nouns::dial as nouns;
-use crate::twiml::orders::{Room, Taken, Taking, Taping, Told, Wait};
+use crate::twiml::orders::{Care, Room, Taken, Taking, Taping, Told, Wait};
 use crate::twiml::parse::Element;
 use crate::twiml::ringtones;
 use crate::twiml::spec::{Spec, Status, Text, Values, attribute, ignored};
@@ -111,6 +111,8 @@ pub(in crate::twiml) struct Dial {
     action: Option<String>,
     method: RequestMethod,
     how: line::Dial,
+    /// What each callee is cared for by.
+    cares: Vec<Cared>,
     /// A conference or queue in place of callees.
     place: Option<Place>,
     /// How the talk is recorded.
@@ -155,6 +157,7 @@ impl Dial {
             method: given.method("method"),
             how: line::Dial {
                 callees: found.callees,
+                cares: Vec::new(),
                 single: given.word("strategy") == "single" || given.flag("sequential"),
                 timeout: given.seconds("timeout"),
                 limit: given.seconds("timeLimit"),
@@ -164,6 +167,7 @@ impl Dial {
                     .text("ringTone")
                     .and_then(|country| ringtones::of(&country)),
             },
+            cares: found.cares,
             place: found.place,
             tape: Tape::read(given),
             collect: given.flag("collect_dtmf"),
@@ -196,7 +200,11 @@ impl Dial {
             Some(tape) => tape.begin(run),
             None => None,
         };
-        let mut dialled = Box::pin(run.line.dial(&self.how)).await?;
+        let how = line::Dial {
+            cares: self.cares.iter().map(|care| care.resolved(run)).collect(),
+            ..self.how.clone()
+        };
+        let mut dialled = Box::pin(run.line.dial(&how)).await?;
         if let Some(id) = tape.filter(|_| !dialled.moved) {
             let there = run.line.stop_recording(Some(&id));
             if let Some((id, url)) = there {
@@ -356,8 +364,26 @@ fn call_status(dialled: &line::Dialled, ended: bool, kazoo: bool) -> &'static st
 #[derive(Default)]
 struct Found {
     callees: Vec<Callee>,
+    cares: Vec<Cared>,
     place: Option<Place>,
     refused: Option<&'static str>,
+}
+
+/// What a callee is cared for by, as the document has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Cared {
+    told: Option<Told>,
+    screen: Option<(String, RequestMethod)>,
+}
+
+impl Cared {
+    fn resolved<L: Line>(&self, run: &Run<'_, L>) -> Care {
+        let screen = self.screen.as_ref();
+        Care {
+            callback: run.callback(self.told.as_ref()),
+            screen: screen.and_then(|(url, method)| run.aside(url, *method)),
+        }
+    }
 }
 
 /// Where a Dial leads instead of to callees.
@@ -473,6 +499,13 @@ impl Found {
             _ => {}
         }
         self.callees.retain(|callee| !is_empty(callee));
+        let care = Cared {
+            told: given.told("statusCallback"),
+            screen: given
+                .text("url")
+                .map(|url| (url, given.post_or_get("method"))),
+        };
+        self.cares.resize(self.callees.len(), care);
     }
 
     fn client(&mut self, child: &Element, text: String) {
