@@ -3,20 +3,19 @@
 //! When the called party leaves or nobody answers, `action` or the next verb runs; when the caller leaves, nothing more
 //! does in the kazoo profile, and `action` is still told in the twilio profile.
 
-use std::time::Duration;
+mod place;
+mod tape;
 
-use super::record;
+use self::place::{Conference, Place, tell_taken};
+use self::tape::Tape;
 use crate::base::keys::Keys;
 use crate::base::profile::Profile;
-use crate::call::Begin;
-use crate::media::Sides;
 use crate::pivot::RequestMethod;
-use crate::recordings::Method;
 use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{self, Callee, Line, Trouble};
 use crate::twiml::lint::{Given, Reader};
 use crate::twiml::nouns::dial as nouns;
-use crate::twiml::orders::{Care, Room, Taken, Taking, Taping, Told, Wait};
+use crate::twiml::orders::{Care, Taking, Told};
 use crate::twiml::parse::Element;
 use crate::twiml::ringtones;
 use crate::twiml::spec::{Spec, Status, Text, Values, attribute, ignored};
@@ -282,76 +281,6 @@ impl Dial {
     }
 }
 
-/// How a talk is recorded.
-#[derive(Debug, Clone, PartialEq)]
-struct Tape {
-    taping: Taping,
-    upload: Option<(String, Method)>,
-    told: Option<Told>,
-}
-
-impl Tape {
-    fn read(given: &Given) -> Option<Self> {
-        let how = given.word("record");
-        if matches!(how.as_str(), "" | "false" | "do-not-record") {
-            return None;
-        }
-        let inbound = given.word("recordingTrack") == "inbound";
-        let taping = Taping {
-            sides: match (inbound, how.ends_with("-dual")) {
-                (true, _) => Sides::Peer,
-                (false, true) => Sides::Apart,
-                (false, false) => Sides::Mixed,
-            },
-            begin: match how.starts_with("record-from-ringing") {
-                true => Begin::Now,
-                false => Begin::Bridge,
-            },
-            trim: given.word("trim") == "trim-silence",
-            upload: None,
-            source: "DialVerb",
-            track: if inbound { "inbound" } else { "both" },
-            callback: None,
-        };
-        Some(Self {
-            taping,
-            upload: record::upload(given),
-            told: given.told("recordingStatusCallback"),
-        })
-    }
-
-    /// Has the talk recorded; the recording's id.
-    fn begin<L: Line>(&self, run: &Run<'_, L>) -> Option<String> {
-        let taping = Taping {
-            upload: run.upload(self.upload.as_ref()),
-            callback: run.callback(self.told.as_ref()),
-            ..self.taping.clone()
-        };
-        let begun = run.line.start_recording(&taping);
-        begun
-            .inspect_err(|why| run.line.note(&format!("Dial: it is not recorded: {why}")))
-            .ok()
-    }
-}
-
-/// What later requests tell of a caller who was taken out of a queue.
-fn tell_taken<L: Line>(taken: &Taken, run: &mut Run<'_, L>) {
-    let session = &mut *run.session;
-    session.set("QueueSid", taken.queue.as_str());
-    let result = if taken.talked {
-        "bridged"
-    } else {
-        "queue-empty"
-    };
-    session.set("DequeueResult", result);
-    if let Some(id) = &taken.call_id {
-        session.set("DequeuedCallSid", id.as_str());
-        let seconds = |length: Duration| length.as_secs().to_string();
-        session.set("DequeuedCallQueueTime", seconds(taken.waited));
-        session.set("DequeuedCallDuration", seconds(taken.length));
-    }
-}
-
 fn call_status(dialled: &line::Dialled, ended: bool, kazoo: bool) -> &'static str {
     match (kazoo, ended) {
         (false, false) => "in-progress",
@@ -382,72 +311,6 @@ impl Cared {
         Care {
             callback: run.callback(self.told.as_ref()),
             screen: screen.and_then(|(url, method)| run.aside(url, *method)),
-        }
-    }
-}
-
-/// Where a Dial leads instead of to callees.
-#[derive(Debug, Clone, PartialEq)]
-enum Place {
-    Conference(Box<Conference>),
-    Queue {
-        name: String,
-        /// What the waiting caller hears before both talk.
-        announce: Option<(String, RequestMethod)>,
-    },
-}
-
-/// A Conference, as the document has it.
-#[derive(Debug, Clone, PartialEq)]
-struct Conference {
-    /// Without what depends on where the document came from.
-    room: Room,
-    wait: Option<String>,
-    wait_method: RequestMethod,
-    callback: Option<Told>,
-    recording: Option<Told>,
-}
-
-impl Conference {
-    fn read(text: String, given: &Given) -> Self {
-        let beep = given.word("beep");
-        let most = given.number("maxParticipants").unwrap_or(250);
-        Self {
-            room: Room {
-                name: given.text("id").unwrap_or(text),
-                start_on_enter: given.flag("startConferenceOnEnter"),
-                end_on_exit: given.flag("endConferenceOnExit"),
-                end_on_last: given.flag("endConferenceOnLastMemberExit"),
-                muted: given.flag("muted"),
-                deaf: given.flag("deaf"),
-                beep_enter: beep == "true" || beep == "onenter",
-                beep_exit: beep == "true" || beep == "onexit",
-                wait: Wait::HoldMusic,
-                most: usize::try_from(most).unwrap_or(250),
-                record: matches!(given.word("record").as_str(), "record-from-start" | "true"),
-                coach: given.text("coach"),
-                label: given.text("participantLabel"),
-                leave_on: Keys::NONE,
-                limit: Duration::MAX,
-                callback: None,
-                recording: None,
-            },
-            wait: given.raw("waitUrl"),
-            wait_method: given.post_or_get("waitMethod"),
-            callback: given.told("statusCallback"),
-            recording: given.told("recordingStatusCallback"),
-        }
-    }
-
-    fn room<L: Line>(&self, run: &Run<'_, L>, leave_on: Keys, limit: Duration) -> Room {
-        let kazoo = run.session.profile == Profile::Kazoo;
-        Room {
-            wait: run.wait(self.wait.as_deref(), self.wait_method, kazoo),
-            leave_on,
-            limit,
-            callback: run.callback(self.callback.as_ref()),
-            recording: run.callback(self.recording.as_ref()),
-            ..self.room.clone()
         }
     }
 }

@@ -144,8 +144,10 @@ impl Gather {
         }
         if let Some(said) = gathered.speech {
             run.session.set("SpeechResult", said.text);
-            let sure = said.confidence.unwrap_or_default();
-            run.session.set("Confidence", sure.to_string());
+            // Not every recogniser says how sure it is; 0 would be a lie.
+            if let Some(sure) = said.confidence {
+                run.session.set("Confidence", sure.to_string());
+            }
             return run.follow(self.action.as_deref(), self.method);
         }
         if let (false, Some(key)) = (kazoo, gathered.finished_on) {
