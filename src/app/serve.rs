@@ -453,7 +453,10 @@ pub async fn try_voice(config: &Config) -> Result<String, String> {
 fn runners(shelf: &Shelf, directory: &Directory, client: &HttpClient) -> Runners {
     let hooks: Arc<dyn Runner> = Arc::new(Delivery::new(directory.clone(), client.clone()));
     let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(shelf.clone(), client.clone()));
-    let posts: Arc<dyn Runner> = Arc::new(HttpRunner(client.clone()));
+    let posts: Arc<dyn Runner> = Arc::new(HttpRunner {
+        client: client.clone(),
+        directory: directory.clone(),
+    });
     BTreeMap::from([
         (JOB, hooks),
         (UploadRunner::KIND, uploads),

@@ -10,6 +10,7 @@ use super::handle::CallHandle;
 use super::state::{Phase, State};
 use crate::base::time::UnixMicros;
 use crate::host::clock;
+use crate::jobs::HttpJob;
 use crate::jobs::webhooks::LegEvent;
 use crate::journal::{Cdr, Fact, OpenCall};
 use crate::media::PortStats;
@@ -80,8 +81,19 @@ impl CallHandle {
             );
         }
         let tells = !more.is_empty();
-        let journal = &self.0.core.services().journal;
-        journal.close_leg_and(Box::new(cdr), more);
+        let services = self.0.core.services();
+        let told = self.vars().cdr_url.take();
+        if let Some(url) = &told {
+            let job = HttpJob::form("POST", url, &cdr.to_event());
+            let (now, lane) = (clock::unix_now(), format!("{} {url}", cdr.call_id));
+            services
+                .outbox
+                .post(&mut more, &cdr.account, &lane, &job, now);
+        }
+        services.journal.close_leg_and(Box::new(cdr), more);
+        if told.is_some() {
+            services.outbox.wake_when_durable();
+        }
         if let Some(webhooks) = webhooks.filter(|_| tells) {
             webhooks.when_durable();
         }

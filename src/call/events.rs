@@ -84,9 +84,12 @@ impl CallHandle {
             | SipEvent::Response(_)
             | SipEvent::BadCredentials(_)
             | SipEvent::Reached(_)
-            | SipEvent::Trace(_)
-            // The server transfers calls, it does not ask for it.
-            | SipEvent::Referred { .. } => {}
+            | SipEvent::Trace(_) => {}
+            SipEvent::Referred { status, over, .. } => {
+                let mut state = self.state_mut();
+                state.referrals.push_back((status, over));
+                state.wake();
+            }
         }
     }
 

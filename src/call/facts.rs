@@ -128,6 +128,8 @@ pub struct CallVars {
     pub after_bridge: Option<AfterBridge>,
     /// `CallStatus` as TwiML sees it; empty before the first verb.
     pub call_status: Option<String>,
+    /// Who is told of the end of a call whose last flow was TwiML.
+    pub cdr_url: Option<String>,
     /// How many Pivot requests the call has made.
     pub pivots: u32,
     /// When the Pivot requests of the last second were made, oldest first.

@@ -50,6 +50,7 @@ pub use core::{Core, CoreConfig, Resolve, Script};
 pub use error::{By, CallError, Ended};
 pub use facts::{AfterBridge, CallFacts, CallVars};
 pub use handle::CallHandle;
+pub use ops::attend::{Attendant, Attended, LegNews};
 pub use ops::bridge::{BridgeOptions, Bridged, Strategy, Talked};
 pub use ops::collect::{CollectEnd, CollectOptions, Collected};
 pub use ops::conference::{Beep, ConferenceEnd, ConferenceOptions, Conferenced};
@@ -61,6 +62,7 @@ pub use ops::queue::{
 pub use ops::recognise::{Partial, RecogniseOptions, Recognised};
 pub use ops::record::{Begin, Kept, NewRecording, RecordOptions, Recorded};
 pub use ops::redirect::{Redirected, Redirects};
+pub use ops::refer::Referral;
 pub use ops::stream::{
     StreamEnd, StreamError, StreamEvent, StreamNews, StreamOptions, StreamWatch,
 };

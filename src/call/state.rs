@@ -100,6 +100,8 @@ pub(super) struct State {
     pub(super) refer: Option<Box<Refer>>,
     /// Who takes this caller out of a queue.
     pub(super) handover: Option<Rc<Handover>>,
+    /// What the peer said to our REFER: each status, and whether it was the last.
+    pub(super) referrals: VecDeque<(u16, bool)>,
     /// Who takes this ringing leg's place.
     pub(super) picked_by: Option<CallHandle>,
     /// The script that has taken the leg over from whatever ran before.
@@ -151,6 +153,7 @@ impl State {
             other: None,
             refer: None,
             handover: None,
+            referrals: VecDeque::new(),
             picked_by: None,
             usurper: None,
             failed: None,

@@ -13,7 +13,7 @@ use super::data::Whole;
 use super::error::FlowError;
 use crate::audio::Clip;
 use crate::base::cause::Cause;
-use crate::call::{AfterBridge, BridgeOptions, Bridged, Keys, Strategy};
+use crate::call::{AfterBridge, Attended, BridgeOptions, Bridged, Keys, Strategy};
 use crate::clips::Audio;
 use crate::directory::Account;
 use crate::directory::trunk::headers;
@@ -39,6 +39,8 @@ pub(super) struct Ring {
     pub(super) limit: Option<Duration>,
     /// Keys of the caller that end the talk.
     pub(super) hangup_on: Keys,
+    /// Who attends the legs.
+    pub(super) attended: Option<Attended>,
 }
 
 /// How a bridge went.
@@ -160,6 +162,7 @@ impl FlowCtx {
             redirects: Some(self.redirects()),
             limit: how.limit,
             hangup_on: how.hangup_on,
+            attended: how.attended.clone(),
             ..BridgeOptions::default()
         };
         let mut outcome = match targets.is_empty() {

@@ -13,7 +13,7 @@ use super::error::FlowError;
 use super::ring::{Outcome, Ring};
 use crate::base::cause::Cause;
 use crate::base::secret::Secret;
-use crate::call::CallError;
+use crate::call::{Attended, CallError};
 use crate::host::clock;
 use crate::pivot::{Check, Settings};
 use crate::routing::endpoints::{self, Endpoints, NotRung, Options, Ringing};
@@ -30,18 +30,22 @@ pub(super) async fn run(
     url: Option<Url>,
     check: Check<'_>,
 ) -> Next {
+    ctx.call.vars().cdr_url.clone_from(&settings.cdr_url);
     let live = Live {
         call: &ctx.call,
         settings,
         check,
         dialler: ctx,
         iteration: Cell::new(1),
+        aside: false,
     };
     let mut session = Session::new(settings.profile(), url);
     match Box::pin(twiml::run(&live, document, &mut session)).await {
-        twiml::Outcome::Done => Next::HardStop,
+        twiml::Outcome::Done | twiml::Outcome::HungUp | twiml::Outcome::Left => Next::HardStop,
         twiml::Outcome::Flow(flow) => {
             ctx.call.flush_keys();
+            // Whoever hands the call back to a callflow is not told of its end (`pivot.md` §5).
+            ctx.call.vars().cdr_url = None;
             Next::Replace(Tree::Node(flow.into()))
         }
         twiml::Outcome::Moved => Next::Usurped,
@@ -55,16 +59,19 @@ pub(super) async fn run(
 }
 
 impl Dialler for FlowCtx {
-    async fn dial(&self, how: &Dial) -> Result<Dialled, CallError> {
+    async fn dial(&self, how: &Dial, attended: Option<Attended>) -> Result<Dialled, CallError> {
         let (mut found, mut several) = (Endpoints::default(), false);
-        for callee in &how.callees {
+        for (mark, callee) in how.callees.iter().enumerate() {
             let options = Options {
                 timeout: Some(how.timeout),
                 can_call_self: true,
                 ..Options::default()
             };
             match self.callee(callee, &options, how) {
-                Ok((endpoints, single)) => {
+                Ok((mut endpoints, single)) => {
+                    let later = endpoints.later.iter_mut().map(|(_, target)| target);
+                    let all = endpoints.targets.iter_mut().chain(later);
+                    all.for_each(|target| target.mark = mark);
                     several |= single && how.callees.len() == 1;
                     found.targets.extend(endpoints.targets);
                     found.later.extend(endpoints.later);
@@ -84,6 +91,7 @@ impl Dialler for FlowCtx {
             ringback: how.ringback.clone(),
             limit: Some(how.limit),
             hangup_on: how.hangup_on,
+            attended,
             ..Ring::default()
         };
         if found.targets.is_empty() && found.later.is_empty() {
@@ -120,12 +128,8 @@ impl Dialler for FlowCtx {
 
 fn dialled(status: DialStatus, sip_status: Option<u16>) -> Dialled {
     Dialled {
-        status,
-        call_id: None,
-        duration: None,
         sip_status,
-        digits: String::new(),
-        moved: false,
+        ..Dialled::of(status)
     }
 }
 

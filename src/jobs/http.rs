@@ -9,6 +9,8 @@ use url::Url;
 
 use super::job::Job;
 use super::outbox::{Outcome, Runner};
+use crate::base::secret::Secret;
+use crate::directory::Directory;
 use crate::host::http::{HttpClient, HttpError, HttpRequest, Method};
 
 /// A request to be made until a server takes it.
@@ -63,7 +65,14 @@ impl HttpJob {
     }
 
     /// One attempt, under the name `id`, which a receiver can tell repetitions by. A file goes in place of the body.
-    pub async fn attempt(&self, id: &str, client: &HttpClient, file: Option<PathBuf>) -> Outcome {
+    /// `token` signs it.
+    pub async fn attempt(
+        &self,
+        id: &str,
+        client: &HttpClient,
+        file: Option<PathBuf>,
+        token: Option<Secret>,
+    ) -> Outcome {
         let url = match Url::parse(&self.url) {
             Ok(url) => url,
             Err(error) => return Outcome::GiveUp(format!("not a URL: {error}")),
@@ -89,6 +98,7 @@ impl HttpJob {
             max_body: MOST_ANSWER,
             // The outbox asks again, and counts.
             retry_unavailable: false,
+            auth_token: token,
             ..HttpRequest::get(url)
         };
         match client.send(request).await {
@@ -132,16 +142,23 @@ fn method(name: &str) -> Option<Method> {
         .find(|method| method.name().eq_ignore_ascii_case(name))
 }
 
-/// Makes requests of the kind [`HttpJob::KIND`].
-pub struct HttpRunner(pub HttpClient);
+/// Makes requests of the kind [`HttpJob::KIND`], signed where their account has an auth token.
+pub struct HttpRunner {
+    /// Makes them.
+    pub client: HttpClient,
+    /// Knows the accounts.
+    pub directory: Directory,
+}
 
 impl Runner for HttpRunner {
     fn run(&self, job: &Job) -> BoxFuture<'static, Outcome> {
-        let (client, id) = (self.0.clone(), job.id.clone());
+        let (client, id) = (self.client.clone(), job.id.clone());
+        let account = self.directory.account(&job.account);
+        let token = account.and_then(|account| account.auth_token());
         let request = serde_json::from_value::<HttpJob>(job.payload.clone());
         Box::pin(async move {
             match request {
-                Ok(request) => request.attempt(&id, &client, None).await,
+                Ok(request) => request.attempt(&id, &client, None, token).await,
                 Err(error) => Outcome::GiveUp(format!("the job cannot be read: {error}")),
             }
         })

@@ -212,6 +212,39 @@ impl Cdr {
         Value::Object(doc)
     }
 
+    /// The leg's end as KAZOO tells a `cdr_url` (`pivot.md` §5): names of its channel event, nested ones in brackets.
+    pub fn to_event(&self) -> Vec<(String, String)> {
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let mut all = vec![("Account-ID".to_owned(), self.account.clone())];
+        let Value::Object(doc) = self.to_doc() else {
+            return all;
+        };
+        for (key, value) in doc {
+            let name = match key.as_str() {
+                "id" | "custom_channel_vars" | "media_stats" => continue,
+                "node" => "Switch-Nodename".to_owned(),
+                "custom_sip_headers" => "Custom-SIP-Headers".to_owned(),
+                key => event_name(key),
+            };
+            match value {
+                Value::Object(inner) => all.extend(
+                    inner
+                        .into_iter()
+                        .map(|(key, value)| (format!("{name}[{key}]"), text(value))),
+                ),
+                Value::Array(items) => {
+                    let items = items.into_iter();
+                    all.extend(items.map(|item| (format!("{name}[]"), text(item))));
+                }
+                other => all.push((name, text(other))),
+            }
+        }
+        all
+    }
+
     fn ringing_seconds(&self) -> u64 {
         let Some(rang) = self.ringing else { return 0 };
         self.answered
@@ -241,3 +274,16 @@ impl Cdr {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OpenCall(pub Cdr);
+
+/// `Call-ID` for `call_id`.
+fn event_name(key: &str) -> String {
+    let parts = key.split('_').map(|part| match part {
+        "id" | "sdp" => part.to_uppercase(),
+        part => {
+            let mut letters = part.chars();
+            let first = letters.next().map(|c| c.to_ascii_uppercase());
+            first.into_iter().chain(letters).collect()
+        }
+    });
+    parts.collect::<Vec<_>>().join("-")
+}

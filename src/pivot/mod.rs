@@ -16,5 +16,5 @@ mod sniff;
 
 pub use error::PivotError;
 pub use reply::{Check, Reply};
-pub use session::{Found, ask, remark};
+pub use session::{Found, ask, remark, standard};
 pub use settings::{BodyFormat, RequestFormat, RequestMethod, Serverless, Settings};

@@ -88,6 +88,15 @@ pub async fn ask(
     logged(&logs, asked)
 }
 
+/// What those are told of a call who are told without being asked, in Twilio's names.
+pub fn standard(call: &CallHandle) -> Map<String, Value> {
+    let (facts, language) = (call.facts(), call.language());
+    let vars = call.vars();
+    let mut subject = subject(&facts, &vars, &language);
+    subject.phase = phase(call);
+    params(&subject, RequestFormat::Twiml, Profile::Twilio)
+}
+
 /// What TwiML verbs found out, and what their document set (`pivot.md` §2.2).
 #[derive(Debug, Clone, Copy)]
 pub struct Found<'a> {

@@ -58,7 +58,7 @@ impl Runner for UploadRunner {
                 body: String::new(),
             };
             let file = shelf.file(&recording);
-            let outcome = request.attempt(&name, &client, Some(file)).await;
+            let outcome = request.attempt(&name, &client, Some(file), None).await;
             if outcome == Outcome::Done {
                 tracing::info!(recording = id, "a recording was uploaded");
                 metrics::counter!("swivel_recordings_uploaded_total").increment(1);

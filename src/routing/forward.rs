@@ -140,6 +140,7 @@ fn inherit(next: Target, forward: &Target) -> Target {
         ignore_early_media: forward.ignore_early_media || next.ignore_early_media,
         confirm: forward.confirm || next.confirm,
         send_digits: forward.send_digits.clone(),
+        mark: forward.mark,
         ..next
     }
 }
@@ -206,6 +207,7 @@ fn dialled(
         send_digits: forward.send_digits.clone(),
         privacy: forward.privacy.or(attempt.target.privacy),
         owner_id: forward.owner_id.clone(),
+        mark: forward.mark,
         ..attempt.target
     };
     Ok(attempts.into_iter().map(as_forward).collect())

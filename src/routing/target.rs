@@ -55,6 +55,8 @@ pub struct Target {
     pub request_user: Option<String>,
     /// Host of the From URI; `None` is ours.
     pub from_host: Option<String>,
+    /// Which of those a flow rings it belongs to, for who attends the legs.
+    pub mark: usize,
 }
 
 impl Target {
@@ -85,6 +87,7 @@ impl Target {
             call_waiting: true,
             request_user: None,
             from_host: None,
+            mark: 0,
         }
     }
 }

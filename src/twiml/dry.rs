@@ -10,9 +10,11 @@ use super::line::{
     Callee, Dial, DialStatus, Dialled, Gathered, Gathering, Line, Phrase, Recorded, Recording,
     Request, Sound, Trouble,
 };
+use super::orders::{Room, Stream, Taken, Taking, Taping, Waited, Waiting};
 use crate::base::cause::Cause;
 use crate::base::keys::Keys;
 use crate::base::profile::Profile;
+use crate::call::Referral;
 use crate::pivot::{Reply, RequestMethod};
 
 /// What a document would do, one line an operation. `digits` are pressed where keys are collected; a comma ends what one
@@ -31,7 +33,7 @@ pub async fn rehearse(
     let mut session = Session::new(profile, url);
     let outcome = Box::pin(run(&line, document, &mut session)).await;
     match outcome {
-        Outcome::Done => line.say("hang up"),
+        Outcome::Done | Outcome::HungUp | Outcome::Left => line.say("hang up"),
         Outcome::Failed(why) if why == ASKED => {}
         Outcome::Failed(why) => line.say(format!("hang up: {why}")),
         Outcome::Flow(_) | Outcome::Moved => {}
@@ -137,7 +139,7 @@ impl Line for Dry {
         }
         let mut gathered = Gathered {
             digits: how.typed_ahead.clone(),
-            finished_on: None,
+            ..Gathered::default()
         };
         while gathered.digits.len() < how.max_digits {
             match self.keys.borrow_mut().pop_front() {
@@ -153,8 +155,12 @@ impl Line for Dry {
             usize::MAX => String::new(),
             most => format!("up to {most} "),
         };
+        let speech = match &how.speech {
+            Some(_) => "listen, and ",
+            None => "",
+        };
         self.say(format!(
-            "collect {most}digits for {}: {:?}",
+            "{speech}collect {most}digits for {}: {:?}",
             seconds(how.timeout),
             gathered.digits
         ));
@@ -177,6 +183,7 @@ impl Line for Dry {
             url: "recording".to_owned(),
             length: Duration::from_secs(10).min(how.max),
             key: None,
+            absent: false,
             by_silence: false,
             by_hangup: false,
         })
@@ -190,14 +197,67 @@ impl Line for Dry {
             all.join(joint),
             seconds(how.timeout)
         ));
-        Ok(Dialled {
-            status: DialStatus::NoAnswer,
-            call_id: None,
-            duration: None,
-            sip_status: None,
-            digits: String::new(),
+        Ok(Dialled::of(DialStatus::NoAnswer))
+    }
+
+    async fn conference(&self, how: &Room) -> Result<Dialled, Trouble> {
+        self.say(format!("join the conference {}", how.name));
+        Ok(Dialled::of(DialStatus::Answered))
+    }
+
+    async fn enqueue(&self, how: &Waiting) -> Result<Waited, Trouble> {
+        self.say(format!("wait in the queue {}", how.name));
+        Ok(Waited {
+            result: "bridged",
+            queue: how.name.clone(),
+            waited: Duration::ZERO,
             moved: false,
         })
+    }
+
+    async fn dequeue(&self, how: &Taking) -> Result<Taken, Trouble> {
+        self.say(format!("take who waits in the queue {}", how.name));
+        Ok(Taken {
+            talked: false,
+            moved: false,
+            queue: how.name.clone(),
+            call_id: None,
+            waited: Duration::ZERO,
+            length: Duration::ZERO,
+        })
+    }
+
+    async fn connect(&self, how: &Stream) -> Result<(), Trouble> {
+        self.say(format!("connect with {}", how.url));
+        Ok(())
+    }
+
+    fn start_stream(&self, how: &Stream) -> Result<(), Trouble> {
+        self.say(format!("begin a stream to {}", how.url));
+        Ok(())
+    }
+
+    fn stop_stream(&self, which: Option<&str>) -> usize {
+        self.say(match which {
+            Some(name) => format!("end the stream {name}"),
+            None => "end all streams".to_owned(),
+        });
+        1
+    }
+
+    fn start_recording(&self, _: &Taping) -> Result<String, Trouble> {
+        self.say("begin a recording");
+        Ok("recording".to_owned())
+    }
+
+    fn stop_recording(&self, _: Option<&str>) -> Option<(String, String)> {
+        self.say("end the recording");
+        None
+    }
+
+    async fn refer(&self, to: &str) -> Result<Referral, Trouble> {
+        self.say(format!("send the caller to {to}"));
+        Ok(Referral::default())
     }
 
     fn reject(&self, status: u16, _: Cause) {

@@ -6,11 +6,13 @@ use url::Url;
 
 use super::document::Document;
 use super::line::{Dialled, Line, Phrase, Request, Sound, Trouble};
+use super::orders::{Aside, Callback, Told, Wait};
 use super::spec::Status;
 use super::verbs::Verb;
 use crate::base::keys::Keys;
 use crate::base::profile::Profile;
 use crate::pivot::{Reply, RequestMethod};
+use crate::recordings::Method;
 
 /// What lasts from document to document of one session (`pivot.md` §2.2).
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) iteration: u32,
     pub(super) values: Map<String, Value>,
     pub(super) variables: Map<String, Value>,
+    /// Whether its documents are heard while somebody waits.
+    pub(crate) aside: bool,
     /// Collected since the last request.
     pub(super) digits: Option<String>,
 }
@@ -32,6 +36,10 @@ pub(crate) struct Session {
 pub(crate) enum Outcome {
     /// Nothing is left to do: the call is hung up.
     Done,
+    /// A verb ended the call.
+    HungUp,
+    /// The caller does not wait any longer.
+    Left,
     /// A server answered callflow JSON, which takes over.
     Flow(Value),
     /// The call is somebody else's now.
@@ -49,6 +57,8 @@ pub(super) enum Step {
     Follow(Url, RequestMethod),
     /// The end of the call.
     End,
+    /// The end of waiting.
+    Leave,
     /// The call is somebody else's now.
     Moved,
 }
@@ -57,6 +67,25 @@ pub(super) enum Step {
 pub(super) struct Run<'a, L> {
     pub(super) line: &'a L,
     pub(super) session: &'a mut Session,
+}
+
+/// Asks for a document, and runs it and all that follow it.
+pub(crate) async fn begin<L: Line>(
+    line: &L,
+    url: Url,
+    method: RequestMethod,
+    session: &mut Session,
+) -> Outcome {
+    let request = session.request(url, method);
+    match line.ask(&request).await {
+        Ok(Reply::Twiml { document, url }) => {
+            session.url = url.or(Some(request.url));
+            Box::pin(run(line, *document, session)).await
+        }
+        Ok(Reply::Flow(flow)) => Outcome::Flow(flow),
+        Err(Trouble::Ended) => Outcome::Done,
+        Err(Trouble::Failed(why) | Trouble::Fatal(why)) => Outcome::Failed(why),
+    }
 }
 
 /// Runs a document and all that follow it.
@@ -78,7 +107,9 @@ pub(crate) async fn run<L: Line>(line: &L, document: Document, session: &mut Ses
         let (url, method) = match step {
             Ok(Step::Follow(url, method)) => (url, method),
             Ok(Step::Moved) => return Outcome::Moved,
-            Ok(Step::Next | Step::End) | Err(Trouble::Ended) => return Outcome::Done,
+            Ok(Step::End) => return Outcome::HungUp,
+            Ok(Step::Leave) => return Outcome::Left,
+            Ok(Step::Next) | Err(Trouble::Ended) => return Outcome::Done,
             Err(Trouble::Failed(why) | Trouble::Fatal(why)) => return Outcome::Failed(why),
         };
         session.iteration += 1;
@@ -118,7 +149,11 @@ impl Session {
         if let Some(digits) = self.digits.take() {
             values.insert("Digits".to_owned(), digits.into());
         }
-        self.values.remove("FinishedOnKey");
+        if !self.aside {
+            for name in ONCE {
+                self.values.remove(*name);
+            }
+        }
         Request {
             url,
             method,
@@ -135,7 +170,7 @@ impl Session {
         }
     }
 
-    pub(super) fn set(&mut self, name: &str, value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<Value>) {
         self.values.insert(name.to_owned(), value.into());
     }
 }
@@ -214,16 +249,106 @@ impl<L: Line> Run<'_, L> {
                 None => Err(Trouble::Fatal("there is no URL to ask".to_owned())),
             };
         };
-        let resolved = match base {
+        match self.web(url) {
+            Some(resolved) => Ok(Step::Follow(resolved, method)),
+            None => Err(Trouble::Fatal(format!("{url:?} is not a URL to ask"))),
+        }
+    }
+
+    /// A URL of the document, whole, when a web server can be asked there.
+    fn web(&self, url: &str) -> Option<Url> {
+        let resolved = match &self.session.url {
             Some(base) => base.join(url),
             None => Url::parse(url),
         };
-        match resolved {
-            Ok(resolved) if matches!(resolved.scheme(), "http" | "https") => {
-                Ok(Step::Follow(resolved, method))
-            }
-            Ok(_) | Err(_) => Err(Trouble::Fatal(format!("{url:?} is not a URL to ask"))),
+        let web = |url: &Url| matches!(url.scheme(), "http" | "https");
+        resolved.ok().filter(web)
+    }
+
+    /// `action`, where there is one; else the next verb.
+    pub(super) fn follow_or_next(
+        &self,
+        action: Option<&str>,
+        method: RequestMethod,
+    ) -> Result<Step, Trouble> {
+        match action {
+            Some(action) => self.follow(Some(action), method),
+            None => Ok(Step::Next),
         }
+    }
+
+    /// Who is told of what happens.
+    pub(super) fn callback(&self, told: Option<&Told>) -> Option<Callback> {
+        let told = told?;
+        let Some(url) = self.web(&told.url) else {
+            self.line
+                .note(&format!("{:?} is not a URL to tell", told.url));
+            return None;
+        };
+        Some(Callback {
+            url,
+            method: told.method,
+            events: told.events.clone(),
+        })
+    }
+
+    /// Where a recording is sent.
+    pub(super) fn upload(&self, upload: Option<&(String, Method)>) -> Option<(String, Method)> {
+        let (url, method) = upload?;
+        let whole = self.web(url);
+        if whole.is_none() {
+            self.line.note(&format!("{url:?} is not a URL to send to"));
+        }
+        Some((whole?.into(), *method))
+    }
+
+    /// A document beside this one.
+    pub(super) fn aside(&self, url: &str, method: RequestMethod) -> Option<Aside> {
+        let whole = self.web(url);
+        if whole.is_none() {
+            self.line.note(&format!("{url:?} is not a URL to ask"));
+        }
+        Some(Aside {
+            url: whole?,
+            method,
+        })
+    }
+
+    /// What `waitUrl` lets a caller hear: nothing when it is empty; a sound where `sound` or its name says so; else a
+    /// document.
+    pub(super) fn wait(&self, url: Option<&str>, method: RequestMethod, sound: bool) -> Wait {
+        let Some(url) = url else {
+            return Wait::HoldMusic;
+        };
+        if url.trim().is_empty() {
+            return Wait::Nothing;
+        }
+        let path = url.split(['?', '#']).next().unwrap_or_default();
+        let named = path.rsplit_once('.').map(|(_, end)| end.to_lowercase());
+        let by_name = named.is_some_and(|end| SOUNDS.contains(&end.as_str()));
+        if sound || by_name || url.contains("_stream://") {
+            let Sound::Media(reference) = self.resolved(&Sound::Media(url.to_owned())) else {
+                return Wait::HoldMusic;
+            };
+            return Wait::Media(reference);
+        }
+        self.aside(url, method)
+            .map_or(Wait::HoldMusic, Wait::Document)
+    }
+
+    /// A WebSocket URL of the document, whole; the document's own when none is given.
+    pub(super) fn socket(&self, url: Option<&str>) -> Option<String> {
+        let given = url.unwrap_or_default();
+        if given.starts_with("ws:") || given.starts_with("wss:") {
+            return Some(given.to_owned());
+        }
+        let mut whole = self.web(given)?;
+        let scheme = match whole.scheme() {
+            "https" => "wss",
+            _ => "ws",
+        };
+        whole.set_scheme(scheme).ok()?;
+        Some(whole.into())
     }
 
     /// What later requests tell of a Dial.
@@ -249,3 +374,23 @@ impl<L: Line> Run<'_, L> {
         session.typed(&dialled.digits);
     }
 }
+
+/// What goes with one request only.
+const ONCE: &[&str] = &[
+    "FinishedOnKey",
+    "SpeechResult",
+    "Confidence",
+    "QueueResult",
+    "QueueSid",
+    "QueueTime",
+    "DequeueResult",
+    "DequeuedCallSid",
+    "DequeuedCallQueueTime",
+    "DequeuedCallDuration",
+    "ReferCallStatus",
+    "ReferSipResponseCode",
+    "NotifySipResponseCode",
+];
+
+/// Ends of names of sounds.
+const SOUNDS: &[&str] = &["mp3", "wav", "ogg", "flac", "aac", "m4a", "ulaw", "gsm"];

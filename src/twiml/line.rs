@@ -6,9 +6,14 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::orders::{
+    Callback, Care, Listening, Room, Said, Stream, Taken, Taking, Taping, Waited, Waiting,
+};
 use crate::base::cause::Cause;
 use crate::base::keys::Keys;
+use crate::call::{CollectEnd, Collected, Referral};
 use crate::pivot::{Reply, RequestMethod};
+use crate::recordings::Method;
 
 /// Something to hear.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,15 +59,33 @@ pub(crate) struct Gathering {
     pub(crate) total: bool,
     /// Keys that end it.
     pub(crate) finish_on: Keys,
+    /// How speech is listened to; `None`: keys alone count.
+    pub(crate) speech: Option<Listening>,
 }
 
 /// What was collected.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Gathered {
     /// The digits, without the key that ended it.
     pub(crate) digits: String,
     /// The key that ended it.
     pub(crate) finished_on: Option<char>,
+    /// What the caller said.
+    pub(crate) speech: Option<Said>,
+}
+
+impl Gathered {
+    /// Keys alone.
+    pub(crate) fn of(collected: Collected) -> Self {
+        Self {
+            digits: collected.digits,
+            finished_on: match collected.why {
+                CollectEnd::Terminator(key) => Some(key),
+                CollectEnd::Max | CollectEnd::Timeout => None,
+            },
+            speech: None,
+        }
+    }
 }
 
 /// How the caller is recorded.
@@ -74,6 +97,14 @@ pub(crate) struct Recording {
     pub(crate) silence: Option<Duration>,
     /// Keys that end it.
     pub(crate) finish_on: Keys,
+    /// Whether a tone says when it begins.
+    pub(crate) beep: bool,
+    /// Without the silence around it.
+    pub(crate) trim: bool,
+    /// Where it is sent.
+    pub(crate) upload: Option<(String, Method)>,
+    /// Who is told of it.
+    pub(crate) callback: Option<Callback>,
 }
 
 /// A recording that is complete.
@@ -87,6 +118,8 @@ pub(crate) struct Recorded {
     pub(crate) length: Duration,
     /// The key that ended it.
     pub(crate) key: Option<char>,
+    /// Whether there was nothing worth keeping.
+    pub(crate) absent: bool,
     /// Whether silence ended it.
     pub(crate) by_silence: bool,
     /// Whether the hang-up ended it.
@@ -125,6 +158,8 @@ pub(crate) enum Callee {
 pub(crate) struct Dial {
     /// Whom.
     pub(crate) callees: Vec<Callee>,
+    /// What each of them is cared for by, in the same order.
+    pub(crate) cares: Vec<Care>,
     /// One after the other instead of all at once.
     pub(crate) single: bool,
     /// How long.
@@ -144,6 +179,8 @@ pub(crate) struct Dial {
 pub(crate) enum DialStatus {
     /// Both talked.
     Completed,
+    /// The caller was in a conference.
+    Answered,
     /// Engaged.
     Busy,
     /// Nobody came.
@@ -159,6 +196,7 @@ impl DialStatus {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Completed => "completed",
+            Self::Answered => "answered",
             Self::Busy => "busy",
             Self::NoAnswer => "no-answer",
             Self::Failed => "failed",
@@ -182,6 +220,20 @@ pub(crate) struct Dialled {
     pub(crate) digits: String,
     /// The call is somebody else's now.
     pub(crate) moved: bool,
+}
+
+impl Dialled {
+    /// Nobody talked; that is all there is to say.
+    pub(crate) fn of(status: DialStatus) -> Self {
+        Self {
+            status,
+            call_id: None,
+            duration: None,
+            sip_status: None,
+            digits: String::new(),
+            moved: false,
+        }
+    }
 }
 
 /// A follow-up request.
@@ -244,6 +296,33 @@ pub(crate) trait Line {
 
     /// Rings others and talks to whoever answers.
     async fn dial(&self, how: &Dial) -> Result<Dialled, Trouble>;
+
+    /// Takes part in a conference. A hang-up is a normal end.
+    async fn conference(&self, how: &Room) -> Result<Dialled, Trouble>;
+
+    /// Waits in a queue. A hang-up is a normal end.
+    async fn enqueue(&self, how: &Waiting) -> Result<Waited, Trouble>;
+
+    /// Takes the next caller of a queue.
+    async fn dequeue(&self, how: &Taking) -> Result<Taken, Trouble>;
+
+    /// Connects the caller with a server until that closes the stream.
+    async fn connect(&self, how: &Stream) -> Result<(), Trouble>;
+
+    /// Begins to send the call's sound to a server.
+    fn start_stream(&self, how: &Stream) -> Result<(), Trouble>;
+
+    /// Stops the stream of that name or sid, or all; how many.
+    fn stop_stream(&self, which: Option<&str>) -> usize;
+
+    /// Begins a recording beside the call; its id.
+    fn start_recording(&self, how: &Taping) -> Result<String, Trouble>;
+
+    /// Ends such a recording, the last one when none is named; its id, and where it will be, if there is one.
+    fn stop_recording(&self, id: Option<&str>) -> Option<(String, String)>;
+
+    /// Sends the caller's phone to that SIP URI. A hang-up is a normal end.
+    async fn refer(&self, to: &str) -> Result<Referral, Trouble>;
 
     /// Refuses an unanswered call.
     fn reject(&self, status: u16, cause: Cause);

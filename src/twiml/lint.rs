@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::orders::Told;
 use super::parse::{Element, Node, Pair, Position};
 use super::spec::{Attribute, Dialect, Judged, Spec, Status, Text, Values};
 use crate::base::keys::Keys;
@@ -363,6 +364,24 @@ impl Given {
         match self.profile {
             Profile::Kazoo => Keys::parse(&self.raw("terminators").unwrap_or_default()),
             Profile::Twilio => Keys::NONE,
+        }
+    }
+
+    /// Who is told of what happens, by the attribute `name` and those that belong to it.
+    pub(super) fn told(&self, name: &str) -> Option<Told> {
+        let events = self.word(&format!("{name}Event"));
+        Some(Told {
+            url: self.text(name)?,
+            method: self.post_or_get(&format!("{name}Method")),
+            events: events.split_ascii_whitespace().map(str::to_owned).collect(),
+        })
+    }
+
+    /// The method of what Twilio alone asks for: `POST` unless told otherwise.
+    pub(super) fn post_or_get(&self, name: &str) -> RequestMethod {
+        match self.word(name).as_str() {
+            "get" => RequestMethod::Get,
+            _ => RequestMethod::Post,
         }
     }
 

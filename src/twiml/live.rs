@@ -1,28 +1,32 @@
 //! The real call, over the same operations as the callflow modules.
 
+mod legs;
+mod media;
+mod rooms;
+mod tell;
+mod wait;
+
 use std::cell::Cell;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::line::{
     Dial, Dialled, Gathered, Gathering, Line, Phrase, Recorded, Recording, Request, Sound, Trouble,
 };
+use super::orders::{Room, Stream, Taken, Taking, Taping, Waited, Waiting};
 use crate::base::cause::Cause;
-use crate::base::id::document_id;
 use crate::base::keys::Keys;
 use crate::call::{
-    CallError, CallHandle, CollectEnd, CollectOptions, PlayEnd, PlayOptions, RecordOptions,
+    Attended, CallError, CallHandle, CollectOptions, PlayEnd, PlayOptions, Referral,
 };
 use crate::clips::Audio;
 use crate::journal::Fact;
-use crate::media::RecordEnd;
 use crate::pivot::{self, Check, Found, Reply, Settings};
 
 /// Rings others. The callflow room does: it knows the account's people, numbers and trunks.
 pub(crate) trait Dialler {
     /// Rings whom `how` names and connects the caller to whoever answers; returns when both have parted, also when the
     /// caller left.
-    async fn dial(&self, how: &Dial) -> Result<Dialled, CallError>;
+    async fn dial(&self, how: &Dial, attended: Option<Attended>) -> Result<Dialled, CallError>;
 }
 
 /// A real call.
@@ -37,6 +41,8 @@ pub(crate) struct Live<'a, D> {
     pub(crate) dialler: &'a D,
     /// The request the running document answered.
     pub(crate) iteration: Cell<u32>,
+    /// Whether the document is heard while somebody waits.
+    pub(crate) aside: bool,
 }
 
 impl From<CallError> for Trouble {
@@ -101,6 +107,21 @@ impl<D: Dialler> Line for Live<'_, D> {
     }
 
     async fn gather(&self, how: &Gathering) -> Result<Gathered, Trouble> {
+        let options = CollectOptions {
+            max_digits: how.max_digits,
+            timeout: how.timeout,
+            interdigit: how.timeout,
+            total: how.total,
+            terminators: how.finish_on,
+            typed_ahead: how.typed_ahead.clone(),
+        };
+        if let Some(speech) = &how.speech {
+            let listening = media::listen(self, how, speech, options.clone());
+            match Box::pin(listening).await? {
+                Some(gathered) => return Ok(gathered),
+                None => self.note("Gather: speech is not recognised here, keys alone count"),
+            }
+        }
         if how.typed_ahead.is_empty() && !how.prompt.is_empty() {
             let prompting = async {
                 for phrase in &how.prompt {
@@ -118,22 +139,8 @@ impl<D: Dialler> Line for Live<'_, D> {
                 heard = Box::pin(prompting) => heard?,
             }
         }
-        let options = CollectOptions {
-            max_digits: how.max_digits,
-            timeout: how.timeout,
-            interdigit: how.timeout,
-            total: how.total,
-            terminators: how.finish_on,
-            typed_ahead: how.typed_ahead.clone(),
-        };
         let collected = Box::pin(self.call.collect(Vec::new(), options)).await?;
-        Ok(Gathered {
-            digits: collected.digits,
-            finished_on: match collected.why {
-                CollectEnd::Terminator(key) => Some(key),
-                CollectEnd::Max | CollectEnd::Timeout => None,
-            },
-        })
+        Ok(Gathered::of(collected))
     }
 
     fn flush_keys(&self) {
@@ -145,33 +152,54 @@ impl<D: Dialler> Line for Live<'_, D> {
     }
 
     async fn record(&self, how: &Recording) -> Result<Recorded, Trouble> {
-        let id = document_id(&mut self.call.rng());
-        let options = RecordOptions {
-            path: PathBuf::from(format!("{id}.wav")),
-            max: how.max,
-            silence: how.silence,
-            finish_on: how.finish_on,
-        };
-        let recorded = self.call.record(options).await?;
-        if recorded.why == RecordEnd::Failed {
-            return Err(Trouble::Failed("the recording failed".to_owned()));
-        }
-        let account = self.call.facts().account.id.to_string();
-        Ok(Recorded {
-            url: format!("/v2/accounts/{account}/recordings/{id}"),
-            id,
-            length: recorded.length,
-            key: match recorded.why {
-                RecordEnd::Key(key) => Some(key),
-                _ => None,
-            },
-            by_silence: recorded.why == RecordEnd::Silence,
-            by_hangup: self.call.ended().is_some(),
-        })
+        media::record(self, how).await
     }
 
     async fn dial(&self, how: &Dial) -> Result<Dialled, Trouble> {
-        Ok(Box::pin(self.dialler.dial(how)).await?)
+        let attended = legs::attended(self, how);
+        Ok(Box::pin(self.dialler.dial(how, attended)).await?)
+    }
+
+    async fn conference(&self, how: &Room) -> Result<Dialled, Trouble> {
+        Box::pin(rooms::conference(self, how)).await
+    }
+
+    async fn enqueue(&self, how: &Waiting) -> Result<Waited, Trouble> {
+        Box::pin(rooms::enqueue(self, how)).await
+    }
+
+    async fn dequeue(&self, how: &Taking) -> Result<Taken, Trouble> {
+        Box::pin(rooms::dequeue(self, how)).await
+    }
+
+    async fn connect(&self, how: &Stream) -> Result<(), Trouble> {
+        Box::pin(media::connect(self, how)).await
+    }
+
+    fn start_stream(&self, how: &Stream) -> Result<(), Trouble> {
+        media::start_stream(self, how)
+    }
+
+    fn stop_stream(&self, which: Option<&str>) -> usize {
+        self.call.stop_stream(which)
+    }
+
+    fn start_recording(&self, how: &Taping) -> Result<String, Trouble> {
+        media::start_recording(self, how)
+    }
+
+    fn stop_recording(&self, id: Option<&str>) -> Option<(String, String)> {
+        let known = id.and_then(|id| Some((id.to_owned(), self.call.recording_url(id)?)));
+        match (self.call.stop_recording(id), known) {
+            (Some(id), _) => self.call.recording_url(&id).map(|url| (id, url)),
+            // It has ended by itself.
+            (None, known) => known,
+        }
+    }
+
+    async fn refer(&self, to: &str) -> Result<Referral, Trouble> {
+        self.not_aside("Refer")?;
+        Ok(Box::pin(self.call.refer(to)).await?)
     }
 
     fn reject(&self, status: u16, cause: Cause) {
@@ -200,6 +228,16 @@ impl<D: Dialler> Line for Live<'_, D> {
 }
 
 impl<D: Dialler> Live<'_, D> {
+    /// Who waits does nothing else meanwhile.
+    fn not_aside(&self, what: &str) -> Result<(), Trouble> {
+        match self.aside {
+            true => Err(Trouble::Failed(format!(
+                "{what} has no place in what is heard while waiting"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Plays one phrase: the keys pressed meanwhile, and whether one of them stopped it.
     async fn phrase(
         &self,

@@ -4,6 +4,7 @@
 //! - `verbs/`: one verb a file, with its table. `nouns`: the tables of what stands inside. `ssml`: a text in pieces.
 //! - `document`: a body, typed. `exec`: runs it, and the documents that follow.
 //! - `line`: what verbs need of a call. `live`: the real one. `dry`: one that only says what would happen.
+//! - `orders`: what verbs ask for beyond sounds and ringing: rooms, queues, streams, recordings.
 //! - `matrix`: the tables as documentation. `ringtones`: tones by country.
 
 mod document;
@@ -14,6 +15,7 @@ mod lint;
 mod live;
 mod matrix;
 mod nouns;
+mod orders;
 mod parse;
 mod ringtones;
 mod spec;

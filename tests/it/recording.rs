@@ -117,7 +117,10 @@ fn near(recording: &Recording, ms: u64) {
 async fn work(world: &World) {
     let client = HttpClient::stub(Arc::new(world.web.clone()));
     let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(world.shelf.clone(), client.clone()));
-    let posts: Arc<dyn Runner> = Arc::new(HttpRunner(client));
+    let posts: Arc<dyn Runner> = Arc::new(HttpRunner {
+        client,
+        directory: world.directory.clone(),
+    });
     let runners = BTreeMap::from([(UploadRunner::KIND, uploads), (HttpJob::KIND, posts)]);
     let work = world.outbox.clone().run(runners);
     tokio::pin!(work);

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::shared::*;
+use crate::base::profile::Profile;
 
 /// An account: a tenant with its own realm, users, devices and callflows.
 #[derive(JsonSchema)]
@@ -64,6 +65,8 @@ pub(super) struct Account {
     timezone: Option<String>,
     /// Automatic payment
     topup: Option<Topup>,
+    /// Whose rules TwiML is run by where a pivot node does not say
+    twiml_profile: Option<Profile>,
     /// Voicemail settings
     voicemail: Option<Voicemail>,
     /// Where the account is served

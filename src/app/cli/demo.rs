@@ -66,23 +66,18 @@ async fn demo(args: &DemoArgs, data: &Path) -> Result<bool, Failure> {
         config,
         Options {
             echo: Some(documents::ECHO.to_owned()),
-            stream: Some((documents::STREAM.to_owned(), web.stream_url())),
+            stream: None,
             empty: true,
         },
     )
     .await?;
     let credentials = Credentials::random(&mut rng);
-    let voice_url = format!("http://{}/pivot", web.address);
+    let urls = web.urls();
     server
         .office()
-        .apply(documents::bundle(
-            &credentials,
-            &voice_url,
-            &format!("http://{}/menu", web.address),
-            &mut rng,
-        ))
+        .apply(documents::bundle(&credentials, &urls, &mut rng))
         .await?;
-    introduce(&server, &credentials, &voice_url);
+    introduce(&server, &credentials, &urls.voice);
 
     println!("Calling {} …\n", documents::PIVOT);
     let sip = server.sip_address();
@@ -156,7 +151,7 @@ fn introduce(server: &Server, credentials: &Credentials, voice_url: &str) {
   {}     echo
   {}     a menu in callflow JSON
   {}     the same menu in TwiML
-  {}     echo by the web application, over a media stream
+  {}     echo by the web application, over a media stream that TwiML connects
 ",
         env!("CARGO_PKG_VERSION"),
         credentials.phone,

@@ -47,8 +47,19 @@ impl Credentials {
     }
 }
 
-/// The documents; `voice_url` is what 2030 asks, `menu_url` what 300 asks.
-pub fn bundle(credentials: &Credentials, voice_url: &str, menu_url: &str, rng: &mut Rng) -> Bundle {
+/// What the numbers of the demo ask.
+#[derive(Debug, Clone)]
+pub struct Urls {
+    /// 2030: callflow JSON.
+    pub voice: String,
+    /// 300: a menu in TwiML.
+    pub menu: String,
+    /// 600: TwiML that connects the caller with a media stream.
+    pub stream: String,
+}
+
+/// The documents.
+pub fn bundle(credentials: &Credentials, urls: &Urls, rng: &mut Rng) -> Bundle {
     let menu = document_id(rng);
     let say = |text: &str| json!({"module": "tts", "data": {"text": text}, "children": {}});
     let waiting = |name: &str, number: &str| {
@@ -73,18 +84,23 @@ pub fn bundle(credentials: &Credentials, voice_url: &str, menu_url: &str, rng: &
         (
             Kind::Callflow,
             json!({"name": "Pivot", "numbers": [PIVOT], "flow": {"module": "pivot",
-            "data": {"voice_url": voice_url, "method": "get", "req_format": "kazoo", "debug": true},
+            "data": {"voice_url": urls.voice, "method": "get", "req_format": "kazoo", "debug": true},
             "children": {"_": say("The web application did not answer.")}}}),
         ),
         (
             Kind::Callflow,
             json!({"name": "TwiML", "numbers": [TWIML], "flow": {"module": "pivot",
-            "data": {"voice_url": menu_url, "method": "get", "debug": true},
+            "data": {"voice_url": urls.menu, "method": "get", "debug": true},
             "children": {"_": say("The web application did not answer.")}}}),
         ),
-        // What runs for these numbers is in `serve::Options`; the flow is what a plain server would do.
+        // What runs for this number is in `serve::Options`; the flow is what a plain server would do.
         (Kind::Callflow, waiting("Echo", ECHO)),
-        (Kind::Callflow, waiting("Media stream", STREAM)),
+        (
+            Kind::Callflow,
+            json!({"name": "Media stream", "numbers": [STREAM], "flow": {"module": "pivot",
+            "data": {"voice_url": urls.stream, "method": "get", "debug": true},
+            "children": {"_": say("The web application did not answer.")}}}),
+        ),
         (
             Kind::Callflow,
             json!({"name": "Menu", "numbers": [MENU], "flow": {"module": "tts",

@@ -1,5 +1,6 @@
 //! The demo's web application: what a customer's own server would be. `/pivot` answers with callflow JSON, a sentence to
-//! say; `/menu` with TwiML, the menu of the demo's callflow once more; `/stream` sends back what it hears.
+//! say; `/menu` with TwiML, the menu of the demo's callflow once more; `/connect` with TwiML that
+//! connects the caller with `/stream`, which sends back what it hears.
 
 use std::net::SocketAddr;
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use super::documents::Urls;
 use crate::host::task;
 
 /// What 2030 says.
@@ -32,6 +34,16 @@ impl WebApp {
     pub fn stream_url(&self) -> String {
         format!("ws://{}/stream", self.address)
     }
+
+    /// What the numbers of the demo ask.
+    pub fn urls(&self) -> Urls {
+        let at = |path: &str| format!("http://{}/{path}", self.address);
+        Urls {
+            voice: at("pivot"),
+            menu: at("menu"),
+            stream: at("connect"),
+        }
+    }
 }
 
 /// Starts it on a free port of loopback. It ends with the runtime.
@@ -46,7 +58,8 @@ pub async fn start() -> std::io::Result<WebApp> {
         .route("/pivot", get(pivot).post(pivot))
         .route("/stream", any(stream))
         .with_state(seen)
-        .route("/menu", get(menu).post(menu));
+        .route("/menu", get(menu).post(menu))
+        .route("/connect", get(connect).post(connect));
     task::spawn("demo-web", async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the demo's web application ended");
@@ -54,6 +67,14 @@ pub async fn start() -> std::io::Result<WebApp> {
     });
     Ok(WebApp { address, requests })
 }
+
+/// Connects the caller with `/stream`.
+async fn connect() -> ([(HeaderName, &'static str); 1], &'static str) {
+    ([(CONTENT_TYPE, "text/xml")], CONNECT)
+}
+
+const CONNECT: &str =
+    "<Response><Say>Say something.</Say><Connect><Stream url=\"stream\"/></Connect></Response>\n";
 
 /// The menu, or what was chosen from it.
 async fn menu(RawQuery(query): RawQuery) -> ([(HeaderName, &'static str); 1], String) {

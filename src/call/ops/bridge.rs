@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::attend::Attended;
 use super::redirect::Redirects;
 use super::ring::Ring;
 use super::talk::{Talk, TalkEnd};
@@ -38,6 +39,8 @@ pub struct BridgeOptions {
     pub redirects: Option<Redirects>,
     /// Keys of the caller that end the talk.
     pub hangup_on: Keys,
+    /// Who attends the legs.
+    pub attended: Option<Attended>,
 }
 
 /// The last talk of a call.
@@ -67,6 +70,7 @@ impl Default for BridgeOptions {
             limit: None,
             redirects: None,
             hangup_on: Keys::NONE,
+            attended: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Dropping an operation's future cancels its work: the drop pushes a cancel for its `OpId`, which cannot fail.
 
 pub mod answer;
+pub mod attend;
 pub mod bridge;
 pub mod collect;
 pub mod conference;
@@ -15,6 +16,7 @@ pub mod queue;
 pub mod recognise;
 pub mod record;
 pub mod redirect;
+pub mod refer;
 mod ring;
 pub mod stream;
 pub(in crate::call) mod talk;

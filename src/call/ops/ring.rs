@@ -291,6 +291,9 @@ impl<'a> Ring<'a> {
                 return;
             }
         };
+        if let Some(attended) = &self.options.attended {
+            attended.follow(&leg, target.mark);
+        }
         let now = clock::now();
         self.attempts.push(Attempt {
             target: target.clone(),
@@ -513,15 +516,22 @@ impl<'a> Ring<'a> {
     fn answered(&mut self, at: usize) -> Option<Callee> {
         let target = &self.attempts.get(at)?.target;
         let (confirm, digits) = (target.confirm, target.send_digits.clone());
+        let mark = target.mark;
         let callee = self.take(at)?;
-        if !confirm && digits.is_empty() {
+        let attended = self.options.attended.as_ref();
+        let spoken = attended.and_then(|attended| attended.0.speak(&callee.0, mark));
+        if !confirm && digits.is_empty() && spoken.is_none() {
             return Some(callee);
         }
         let leg = callee.0.clone();
         let prepared = async move {
             // Who leaves meanwhile is noticed by the ring itself.
             let sent = digits.is_empty() || leg.send_digits(&digits, KEY).await.is_ok();
-            sent && (!confirm || confirms(leg).await)
+            let taken = sent && (!confirm || confirms(leg).await);
+            match spoken {
+                Some(spoken) if taken => spoken.await,
+                Some(_) | None => taken,
+            }
         };
         if let Some(attempt) = self.attempts.get_mut(at) {
             attempt.stage = Stage::Confirming(callee, Box::pin(prepared));

@@ -10,7 +10,7 @@
 //! | `req_timeout_ms` | for the whole request, 5000 at most | the configured one |
 //! | `debug` | keep the exchange in the debug log | false |
 //! | `cdr_url` | told of the call's end (TwiML) | none |
-//! | `twiml_profile` | whose rules TwiML is run by: `kazoo` or `twilio` | the configured one |
+//! | `twiml_profile` | whose rules TwiML is run by: `kazoo` or `twilio` | the account's `twiml_profile`, else the configured one |
 //! | `custom_request_headers` | `X-` headers of each request (KAZOO 5) | none |
 //! | `serverless` | a document to run instead of a request (KAZOO 5) | none |
 
@@ -54,7 +54,7 @@ pub(super) struct Pivot {
     /// URL told of the end of the call
     #[schemars(length(min = 7), regex(pattern = "^https?://"))]
     cdr_url: Option<String>,
-    /// Whose rules TwiML is run by; the configuration decides when missing
+    /// Whose rules TwiML is run by; the account, then the configuration decide when missing
     twiml_profile: Option<Profile>,
     /// Headers of each request; names begin with `X-`
     #[schemars(schema_with = "headers")]
@@ -129,7 +129,10 @@ impl Module for Pivot {
     async fn run(self, ctx: &mut FlowCtx) -> Result<Next, FlowError> {
         let mut settings: pivot::Settings = serde_json::from_value(serde_json::to_value(&self)?)?;
         let configured = ctx.call.services().twiml_profile;
-        settings.twiml_profile.get_or_insert(configured);
+        let of_account = ctx.account_now().doc.get("twiml_profile").cloned();
+        let of_account = of_account.and_then(|profile| serde_json::from_value(profile).ok());
+        let profile = of_account.unwrap_or(configured);
+        settings.twiml_profile.get_or_insert(profile);
         let reply = Box::pin(pivot::ask(&ctx.call, &settings, 1, None, &check)).await?;
         // Keys pressed while the server was thinking were meant for nothing.
         ctx.call.flush_keys();
@@ -143,6 +146,9 @@ impl Module for Pivot {
 }
 
 /// How a server's callflow JSON is judged.
-fn check(node: &Value, guard: &dyn Fn(&str) -> Result<(), String>) -> Result<(Value, Vec<Finding>), Vec<Finding>> {
+fn check(
+    node: &Value,
+    guard: &dyn Fn(&str) -> Result<(), String>,
+) -> Result<(Value, Vec<Finding>), Vec<Finding>> {
     validate(node, guard).map(|checked| (checked.document, checked.warnings))
 }

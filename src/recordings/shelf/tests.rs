@@ -9,6 +9,7 @@ use super::super::notice::Notice;
 use super::*;
 use crate::audio::wav;
 use crate::base::rng::Rng;
+use crate::directory::Directory;
 use crate::host::http::{Answer, Exchange, HttpClient, HttpError, Transport};
 use crate::jobs::{HttpJob, HttpRunner, Runner};
 
@@ -173,9 +174,10 @@ impl Transport for Server {
 }
 
 async fn run(place: &Place, server: &Server) {
+    let directory = Directory::load(Store::memory()).await.unwrap();
     let client = HttpClient::stub(Arc::new(server.clone()));
     let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(place.shelf.clone(), client.clone()));
-    let posts: Arc<dyn Runner> = Arc::new(HttpRunner(client));
+    let posts: Arc<dyn Runner> = Arc::new(HttpRunner { client, directory });
     let runners = BTreeMap::from([(UploadRunner::KIND, uploads), (HttpJob::KIND, posts)]);
     let work = place.outbox.clone().run(runners);
     tokio::pin!(work);

@@ -4,19 +4,22 @@ use super::PARAMETER;
 use crate::twiml::spec::{Dialect, Spec, Status, Text, Values, attribute, ignored};
 
 const DETECTION: &str = "machines that answer are not told from people";
-const EVENTS: &str = "not sent yet";
-const SCREENING: &str = "nothing is played to the called party before it is connected yet";
+const EVENTS: Values = Values::SomeOf(&["initiated", "ringing", "answered", "completed"]);
+const SCREENING: &str =
+    "a document the called party hears before both are connected; its Hangup keeps them apart";
 
 pub(in crate::twiml) static NUMBER: Spec = Spec {
     text: Text::Required("the number"),
     attributes: &[
         attribute("sendDigits", Values::Digits, "")
             .note("keys sent to whoever answers before both are connected"),
-        ignored("url", SCREENING),
-        ignored("method", SCREENING),
-        ignored("statusCallback", EVENTS),
-        ignored("statusCallbackEvent", EVENTS),
-        ignored("statusCallbackMethod", EVENTS),
+        attribute("url", Values::Url, "").twilio().note(SCREENING),
+        attribute("method", Values::Method, "POST").twilio(),
+        attribute("statusCallback", Values::Url, "")
+            .twilio()
+            .note("told as a job, again until the server takes it"),
+        attribute("statusCallbackEvent", EVENTS, "completed").twilio(),
+        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
         ignored("byoc", "the account's trunks decide"),
         ignored("machineDetection", DETECTION),
         ignored("machineDetectionTimeout", DETECTION),
@@ -34,11 +37,13 @@ pub(in crate::twiml) static SIP: Spec = Spec {
     attributes: &[
         attribute("username", Values::Text, "").twilio(),
         attribute("password", Values::Text, "").twilio(),
-        ignored("url", SCREENING),
-        ignored("method", SCREENING),
-        ignored("statusCallback", EVENTS),
-        ignored("statusCallbackEvent", EVENTS),
-        ignored("statusCallbackMethod", EVENTS),
+        attribute("url", Values::Url, "").twilio().note(SCREENING),
+        attribute("method", Values::Method, "POST").twilio(),
+        attribute("statusCallback", Values::Url, "")
+            .twilio()
+            .note("told as a job, again until the server takes it"),
+        attribute("statusCallbackEvent", EVENTS, "completed").twilio(),
+        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
         ignored("codecs", "the codecs of the account's settings are offered"),
         ignored("machineDetection", DETECTION),
         ignored("machineDetectionTimeout", DETECTION),
@@ -84,11 +89,13 @@ pub(in crate::twiml) static CLIENT: Spec = Spec {
     dialect: Dialect::Twilio,
     text: Text::Optional("the client: a device or user by its SIP user name, user name or id"),
     attributes: &[
-        ignored("url", SCREENING),
-        ignored("method", SCREENING),
-        ignored("statusCallback", EVENTS),
-        ignored("statusCallbackEvent", EVENTS),
-        ignored("statusCallbackMethod", EVENTS),
+        attribute("url", Values::Url, "").twilio().note(SCREENING),
+        attribute("method", Values::Method, "POST").twilio(),
+        attribute("statusCallback", Values::Url, "")
+            .twilio()
+            .note("told as a job, again until the server takes it"),
+        attribute("statusCallbackEvent", EVENTS, "completed").twilio(),
+        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
     ],
     children: &[&IDENTITY, &CLIENT_PARAMETER],
     ..Spec::of("Client")
@@ -124,68 +131,105 @@ pub(in crate::twiml) static DEVICE: Spec = Spec {
 };
 
 pub(in crate::twiml) static CONFERENCE: Spec = Spec {
-    status: Status::Refused,
-    text: Text::Optional("the room"),
+    text: Text::Optional("the room; one of that name an account"),
     attributes: &[
-        ignored("id", ROOMS).kazoo(),
-        ignored("muted", ROOMS),
-        ignored("deaf", ROOMS).kazoo(),
-        ignored("beep", ROOMS),
-        ignored("startConferenceOnEnter", ROOMS),
-        ignored("endConferenceOnExit", ROOMS),
-        ignored("endConferenceOnLastMemberExit", ROOMS).kazoo(),
-        ignored("waitUrl", ROOMS),
-        ignored("waitMethod", ROOMS),
-        ignored("maxParticipants", ROOMS),
-        ignored("record", ROOMS),
-        ignored("trim", ROOMS),
-        ignored("coach", ROOMS),
-        ignored("region", ROOMS),
-        ignored("jitterBufferSize", ROOMS),
-        ignored("participantLabel", ROOMS),
-        ignored("statusCallback", ROOMS),
-        ignored("statusCallbackMethod", ROOMS),
-        ignored("statusCallbackEvent", ROOMS),
-        ignored("recordingStatusCallback", ROOMS),
-        ignored("recordingStatusCallbackMethod", ROOMS),
-        ignored("recordingStatusCallbackEvent", ROOMS),
-        ignored("recordingConfigurationId", ROOMS),
-        ignored("eventCallbackUrl", ROOMS),
-        ignored("profileName", ROOMS).kazoo(),
-        ignored("play_name", ROOMS).kazoo(),
-        ignored("play_entry_prompt", ROOMS).kazoo(),
-        ignored("announceCount", ROOMS).kazoo(),
-        ignored("callerControls", ROOMS).kazoo(),
-        ignored("moderatorControls", ROOMS).kazoo(),
-        ignored("callerIdName", ROOMS).kazoo(),
-        ignored("callerIdNumber", ROOMS).kazoo(),
-        ignored("comfortNoise", ROOMS).kazoo(),
-        ignored("energyLevel", ROOMS).kazoo(),
-        ignored("interval", ROOMS).kazoo(),
-        ignored("rate", ROOMS).kazoo(),
-        ignored("engine", ROOMS).kazoo(),
-        ignored("voice", ROOMS).kazoo(),
+        attribute("id", Values::Text, "").kazoo().note("the room's name in place of the text: a conference document's id is the room of callflows"),
+        attribute("muted", Values::Bool, "false"),
+        attribute("deaf", Values::Bool, "false").kazoo(),
+        attribute(
+            "beep",
+            Values::OneOf(&["true", "false", "onEnter", "onExit"]),
+            "true",
+        ),
+        attribute("startConferenceOnEnter", Values::Bool, "true"),
+        attribute("endConferenceOnExit", Values::Bool, "false"),
+        attribute("endConferenceOnLastMemberExit", Values::Bool, "false").kazoo(),
+        attribute("waitUrl", Values::Url, "").note(
+            "heard until it begins; empty for nothing, music unless given. A sound in the kazoo profile and when it is named `.mp3`, `.wav` …, else a document of Say, Play, Pause, Gather, Redirect, Hangup",
+        ),
+        attribute("waitMethod", Values::Method, "POST"),
+        attribute("maxParticipants", Values::Whole(2, 250), "250"),
+        attribute(
+            "record",
+            Values::OneOf(&["do-not-record", "record-from-start", "true", "false"]),
+            "do-not-record",
+        )
+        .twilio()
+        .note("kept as a recording of the account"),
+        ignored("trim", "silence stays"),
+        attribute("coach", Values::Text, "")
+            .twilio()
+            .note("the `CallSid` of the one who hears this member"),
+        ignored("region", "rooms are on this machine"),
+        ignored("jitterBufferSize", "it adapts by itself"),
+        attribute("participantLabel", Values::Text, "").twilio(),
+        attribute("statusCallback", Values::Url, "").twilio().note(
+            "who brings one first decides for the room; told as a job, again until the server takes it",
+        ),
+        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
+        attribute(
+            "statusCallbackEvent",
+            Values::SomeOf(&[
+                "start",
+                "end",
+                "join",
+                "leave",
+                "mute",
+                "hold",
+                "modify",
+                "speaker",
+                "announcement",
+            ]),
+            "",
+        )
+        .twilio()
+        .note("`hold` and `announcement` do not happen"),
+        attribute("recordingStatusCallback", Values::Url, "").twilio(),
+        attribute("recordingStatusCallbackMethod", Values::Method, "POST").twilio(),
+        attribute(
+            "recordingStatusCallbackEvent",
+            Values::SomeOf(&["in-progress", "completed", "absent", "failed"]),
+            "completed",
+        )
+        .twilio()
+        .note("`in-progress` is not told of conferences"),
+        ignored("recordingConfigurationId", "not of this house"),
+        ignored("eventCallbackUrl", "use `statusCallback`"),
+        ignored("profileName", PROFILE).kazoo(),
+        ignored("play_name", PROFILE).kazoo(),
+        ignored("play_entry_prompt", PROFILE).kazoo(),
+        ignored("announceCount", PROFILE).kazoo(),
+        ignored("callerControls", PROFILE).kazoo(),
+        ignored("moderatorControls", PROFILE).kazoo(),
+        ignored("callerIdName", PROFILE).kazoo(),
+        ignored("callerIdNumber", PROFILE).kazoo(),
+        ignored("comfortNoise", PROFILE).kazoo(),
+        ignored("energyLevel", PROFILE).kazoo(),
+        ignored("interval", PROFILE).kazoo(),
+        ignored("rate", PROFILE).kazoo(),
+        ignored("engine", PROFILE).kazoo(),
+        ignored("voice", PROFILE).kazoo(),
     ],
-    note: ROOMS,
+    note: "alone in its Dial",
     ..Spec::of("Conference")
 };
 
-pub(in crate::twiml) const ROOMS: &str = "there are no conferences yet";
+const PROFILE: &str = "rooms have no FreeSWITCH profile";
 
 pub(in crate::twiml) static QUEUE: Spec = Spec {
-    status: Status::Refused,
+    dialect: Dialect::Twilio,
     text: Text::Required("the queue"),
     attributes: &[
-        ignored("url", QUEUES),
-        ignored("method", QUEUES),
-        ignored("reservationSid", QUEUES),
-        ignored("postWorkActivitySid", QUEUES),
+        attribute("url", Values::Url, "")
+            .twilio()
+            .note("a document the waiting caller hears before both talk"),
+        attribute("method", Values::Method, "POST").twilio(),
+        ignored("reservationSid", "swivel has no TaskRouter"),
+        ignored("postWorkActivitySid", "swivel has no TaskRouter"),
     ],
-    note: QUEUES,
+    note: "alone in its Dial; `timeout` of the Dial is how long somebody is waited for",
     ..Spec::of("Queue")
 };
-
-pub(in crate::twiml) const QUEUES: &str = "there are no queues yet";
 
 static SIM: Spec = Spec {
     status: Status::Refused,

@@ -1,9 +1,9 @@
 //! What stands inside Start, Stop and Connect.
 
 use super::PARAMETER;
-use crate::twiml::spec::{Dialect, Spec, Status, Text, ignored};
+use crate::twiml::spec::{Dialect, Spec, Status, Text, Values, attribute, ignored};
 
-const STREAMS: &str = "there are no media streams yet";
+const MULAW: &str = "servers get µ-law of 8000 Hz, and send that or audio files";
 
 const fn refused(name: &'static str, note: &'static str) -> Spec {
     Spec {
@@ -14,24 +14,35 @@ const fn refused(name: &'static str, note: &'static str) -> Spec {
     }
 }
 
-static STREAM: Spec = Spec {
-    dialect: Dialect::Both,
+pub(in crate::twiml) static STREAM: Spec = Spec {
     attributes: &[
-        ignored("url", STREAMS),
-        ignored("name", STREAMS),
-        ignored("id", STREAMS).kazoo(),
-        ignored("track", STREAMS),
-        ignored("connectorName", STREAMS),
-        ignored("statusCallback", STREAMS),
-        ignored("statusCallbackMethod", STREAMS),
-        ignored("audioFormat", STREAMS),
-        ignored("audioCodec", STREAMS).kazoo(),
-        ignored("audioMix", STREAMS).kazoo(),
-        ignored("sampleRate", STREAMS).kazoo(),
-        ignored("rawAudio", STREAMS).kazoo(),
+        attribute("url", Values::Url, "").note(
+            "`ws` or `wss`; in the kazoo profile also relative, the document's own unless given",
+        ),
+        attribute("name", Values::Text, "").note("unique among the streams of the call"),
+        attribute("id", Values::Text, "")
+            .kazoo()
+            .note("inside Stop"),
+        attribute(
+            "track",
+            Values::OneOf(&["inbound_track", "outbound_track", "both_tracks"]),
+            "inbound_track",
+        )
+        .note("inside Start; a connected stream has the caller's"),
+        ignored("connectorName", "streams go to a `url`"),
+        attribute("statusCallback", Values::Url, "")
+            .twilio()
+            .note("told as a job, again until the server takes it"),
+        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
+        ignored("audioFormat", MULAW),
+        ignored("audioCodec", MULAW).kazoo(),
+        ignored("audioMix", MULAW).kazoo(),
+        ignored("sampleRate", MULAW).kazoo(),
+        ignored("rawAudio", MULAW).kazoo(),
     ],
     children: &[&PARAMETER],
-    ..refused("Stream", STREAMS)
+    note: "a media stream over a WebSocket",
+    ..Spec::of("Stream")
 };
 
 static SIPREC: Spec = Spec {
@@ -46,17 +57,37 @@ static SIPREC: Spec = Spec {
     ..refused("Siprec", "swivel records itself and offers no SIPREC")
 };
 
-static RECORDING: Spec = Spec {
+pub(in crate::twiml) static RECORDING: Spec = Spec {
+    dialect: Dialect::Twilio,
     attributes: &[
-        ignored("recordingStatusCallback", ""),
-        ignored("recordingStatusCallbackMethod", ""),
-        ignored("recordingStatusCallbackEvent", ""),
-        ignored("trim", ""),
-        ignored("track", ""),
-        ignored("channels", ""),
-        ignored("recordingConfigurationId", ""),
+        attribute("recordingStatusCallback", Values::Url, "").twilio(),
+        attribute("recordingStatusCallbackMethod", Values::Method, "POST").twilio(),
+        attribute(
+            "recordingStatusCallbackEvent",
+            Values::SomeOf(&["in-progress", "completed", "absent", "failed"]),
+            "completed",
+        )
+        .twilio(),
+        attribute(
+            "trim",
+            Values::OneOf(&["trim-silence", "do-not-trim"]),
+            "trim-silence",
+        )
+        .twilio(),
+        attribute("track", Values::OneOf(&["both", "inbound"]), "both")
+            .twilio()
+            .note("`inbound` is what the caller says"),
+        attribute("channels", Values::OneOf(&["dual", "mono"]), "dual").twilio(),
+        ignored("recordingConfigurationId", "not of this house"),
     ],
-    ..refused("Recording", "use Record or a callflow's record_call")
+    note: "a recording of the call, until Stop, its end, or three hours",
+    ..Spec::of("Recording")
+};
+
+static STOP_RECORDING: Spec = Spec {
+    dialect: Dialect::Twilio,
+    note: "ends the recording that Start began last",
+    ..Spec::of("Recording")
 };
 
 static CONFIG: Spec = Spec {
@@ -239,7 +270,8 @@ static ASSISTANT: Spec = Spec {
 
 pub(in crate::twiml) static IN_START: &[&Spec] = &[&STREAM, &SIPREC, &RECORDING, &TRANSCRIPTION];
 
-pub(in crate::twiml) static IN_STOP: &[&Spec] = &[&STREAM, &SIPREC, &TRANSCRIPTION];
+pub(in crate::twiml) static IN_STOP: &[&Spec] =
+    &[&STREAM, &STOP_RECORDING, &SIPREC, &TRANSCRIPTION];
 
 pub(in crate::twiml) static IN_CONNECT: &[&Spec] = &[
     &STREAM,

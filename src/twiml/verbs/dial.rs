@@ -3,6 +3,11 @@
 //! When the called party leaves or nobody answers, `action` or the next verb runs; when the caller leaves, nothing more
 //! does in the kazoo profile, and `action` is still told in the twilio profile.
 
+mod place;
+mod tape;
+
+use self::place::{Conference, Place, tell_taken};
+use self::tape::Tape;
 use crate::base::keys::Keys;
 use crate::base::profile::Profile;
 use crate::pivot::RequestMethod;
@@ -10,11 +15,10 @@ use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{self, Callee, Line, Trouble};
 use crate::twiml::lint::{Given, Reader};
 use crate::twiml::nouns::dial as nouns;
+use crate::twiml::orders::{Care, Taking, Told};
 use crate::twiml::parse::Element;
 use crate::twiml::ringtones;
 use crate::twiml::spec::{Spec, Status, Text, Values, attribute, ignored};
-
-const RECORDS: &str = "talks are not recorded from TwiML yet; a callflow's record_call does";
 
 pub(in crate::twiml) static SPEC: Spec = Spec {
     text: Text::Optional("a number"),
@@ -49,15 +53,48 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
             "numbers of the account ring as themselves",
         )
         .kazoo(),
-        ignored("record", RECORDS),
-        ignored("recordingUrl", RECORDS).kazoo(),
-        ignored("recordStoreMethod", RECORDS).kazoo(),
-        ignored("recordingTrack", RECORDS),
-        ignored("trim", RECORDS),
-        ignored("recordingStatusCallback", RECORDS),
-        ignored("recordingStatusCallbackMethod", RECORDS),
-        ignored("recordingStatusCallbackEvent", RECORDS),
-        ignored("recordingConfigurationId", RECORDS),
+        attribute(
+            "record",
+            Values::OneOf(&[
+                "do-not-record",
+                "record-from-answer",
+                "record-from-ringing",
+                "record-from-answer-dual",
+                "record-from-ringing-dual",
+                "true",
+                "false",
+            ]),
+            "do-not-record",
+        )
+        .note("`true` is `record-from-answer`; `-dual` is a channel a party"),
+        attribute("recordingUrl", Values::Url, "")
+            .kazoo()
+            .note("where the file is sent, its name added; kept here unless given"),
+        attribute("recordStoreMethod", Values::OneOf(&["PUT", "POST"]), "PUT").kazoo(),
+        attribute(
+            "recordingTrack",
+            Values::OneOf(&["both", "inbound"]),
+            "both",
+        )
+        .twilio()
+        .note("`inbound` is what the caller says"),
+        attribute(
+            "trim",
+            Values::OneOf(&["trim-silence", "do-not-trim"]),
+            "do-not-trim",
+        )
+        .twilio(),
+        attribute("recordingStatusCallback", Values::Url, "")
+            .twilio()
+            .note("told as a job, again until the server takes it"),
+        attribute("recordingStatusCallbackMethod", Values::Method, "POST").twilio(),
+        attribute(
+            "recordingStatusCallbackEvent",
+            Values::SomeOf(&["in-progress", "completed", "absent", "failed"]),
+            "completed",
+        )
+        .twilio(),
+        ignored("recordingConfigurationId", "not of this house"),
         ignored("referUrl", "a transfer is carried out by swivel itself"),
         ignored("referMethod", "a transfer is carried out by swivel itself"),
         ignored("callReason", "carriers do not ask"),
@@ -73,6 +110,12 @@ pub(in crate::twiml) struct Dial {
     action: Option<String>,
     method: RequestMethod,
     how: line::Dial,
+    /// What each callee is cared for by.
+    cares: Vec<Cared>,
+    /// A conference or queue in place of callees.
+    place: Option<Place>,
+    /// How the talk is recorded.
+    tape: Option<Tape>,
     /// Whether the keys pressed meanwhile are told.
     collect: bool,
     /// Whether a number stands there as text.
@@ -100,7 +143,7 @@ impl Dial {
                 send_digits: String::new(),
             });
         }
-        if found.callees.is_empty() && found.refused.is_none() {
+        if found.callees.is_empty() && found.place.is_none() && found.refused.is_none() {
             let status = reader.severity();
             reader.within(element, |reader| {
                 reader.finding(element.at, status, None, "there is nobody to ring");
@@ -113,6 +156,7 @@ impl Dial {
             method: given.method("method"),
             how: line::Dial {
                 callees: found.callees,
+                cares: Vec::new(),
                 single: given.word("strategy") == "single" || given.flag("sequential"),
                 timeout: given.seconds("timeout"),
                 limit: given.seconds("timeLimit"),
@@ -122,6 +166,9 @@ impl Dial {
                     .text("ringTone")
                     .and_then(|country| ringtones::of(&country)),
             },
+            cares: found.cares,
+            place: found.place,
+            tape: Tape::read(given),
             collect: given.flag("collect_dtmf"),
             by_number: !text.is_empty(),
             on_bridge: given.flag("answerOnBridge"),
@@ -136,6 +183,9 @@ impl Dial {
         if let Some(why) = self.refused {
             return Err(Trouble::Fatal(why.to_owned()));
         }
+        if let Some(place) = &self.place {
+            return self.into_place(place, run).await;
+        }
         if self.how.callees.is_empty() {
             return Err(Trouble::Fatal("there is nobody to ring".to_owned()));
         }
@@ -145,22 +195,84 @@ impl Dial {
             run.line.answer().await?;
         }
         run.line.status("ringing");
-        let mut dialled = Box::pin(run.line.dial(&self.how)).await?;
+        let tape = match &self.tape {
+            Some(tape) => tape.begin(run),
+            None => None,
+        };
+        let how = line::Dial {
+            cares: self.cares.iter().map(|care| care.resolved(run)).collect(),
+            ..self.how.clone()
+        };
+        let mut dialled = Box::pin(run.line.dial(&how)).await?;
+        if let Some(id) = tape.filter(|_| !dialled.moved) {
+            let there = run.line.stop_recording(Some(&id));
+            if let Some((id, url)) = there {
+                run.session.set("RecordingUrl", url);
+                run.session.set("RecordingSid", id);
+            }
+        }
         if dialled.moved {
             return Ok(Step::Moved);
         }
         if !self.collect {
             dialled.digits.clear();
         }
+        self.finish(&dialled, run)
+    }
+
+    /// Tells how it went, and what is next.
+    fn finish<L: Line>(
+        &self,
+        dialled: &line::Dialled,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
+        let kazoo = run.session.profile == Profile::Kazoo;
         run.line
-            .status(call_status(&dialled, run.line.ended(), kazoo));
-        run.dialled(&dialled);
+            .status(call_status(dialled, run.line.ended(), kazoo));
+        run.dialled(dialled);
         if run.line.ended() && (kazoo || self.action.is_none()) {
             return Err(Trouble::Ended);
         }
-        match &self.action {
-            Some(action) => run.follow(Some(action), self.method),
-            None => Ok(Step::Next),
+        run.follow_or_next(self.action.as_deref(), self.method)
+    }
+
+    /// Takes part in a conference, or takes the next caller of a queue.
+    async fn into_place<L: Line>(
+        &self,
+        place: &Place,
+        run: &mut Run<'_, L>,
+    ) -> Result<Step, Trouble> {
+        run.line.answer().await?;
+        match place {
+            Place::Conference(conference) => {
+                let room = conference.room(run, self.how.hangup_on, self.how.limit);
+                let stayed = Box::pin(run.line.conference(&room)).await?;
+                self.finish(&stayed, run)
+            }
+            Place::Queue { name, announce } => {
+                let announce = announce.as_ref();
+                let taking = Taking {
+                    name: name.clone(),
+                    timeout: self.how.timeout,
+                    limit: self.how.limit,
+                    announce: announce.and_then(|(url, method)| run.aside(url, *method)),
+                };
+                let taken = Box::pin(run.line.dequeue(&taking)).await?;
+                if taken.moved {
+                    return Ok(Step::Moved);
+                }
+                tell_taken(&taken, run);
+                let status = match taken.talked {
+                    true => line::DialStatus::Completed,
+                    false => line::DialStatus::NoAnswer,
+                };
+                let dialled = line::Dialled {
+                    call_id: taken.call_id,
+                    duration: taken.talked.then_some(taken.length),
+                    ..line::Dialled::of(status)
+                };
+                self.finish(&dialled, run)
+            }
         }
     }
 
@@ -181,7 +293,26 @@ fn call_status(dialled: &line::Dialled, ended: bool, kazoo: bool) -> &'static st
 #[derive(Default)]
 struct Found {
     callees: Vec<Callee>,
+    cares: Vec<Cared>,
+    place: Option<Place>,
     refused: Option<&'static str>,
+}
+
+/// What a callee is cared for by, as the document has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Cared {
+    told: Option<Told>,
+    screen: Option<(String, RequestMethod)>,
+}
+
+impl Cared {
+    fn resolved<L: Line>(&self, run: &Run<'_, L>) -> Care {
+        let screen = self.screen.as_ref();
+        Care {
+            callback: run.callback(self.told.as_ref()),
+            screen: screen.and_then(|(url, method)| run.aside(url, *method)),
+        }
+    }
 }
 
 impl Found {
@@ -209,9 +340,35 @@ impl Found {
             "Device" => self.callees.push(Callee::Device(text)),
             "Client" => self.client(child, text),
             "Sip" => self.sip(child, text, &given),
+            "Conference" => {
+                let conference = Conference::read(text, &given);
+                if conference.room.name.is_empty() {
+                    let status = reader.severity();
+                    reader.within(child, |reader| {
+                        reader.finding(child.at, status, None, "the conference has no name");
+                    });
+                } else {
+                    self.place = Some(Place::Conference(Box::new(conference)));
+                }
+            }
+            "Queue" if !text.is_empty() => {
+                self.place = Some(Place::Queue {
+                    name: text,
+                    announce: given
+                        .text("url")
+                        .map(|url| (url, given.post_or_get("method"))),
+                });
+            }
             _ => {}
         }
         self.callees.retain(|callee| !is_empty(callee));
+        let care = Cared {
+            told: given.told("statusCallback"),
+            screen: given
+                .text("url")
+                .map(|url| (url, given.post_or_get("method"))),
+        };
+        self.cares.resize(self.callees.len(), care);
     }
 
     fn client(&mut self, child: &Element, text: String) {

@@ -9,8 +9,9 @@ use crate::pivot::RequestMethod;
 use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{Gathering, Line, Phrase, Trouble};
 use crate::twiml::lint::{Given, Reader};
+use crate::twiml::orders::{Listening, Told};
 use crate::twiml::parse::Element;
-use crate::twiml::spec::{Spec, Status, Values, attribute, ignored};
+use crate::twiml::spec::{Spec, Values, attribute, ignored};
 
 pub(in crate::twiml) static SPEC: Spec = Spec {
     attributes: &[
@@ -24,27 +25,35 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
         attribute("numDigits", Values::Whole(1, u32::MAX), "").note("unlimited unless given"),
         attribute("input", Values::SomeOf(&["dtmf", "speech"]), "dtmf")
             .twilio()
-            .note("speech is not recognised yet: only keys are collected"),
+            .note("`speech` needs a recogniser in the configuration (`[stt]`); without one keys alone count"),
         attribute("actionOnEmptyResult", Values::Bool, "false").twilio(),
         attribute("bargeIn", Values::Bool, "true")
             .twilio()
             .note("`false`: keys stop nothing and count once all was heard"),
-        ignored("speechTimeout", SPEECH),
-        ignored("maxSpeechTime", SPEECH),
-        ignored("speechModel", SPEECH),
-        ignored("language", SPEECH),
-        ignored("hints", SPEECH),
-        ignored("profanityFilter", SPEECH),
-        ignored("enhanced", SPEECH),
-        ignored("partialResultCallback", SPEECH),
-        ignored("partialResultCallbackMethod", SPEECH),
+        attribute("speechTimeout", Values::Text, "")
+            .twilio()
+            .note("seconds of silence that end the speech, or `auto`: a second; `timeout` unless given"),
+        attribute("maxSpeechTime", Values::Upto(1, 600), "60")
+            .twilio()
+            .note("seconds"),
+        ignored("speechModel", RECOGNISER),
+        attribute("language", Values::Text, "")
+            .twilio()
+            .note("the call's unless given"),
+        attribute("hints", Values::Text, "").twilio(),
+        ignored("profanityFilter", RECOGNISER),
+        ignored("enhanced", RECOGNISER),
+        attribute("partialResultCallback", Values::Url, "")
+            .twilio()
+            .note("where the recogniser's configuration has partial results"),
+        attribute("partialResultCallbackMethod", Values::Method, "POST").twilio(),
         ignored("debug", "the debug log is the pivot node's `debug`"),
     ],
     children: &[&say::SPEC, &play::SPEC, &pause::SPEC],
     ..Spec::of("Gather")
 };
 
-const SPEECH: &str = "speech is not recognised yet";
+const RECOGNISER: &str = "the recogniser decides";
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::twiml) struct Gather {
@@ -56,21 +65,13 @@ pub(in crate::twiml) struct Gather {
     on_empty: bool,
     barge_in: bool,
     prompt: Vec<Phrase>,
+    /// How speech is listened to, without who is told meanwhile.
+    speech: Option<Listening>,
+    partial: Option<Told>,
 }
 
 impl Gather {
     pub(in crate::twiml) fn read(element: &Element, given: &Given, reader: &mut Reader) -> Self {
-        let input = given.word("input");
-        if input.contains("speech") {
-            let status = if input.contains("dtmf") {
-                Status::Ignored
-            } else {
-                Status::Refused
-            };
-            reader.within(element, |reader| {
-                reader.finding(element.at, status, Some("input"), SPEECH);
-            });
-        }
         let mut prompt = Vec::new();
         reader.within(element, |reader| {
             for child in element.children() {
@@ -91,6 +92,8 @@ impl Gather {
             on_empty: given.flag("actionOnEmptyResult"),
             barge_in: given.flag("bargeIn"),
             prompt,
+            speech: listening(given),
+            partial: given.told("partialResultCallback"),
         }
     }
 
@@ -112,7 +115,7 @@ impl Gather {
             run.line.flush_keys();
         }
         let mut prompt: Vec<Phrase> = self.prompt.iter().map(|p| run.resolved_phrase(p)).collect();
-        if !self.barge_in {
+        if !self.barge_in && self.speech.is_none() {
             let heard = run.line.play(&prompt, Keys::NONE).await;
             if let Err(trouble) = heard {
                 passable(run, trouble)?;
@@ -120,6 +123,10 @@ impl Gather {
             run.line.flush_keys();
             prompt.clear();
         }
+        let speech = self.speech.clone().map(|speech| Listening {
+            partial: run.callback(self.partial.as_ref()),
+            ..speech
+        });
         let gathered = run
             .line
             .gather(&Gathering {
@@ -129,10 +136,19 @@ impl Gather {
                 timeout: self.timeout,
                 total: kazoo,
                 finish_on: self.finish_on,
+                speech,
             })
             .await?;
-        if gathered.digits.is_empty() && !self.on_empty {
+        if gathered.digits.is_empty() && gathered.speech.is_none() && !self.on_empty {
             return Ok(Step::Next);
+        }
+        if let Some(said) = gathered.speech {
+            run.session.set("SpeechResult", said.text);
+            // Not every recogniser says how sure it is; 0 would be a lie.
+            if let Some(sure) = said.confidence {
+                run.session.set("Confidence", sure.to_string());
+            }
+            return run.follow(self.action.as_deref(), self.method);
         }
         if let (false, Some(key)) = (kazoo, gathered.finished_on) {
             run.session.set("FinishedOnKey", key.to_string());
@@ -140,6 +156,27 @@ impl Gather {
         run.session.digits = Some(gathered.digits);
         run.follow(self.action.as_deref(), self.method)
     }
+}
+
+/// How speech is listened to; `None`: keys alone count.
+fn listening(given: &Given) -> Option<Listening> {
+    let input = given.word("input");
+    if !input.contains("speech") {
+        return None;
+    }
+    let end = given.word("speechTimeout");
+    Some(Listening {
+        language: given.text("language"),
+        hints: given.text("hints").unwrap_or_default(),
+        end: match end.as_str() {
+            "" => Some(given.seconds("timeout")),
+            end => end.parse().ok().map(Duration::from_secs),
+        },
+        max: given.seconds("maxSpeechTime"),
+        keys: input.contains("dtmf"),
+        barge_in: given.flag("bargeIn"),
+        partial: None,
+    })
 }
 
 /// What cannot be heard is passed over; the end of the call is not.

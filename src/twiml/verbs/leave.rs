@@ -1,15 +1,14 @@
-//! `Leave`: takes the caller out of a queue; outside of one it does nothing.
+//! `Leave`: takes the caller out of the queue; outside of what is heard there it does nothing.
 
 use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{Line, Trouble};
 use crate::twiml::lint::{Given, Reader};
 use crate::twiml::parse::Element;
-use crate::twiml::spec::{Dialect, Spec, Status};
+use crate::twiml::spec::{Dialect, Spec};
 
 pub(in crate::twiml) static SPEC: Spec = Spec {
-    status: Status::Ignored,
     dialect: Dialect::Twilio,
-    note: "the caller is in no queue",
+    note: "in a document of `waitUrl`: the verb behind Enqueue, or its `action`, is next",
     ..Spec::of("Leave")
 };
 
@@ -26,6 +25,9 @@ impl Leave {
         &self,
         run: &mut Run<'_, L>,
     ) -> Result<Step, Trouble> {
+        if run.session.aside {
+            return Ok(Step::Leave);
+        }
         run.line.note("Leave: the caller is in no queue");
         Ok(Step::Next)
     }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use crate::base::keys::Keys;
 use crate::base::profile::Profile;
 use crate::pivot::RequestMethod;
+use crate::recordings::Method;
 use crate::twiml::exec::{Run, Step};
-use crate::twiml::line::{Line, Phrase, Recording, Sound, Trouble};
+use crate::twiml::line::{Line, Recording, Trouble};
 use crate::twiml::lint::{Given, Reader};
+use crate::twiml::orders::Told;
 use crate::twiml::parse::Element;
 use crate::twiml::spec::{Spec, Values, attribute, ignored};
 
-const CALLBACKS: &str = "not sent yet; `action` is told";
-const UPLOADS: &str = "recordings stay on this machine yet";
+const TRANSCRIPTS: &str = "recordings are not transcribed";
 
 pub(in crate::twiml) static SPEC: Spec = Spec {
     attributes: &[
@@ -25,15 +26,26 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
         attribute("finishOnKey", Values::Keys, "1234567890*#"),
         attribute("maxLength", Values::Whole(1, 3600), "3600").note("seconds"),
         attribute("playBeep", Values::Bool, "true").note("440 Hz for half a second"),
-        ignored("trim", "silence stays"),
-        ignored("recordingUrl", UPLOADS).kazoo(),
-        ignored("recordStoreMethod", UPLOADS).kazoo(),
-        ignored("recordingStatusCallback", CALLBACKS),
-        ignored("recordingStatusCallbackMethod", CALLBACKS),
-        ignored("recordingStatusCallbackEvent", CALLBACKS),
-        ignored("recordingConfigurationId", CALLBACKS),
-        ignored("transcribe", "recordings are not transcribed"),
-        ignored("transcribeCallback", "recordings are not transcribed"),
+        attribute("trim", Values::OneOf(&["trim-silence", "do-not-trim"]), "")
+            .twilio()
+            .note("`do-not-trim` in the kazoo profile, `trim-silence` in the twilio profile"),
+        attribute("recordingUrl", Values::Url, "")
+            .kazoo()
+            .note("where the file is sent, its name added; kept here unless given"),
+        attribute("recordStoreMethod", Values::OneOf(&["PUT", "POST"]), "PUT").kazoo(),
+        attribute("recordingStatusCallback", Values::Url, "")
+            .twilio()
+            .note("told as a job, again until the server takes it"),
+        attribute("recordingStatusCallbackMethod", Values::Method, "POST").twilio(),
+        attribute(
+            "recordingStatusCallbackEvent",
+            Values::SomeOf(&["in-progress", "completed", "absent", "failed"]),
+            "completed",
+        )
+        .twilio(),
+        ignored("recordingConfigurationId", "not of this house"),
+        ignored("transcribe", TRANSCRIPTS),
+        ignored("transcribeCallback", TRANSCRIPTS),
     ],
     ..Spec::of("Record")
 };
@@ -42,8 +54,11 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
 pub(in crate::twiml) struct Record {
     action: Option<String>,
     method: RequestMethod,
-    beep: bool,
     how: Recording,
+    /// Whether silence is cut off; the profile decides when nobody says.
+    trim: Option<bool>,
+    upload: Option<(String, Method)>,
+    told: Option<Told>,
 }
 
 impl Record {
@@ -53,12 +68,20 @@ impl Record {
         Self {
             action: given.text("action"),
             method: given.method("method"),
-            beep: given.flag("playBeep"),
             how: Recording {
                 max: given.seconds("maxLength"),
                 silence: (!silence.is_zero()).then_some(silence),
                 finish_on: Keys::parse(&given.raw("finishOnKey").unwrap_or_default()),
+                beep: given.flag("playBeep"),
+                trim: false,
+                upload: None,
+                callback: None,
             },
+            trim: given
+                .text("trim")
+                .map(|trim| trim.eq_ignore_ascii_case("trim-silence")),
+            upload: upload(given),
+            told: given.told("recordingStatusCallback"),
         }
     }
 
@@ -68,12 +91,17 @@ impl Record {
     ) -> Result<Step, Trouble> {
         // KAZOO does not answer here; a caller who is not answered cannot be heard.
         run.line.answer().await?;
-        if self.beep {
-            run.line.play(&[beep()], Keys::NONE).await?;
-        }
-        let recorded = run.line.record(&self.how).await?;
+        let trim = self.trim.unwrap_or(run.session.profile == Profile::Twilio);
+        let how = Recording {
+            trim,
+            upload: run.upload(self.upload.as_ref()),
+            callback: run.callback(self.told.as_ref()),
+            ..self.how.clone()
+        };
+        let recorded = run.line.record(&how).await?;
         let silence = self.how.silence.unwrap_or_default();
-        if recorded.by_silence && recorded.length <= silence + SLACK {
+        let nothing = recorded.by_silence && !trim && recorded.length <= silence + SLACK;
+        if recorded.absent || nothing {
             run.line.note("Record: nothing was said");
             return Ok(Step::Next);
         }
@@ -94,11 +122,13 @@ impl Record {
     }
 }
 
-fn beep() -> Phrase {
-    Phrase {
-        sounds: vec![Sound::Media("tone_stream://%(500,0,440)".to_owned())],
-        loops: Some(1),
-    }
+/// Where a recording is sent, and how.
+pub(super) fn upload(given: &Given) -> Option<(String, Method)> {
+    let method = match given.word("recordStoreMethod").as_str() {
+        "post" => Method::Post,
+        _ => Method::Put,
+    };
+    Some((given.text("recordingUrl")?, method))
 }
 
 /// What a silence is longer than it is asked for, by the time it takes to notice.

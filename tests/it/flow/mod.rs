@@ -30,7 +30,7 @@ use swivel::journal::Fact;
 use tokio::time::Instant;
 
 use super::world::phone::{Phone, PhoneCall};
-use super::world::{World, script, world_of};
+use super::world::{Settings, World, script, world_with};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,6 +42,11 @@ pub struct Stage {
 
 /// Runs `test` in a world whose calls run callflows.
 pub fn stage<F: Future<Output = ()>>(test: impl FnOnce(Stage) -> F) {
+    stage_with(Settings::default(), test);
+}
+
+/// The same with other settings.
+pub fn stage_with<F: Future<Output = ()>>(settings: Settings, test: impl FnOnce(Stage) -> F) {
     let last: Rc<RefCell<Option<CallHandle>>> = Rc::default();
     let seen = last.clone();
     let run = script(move |call: CallHandle| {
@@ -49,7 +54,7 @@ pub fn stage<F: Future<Output = ()>>(test: impl FnOnce(Stage) -> F) {
         let document = call.vars().flow.clone().unwrap();
         callflow::run(call, document)
     });
-    world_of(1, run, |world| test(Stage { world, last }));
+    world_with(1, settings, run, |world| test(Stage { world, last }));
 }
 
 impl Stage {

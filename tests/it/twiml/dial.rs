@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use swivel::directory::Kind;
 
-use super::{about, over, pivot};
+use super::{about, callbacks, over, pivot};
 use crate::flow::{SECOND, Stage, press, stage, took};
 use crate::world::phone::{Phone, header};
 
@@ -376,5 +376,66 @@ fn a_ringtone_of_the_country_is_heard_while_it_rings() {
         call.hang_up().await;
         incoming.cancelled(SECOND).await;
         stage.world.at_rest().await;
+    });
+}
+
+#[test]
+fn a_called_party_hears_its_document_first_and_callbacks_tell_of_its_leg() {
+    stage(|stage| async move {
+        let callee = stage.world.phone_at("10.0.1.51:5060");
+        stage.answers(
+            "<Dial action=\"/after\"><Sip url=\"/screen\" statusCallback=\"/cb\" statusCallbackEvent=\"initiated ringing answered completed\">\
+             sip:callee@10.0.1.51:5060</Sip></Dial>",
+        );
+        stage.answers("<Pause length=\"3\"/>");
+        stage.answers("<Hangup/>");
+        let (_phone, call) = stage.connect(pivot(twilio())).await;
+        let incoming = callee.called(SECOND).await;
+        incoming.ring();
+        tokio::time::sleep(SECOND).await;
+        incoming.answer().await;
+        tokio::time::sleep(6 * SECOND).await;
+        incoming.hang_up().await;
+        over(&stage, &call).await;
+        let (first, screen, after) = (
+            stage.told(0),
+            stage.told_at("/SCREEN"),
+            stage.told_at("/AFTER"),
+        );
+        assert_eq!(screen["ParentCallSid"], first["CallSid"]);
+        assert_eq!(screen["CallSid"], header(&incoming.invite, "Call-ID"));
+        let talked: u32 = after["DialCallDuration"].parse().unwrap();
+        assert!((2..=3).contains(&talked), "{talked}");
+        let told = callbacks(&stage, "/cb").await;
+        let states: Vec<&str> = told.iter().map(|t| t["CallStatus"].as_str()).collect();
+        assert_eq!(states, ["initiated", "ringing", "in-progress", "completed"]);
+        let numbers: Vec<&str> = told.iter().map(|t| t["SequenceNumber"].as_str()).collect();
+        assert_eq!(numbers, ["0", "1", "2", "3"]);
+        assert_eq!(told[3]["ParentCallSid"], first["CallSid"]);
+        assert!(
+            (5..=6).contains(&told[3]["CallDuration"].parse::<u32>().unwrap()),
+            "{told:?}"
+        );
+    });
+}
+
+#[test]
+fn a_hangup_before_both_are_connected_keeps_them_apart() {
+    stage(|stage| async move {
+        let callee = stage.world.phone_at("10.0.1.51:5060");
+        stage.answers(
+            "<Dial action=\"/after\"><Sip url=\"/screen\" statusCallback=\"/cb\">sip:callee@10.0.1.51:5060</Sip></Dial>",
+        );
+        stage.answers("<Hangup/>");
+        let (_phone, call) = stage.connect(pivot(twilio())).await;
+        let incoming = callee.called(SECOND).await;
+        incoming.answer().await;
+        over(&stage, &call).await;
+        let after = stage.told_at("/AFTER");
+        assert_eq!(after["DialCallStatus"], "no-answer");
+        assert_eq!(after["DialBridged"], "false");
+        let told = callbacks(&stage, "/cb").await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0]["CallStatus"], "completed");
     });
 }

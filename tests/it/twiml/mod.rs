@@ -1,14 +1,20 @@
 //! TwiML on real calls: documents that a Pivot server answers, heard and seen from a telephone in simulated time.
 //!
 //! - `sessions`: requests, follow-ups, profiles, ends. `verbs`: a row of `pivot.md` §7 a test. `dial`: ringing others.
+//! - `after`: REFER, the record, profiles, signatures. `rooms`: conferences and queues. `streams`: media streams, recordings, speech. Callbacks of all of these are jobs.
 
+mod after;
 mod dial;
+mod rooms;
 mod sessions;
+mod streams;
 mod verbs;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use swivel::jobs::HttpJob;
 
 use crate::flow::{SECOND, Stage, parent, stage};
 use crate::world::phone::{Phone, PhoneCall};
@@ -58,13 +64,19 @@ impl Stage {
     }
 
     /// The parameters of request `n`, from 0, whether they came in a query or a form.
-    pub fn told(&self, n: usize) -> std::collections::BTreeMap<String, String> {
+    pub fn told(&self, n: usize) -> BTreeMap<String, String> {
         let asked = self.world.web.asked();
         let exchange = &asked[n];
-        let mut all: std::collections::BTreeMap<String, String> =
-            exchange.url.query_pairs().into_owned().collect();
+        let mut all: BTreeMap<String, String> = exchange.url.query_pairs().into_owned().collect();
         all.extend(url::form_urlencoded::parse(&exchange.body).into_owned());
         all
+    }
+
+    /// The parameters of the first request to that path, as [`Stage::asked`] writes it.
+    pub fn told_at(&self, path: &str) -> BTreeMap<String, String> {
+        let asked = self.asked();
+        let at = asked.iter().position(|line| line.ends_with(path));
+        self.told(at.unwrap_or_else(|| panic!("{path} was not asked: {asked:?}")))
     }
 
     /// Method and URL, without its query, of every request.
@@ -79,6 +91,27 @@ impl Stage {
         });
         lines.collect()
     }
+}
+
+/// What callbacks to that path are told, in order.
+pub async fn callbacks(stage: &Stage, path: &str) -> Vec<BTreeMap<String, String>> {
+    stage.world.at_rest().await;
+    let jobs = stage.world.outbox.pending().await.unwrap();
+    let told = jobs.into_iter().filter(|job| job.kind == HttpJob::KIND);
+    told.map(|job| serde_json::from_value::<HttpJob>(job.payload).unwrap())
+        .filter(|job| job.url == format!("http://ivr.example{path}"))
+        .map(|job| {
+            assert_eq!(job.method, "POST");
+            url::form_urlencoded::parse(job.body.as_bytes())
+                .into_owned()
+                .collect()
+        })
+        .collect()
+}
+
+/// The node of an application that was written for Twilio.
+pub fn twilio() -> Value {
+    pivot(json!({"twiml_profile": "twilio", "req_format": "twiml", "method": "post"}))
 }
 
 /// Runs one document on a call that is answered, and gives the call.

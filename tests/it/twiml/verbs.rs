@@ -586,12 +586,9 @@ fn record_by_its_limits() {
 #[test]
 fn what_is_not_available_ends_the_document_where_it_stands() {
     for verbs in [
-        "<Enqueue>support</Enqueue>",
-        "<Connect><Stream url=\"wss://x.example/\"/></Connect>",
-        "<Refer><Sip>sip:a@b.example</Sip></Refer>",
+        "<Connect><ConversationRelay url=\"wss://x.example/\"/></Connect>",
         "<Pay/>",
-        "<Dial><Conference>room</Conference></Dial>",
-        "<Dial><Queue>support</Queue></Dial>",
+        "<Dial><Sim>DE123</Sim></Dial>",
     ] {
         for more in [json!({}), twilio()] {
             let document: &'static str = format!("<Pause/>{verbs}<Pause length=\"9\"/>").leak();
