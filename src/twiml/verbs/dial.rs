@@ -184,7 +184,7 @@ impl Dial {
             return Err(Trouble::Fatal(why.to_owned()));
         }
         if let Some(place) = &self.place {
-            return self.into_place(place, run).await;
+            return self.take_place(place, run).await;
         }
         if self.how.callees.is_empty() {
             return Err(Trouble::Fatal("there is nobody to ring".to_owned()));
@@ -237,7 +237,7 @@ impl Dial {
     }
 
     /// Takes part in a conference, or takes the next caller of a queue.
-    async fn into_place<L: Line>(
+    async fn take_place<L: Line>(
         &self,
         place: &Place,
         run: &mut Run<'_, L>,
