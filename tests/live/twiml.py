@@ -23,20 +23,30 @@ VALUES = {
     "level": "strong",
     "loop": 2,
     "max_length": 30,
+    "max_participants": 40,
+    "max_queue_size": 50,
+    "max_speech_time": 20,
     "num_digits": 4,
     "reason": "busy",
     "record": "record-from-answer-dual",
-    "recording_status_callback_event": ["in-progress", "completed"],
+    "recording_track": "inbound",
+    "recording_status_callback_event": "in-progress completed",
     "ring_tone": "de",
     "send_digits": "12ww3",
     "sequential": True,
-    "status_callback_event": ["initiated", "answered"],
+    "status_callback_event": "initiated answered",
     "strength": "strong",
     "time": "300ms",
     "time_limit": 600,
     "timeout": 7,
     "trim": "trim-silence",
     "xml_lang": "fr-FR",
+}
+# Where the same name means something else.
+VALUES_OF = {
+    "conference": {"record": "record-from-start", "status_callback_event": "start join"},
+    "recording": {"channels": "mono", "track": "inbound"},
+    "stream": {"track": "both_tracks"},
 }
 FLAGS = (
     "action_on_empty_result barge_in debug enhanced hangup_on_star muted partial_result "
@@ -45,7 +55,9 @@ FLAGS = (
 TEXT = {"to_xml", "xml", "append", "nest", "add_child"}
 
 
-def value(name):
+def value(element, name):
+    if name in VALUES_OF.get(element, {}):
+        return VALUES_OF[element][name]
     if name in VALUES:
         return VALUES[name]
     if name in FLAGS:
@@ -70,7 +82,7 @@ def build(parent, name, method, with_all):
             continue
         needed = parameter.default is inspect.Parameter.empty
         if with_all or needed:
-            given[parameter.name] = value(parameter.name)
+            given[parameter.name] = value(name, parameter.name)
     return getattr(parent, name)(**given)
 
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::shared::*;
-use crate::base::profile::Profile;
+use crate::base::profile::Profile as Rules;
 
 /// An account: a tenant with its own realm, users, devices and callflows.
 #[derive(JsonSchema)]
@@ -66,7 +66,7 @@ pub(super) struct Account {
     /// Automatic payment
     topup: Option<Topup>,
     /// Whose rules TwiML is run by where a pivot node does not say
-    twiml_profile: Option<Profile>,
+    twiml_profile: Option<Rules>,
     /// Voicemail settings
     voicemail: Option<Voicemail>,
     /// Where the account is served

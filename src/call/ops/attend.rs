@@ -58,7 +58,9 @@ impl Attended {
                 attendant.told(&leg, mark, LegNews::Ringing);
             }
             let up = leg.wait(|state| answered(&state.phase).then_some(()));
-            if up.await.is_ok() {
+            let up = up.await.is_ok();
+            // One that ends in the moment it has answered was up all the same.
+            if up || leg.ended().is_some_and(|ended| ended.status == 200) {
                 attendant.told(&leg, mark, LegNews::Answered);
             }
             drop(leg.wait_for_hangup().await);
