@@ -16,28 +16,29 @@
     clippy::expect_used,
     clippy::print_stdout,
     clippy::indexing_slicing,
-    reason = "a program for people at a terminal"
+    unsafe_code,
+    reason = "a program for people at a terminal; the machine's parts speak to the kernel"
 )]
 #![expect(
     clippy::disallowed_methods,
     reason = "it measures real time on threads of its own"
 )]
 
+#[expect(
+    dead_code,
+    reason = "time stamps and floors are for the other benchmarks"
+)]
+mod machine;
+
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use smallvec::smallvec;
+use machine::{LOCAL, cpu_of, median, plan, thread_cpu};
 use swivel::audio::{Clip, Codec};
 use swivel::base::id::OpId;
-use swivel::media::{Command, Media, MediaConfig, Plan, Port, Seating, Source};
-use swivel::sdp::{Agreed, Direction};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+use swivel::media::{Command, Media, MediaConfig, Port, Seating, Source};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().filter(|a| a != "--bench").collect();
@@ -79,12 +80,6 @@ fn main() {
             );
         }
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Twenty seconds of something like speech: a tone that swells and changes.
@@ -168,7 +163,7 @@ fn engine(
     };
     let said = packets(&speech(codec.sample_rate_hz()));
     let silence = packets(&vec![0; frame * 50]);
-    let before = media_cpu();
+    let before = cpu_of(is_worker);
     let periods = (length.as_millis() / 20) as usize;
     let begin = Instant::now();
     for period in 0..periods {
@@ -195,55 +190,14 @@ fn engine(
             }
         }
     }
-    let spent = media_cpu() - before;
+    let spent = cpu_of(is_worker) - before;
     let mut buffer = [0; 2048];
     let heard = std::iter::from_fn(|| peers[0].recv(&mut buffer).ok()).count();
     let micros = spent.as_secs_f64() * 1e6 / (members * periods) as f64;
     (micros, heard)
 }
 
-fn plan(codec: Codec, to: SocketAddr) -> Command {
-    let agreed = Agreed {
-        codec,
-        payload_type: codec.payload_type(),
-        accepts: smallvec![(codec.payload_type(), codec)],
-        dtmf_payload_type: Some(101),
-        dtmf_clock_rate_hz: 8000,
-        ptime_ms: 20,
-        remote_rtp: to,
-        // Reports go where nobody counts them.
-        remote_rtcp: SocketAddr::new(LOCAL, 9),
-        rtcp_mux: false,
-        direction: Direction::SendRecv,
-        held: false,
-        srtp: None,
-        webrtc: None,
-    };
-    Command::Configure(Box::new(Plan {
-        agreed,
-        latch: false,
-        signalling_ip: LOCAL,
-        timeout: None,
-        cname: "bench".to_owned(),
-    }))
-}
-
-fn thread_cpu() -> Duration {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
-}
-
-/// On-cpu time of the engine's workers.
-fn media_cpu() -> Duration {
-    let mut total = 0;
-    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
-        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        // Not the keeper: it encodes the clips.
-        if name.starts_with("media-") && !name.starts_with("media-keeper") {
-            let line = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            let spent = line.split(' ').next().and_then(|n| n.parse::<u64>().ok());
-            total += spent.unwrap_or(0);
-        }
-    }
-    Duration::from_nanos(total)
+/// Not the keeper: it encodes the clips.
+fn is_worker(thread: &str) -> bool {
+    thread.starts_with("media-") && !thread.starts_with("media-keeper")
 }

@@ -27,15 +27,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use machine::{
-    LOCAL, PACKET, go_first, media_cpu, median, raise_descriptor_limit, receive, stamp, wall_nanos,
+    LOCAL, PACKET, go_first, media_cpu, median, plan, raise_descriptor_limit, receive, stamp,
+    thread_cpu, wall_nanos,
 };
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
-use rustix::time::{ClockId, Timespec, clock_gettime};
-use smallvec::smallvec;
+use rustix::time::Timespec;
 use swivel::audio::Codec;
-use swivel::media::{Command, Media, MediaConfig, Plan, Port};
-use swivel::sdp::{Agreed, Direction};
+use swivel::media::{Media, MediaConfig, Port};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().filter(|a| a != "--bench").collect();
@@ -130,9 +129,7 @@ fn floor(calls: usize, length: Duration) -> Outcome {
                 }
             }
         }
-        let t = clock_gettime(ClockId::ThreadCPUTime);
-        let nanos = t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64;
-        cpu.store(nanos, Ordering::SeqCst);
+        cpu.store(thread_cpu().as_nanos() as u64, Ordering::SeqCst);
     });
     let run = peers.talk(&targets, length);
     stop.store(true, Ordering::Relaxed);
@@ -153,7 +150,7 @@ fn engine(calls: usize, length: Duration) -> Outcome {
     let mut ports: Vec<Port> = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
         let port = media.take(LOCAL).unwrap();
-        port.command(plan(*address));
+        port.command(plan(Codec::Pcmu, *address));
         ports.push(port);
         if index % 2 == 1 {
             media.join(&ports[index - 1], &ports[index]);
@@ -164,32 +161,6 @@ fn engine(calls: usize, length: Duration) -> Outcome {
     let before = media_cpu();
     let run = peers.talk(&targets, length);
     run.outcome(media_cpu() - before)
-}
-
-fn plan(to: SocketAddr) -> Command {
-    let agreed = Agreed {
-        codec: Codec::Pcmu,
-        payload_type: 0,
-        accepts: smallvec![(0, Codec::Pcmu)],
-        dtmf_payload_type: Some(101),
-        dtmf_clock_rate_hz: 8000,
-        ptime_ms: 20,
-        remote_rtp: to,
-        // Reports go where nobody counts them.
-        remote_rtcp: SocketAddr::new(LOCAL, 9),
-        rtcp_mux: false,
-        direction: Direction::SendRecv,
-        held: false,
-        srtp: None,
-        webrtc: None,
-    };
-    Command::Configure(Box::new(Plan {
-        agreed,
-        latch: false,
-        signalling_ip: LOCAL,
-        timeout: None,
-        cname: "bench".to_owned(),
-    }))
 }
 
 /// Both peers of every call: peers 2n and 2n + 1 talk to each other.

@@ -33,16 +33,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use machine::{
-    LOCAL, PACKET, go_first, media_cpu, median, raise_descriptor_limit, receive, stamp, wall_nanos,
+    LOCAL, PACKET, go_first, media_cpu, median, plan, raise_descriptor_limit, receive, stamp,
+    thread_cpu, wall_nanos,
 };
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::net::{SendFlags, sendto};
 use rustix::time::{ClockId, Timespec, clock_gettime};
-use smallvec::smallvec;
 use swivel::audio::{Clip, Codec};
 use swivel::base::id::OpId;
-use swivel::media::{Command, Media, MediaConfig, Plan, Port, Source};
-use swivel::sdp::{Agreed, Direction};
+use swivel::media::{Command, Media, MediaConfig, Port, Source};
 
 const PERIOD: Duration = Duration::from_millis(20);
 
@@ -268,7 +267,7 @@ fn engine(sinks: &Sinks, length: Duration, both_ways: bool) -> (Outcome, f64) {
         .iter()
         .map(|to| {
             let port = media.take(LOCAL).unwrap();
-            port.command(plan(*to));
+            port.command(plan(Codec::Pcmu, *to));
             port.command(Command::Play {
                 op: OpId(1),
                 source: Source::Tone(Arc::clone(&clip), true),
@@ -289,32 +288,6 @@ fn engine(sinks: &Sinks, length: Duration, both_ways: bool) -> (Outcome, f64) {
     events.drain(drop);
     drop(media);
     (outcome, memory)
-}
-
-fn plan(to: SocketAddr) -> Command {
-    let agreed = Agreed {
-        codec: Codec::Pcmu,
-        payload_type: 0,
-        accepts: smallvec![(0, Codec::Pcmu), (8, Codec::Pcma)],
-        dtmf_payload_type: Some(101),
-        dtmf_clock_rate_hz: 8000,
-        ptime_ms: 20,
-        remote_rtp: to,
-        // Reports go where nobody counts them.
-        remote_rtcp: SocketAddr::new(LOCAL, 9),
-        rtcp_mux: false,
-        direction: Direction::SendRecv,
-        held: false,
-        srtp: None,
-        webrtc: None,
-    };
-    Command::Configure(Box::new(Plan {
-        agreed,
-        latch: false,
-        signalling_ip: LOCAL,
-        timeout: Some(Duration::from_secs(30)),
-        cname: "bench".to_owned(),
-    }))
 }
 
 /// The receiving ends: one socket a stream, kernel time stamps, one thread.
@@ -527,11 +500,6 @@ fn off_grid(times: &[u64]) -> Vec<f64> {
         .iter()
         .map(|t| beside(*t, origin).abs() / 1e6)
         .collect()
-}
-
-fn thread_cpu() -> Duration {
-    let t = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
 }
 
 fn after(t: Timespec, nanos: i64) -> Timespec {

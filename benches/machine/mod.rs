@@ -1,10 +1,14 @@
 //! What the benchmarks of the media engine share: this machine's clocks, sockets and threads.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use smallvec::smallvec;
+use swivel::audio::Codec;
+use swivel::media::{Command, Plan};
+use swivel::sdp::{Agreed, Direction};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,22 +32,58 @@ pub(crate) fn wall_nanos() -> u64 {
 
 /// On-cpu time of every thread of the engine: workers, keeper, recorder.
 pub(crate) fn media_cpu() -> Duration {
+    cpu_of(|name| {
+        ["media-", "recorder", "rec-finish"]
+            .iter()
+            .any(|n| name.starts_with(n))
+    })
+}
+
+/// On-cpu time of the threads of this process whose name `counts`.
+pub(crate) fn cpu_of(counts: impl Fn(&str) -> bool) -> Duration {
     let mut total = 0;
     for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        if ["media-", "recorder", "rec-finish"]
-            .iter()
-            .any(|n| name.starts_with(n))
-        {
+        if counts(&name) {
             let line = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            total += line
-                .split(' ')
-                .next()
-                .and_then(|n| n.parse::<u64>().ok())
-                .unwrap_or(0);
+            let spent = line.split(' ').next().and_then(|n| n.parse::<u64>().ok());
+            total += spent.unwrap_or(0);
         }
     }
     Duration::from_nanos(total)
+}
+
+/// On-cpu time of the calling thread.
+pub(crate) fn thread_cpu() -> Duration {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+}
+
+/// What a port is told to talk with a peer.
+pub(crate) fn plan(codec: Codec, to: SocketAddr) -> Command {
+    let agreed = Agreed {
+        codec,
+        payload_type: codec.payload_type(),
+        accepts: smallvec![(codec.payload_type(), codec)],
+        dtmf_payload_type: Some(101),
+        dtmf_clock_rate_hz: 8000,
+        ptime_ms: 20,
+        remote_rtp: to,
+        // Reports go where nobody counts them.
+        remote_rtcp: SocketAddr::new(LOCAL, 9),
+        rtcp_mux: false,
+        direction: Direction::SendRecv,
+        held: false,
+        srtp: None,
+        webrtc: None,
+    };
+    Command::Configure(Box::new(Plan {
+        agreed,
+        latch: false,
+        signalling_ip: LOCAL,
+        timeout: None,
+        cname: "bench".to_owned(),
+    }))
 }
 
 /// The scheduling the engine's workers ask for.
