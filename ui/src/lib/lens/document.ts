@@ -1,0 +1,91 @@
+// Documents compared as documents: order of keys and white space mean nothing.
+
+/** A JSON text laid out anew; one that is not JSON as it is. Numbers and escapes stay what they were. */
+export function pretty(text: string | null | undefined): string {
+  if (!text) return '';
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
+
+/** Two bodies, made to differ only where their meaning differs. */
+export function comparable(one: string, other: string): [string, string] {
+  try {
+    const left: unknown = JSON.parse(one);
+    const right: unknown = JSON.parse(other);
+    return [JSON.stringify(left, null, 2), JSON.stringify(like(right, left), null, 2)];
+  } catch {
+    return [spaced(one), spaced(other)];
+  }
+}
+
+/** `value` with its keys in the order of `model`, those it alone has behind them. */
+function like(value: unknown, model: unknown): unknown {
+  if (Array.isArray(value)) return value.map((each: unknown, index) => like(each, Array.isArray(model) ? model[index] : undefined));
+  if (typeof value !== 'object' || value === null) return value;
+  const own = value as Record<string, unknown>;
+  const other = typeof model === 'object' && model !== null && !Array.isArray(model) ? (model as Record<string, unknown>) : {};
+  const names = [...Object.keys(other).filter((name) => name in own), ...Object.keys(own).filter((name) => !(name in other)).sort()];
+  return Object.fromEntries(names.map((name) => [name, like(own[name], other[name])]));
+}
+
+/** XML and anything else: one tag a line, no white space at the ends. */
+function spaced(text: string): string {
+  const laid = text.trimStart().startsWith('<') ? text.replace(/>\s*</g, '>\n<') : text;
+  return laid.split('\n').map((line) => line.trim()).filter(Boolean).join('\n');
+}
+
+/** The line of a laid-out document on which a path such as `children._.data.text` stands, counted from 1. */
+export function lineOf(text: string, path: string | null | undefined): number | null {
+  if (!path) return null;
+  const wanted = path.replace(/\[(\d+)\]/g, '.$1').replace(/^[$#/.]+/, '').split(/[./]/).filter(Boolean);
+  if (wanted.length === 0) return 1;
+  const lines = text.split('\n');
+  let depth = 0;
+  const stack: { key: string; index: number | null }[] = [];
+  for (const [number, line] of lines.entries()) {
+    const body = line.trim();
+    if (/^[}\]]/.test(body)) {
+      depth--;
+      stack.length = depth;
+      continue;
+    }
+    const parent = stack[depth - 1];
+    const named = /^"((?:[^"\\]|\\.)*)"\s*:/.exec(body);
+    const key = named ? unescaped(named[1] ?? '') : parent?.index !== null && parent ? String(parent.index++) : '';
+    if (depth > 0 && depth === wanted.length && key === wanted[depth - 1] && stack.slice(1, depth).every((each, at) => each.key === wanted[at])) return number + 1;
+    if (/[{[]$/.test(body)) {
+      stack[depth] = { key, index: body.endsWith('[') ? 0 : null };
+      depth++;
+      stack.length = depth;
+    }
+  }
+  return null;
+}
+
+function unescaped(text: string): string {
+  try {
+    return JSON.parse(`"${text}"`) as string;
+  } catch {
+    return text;
+  }
+}
+
+/** Where JSON breaks, with three lines of context. */
+export function jsonBreak(text: string): { line: number; column: number; message: string; context: string[]; first: number } | null {
+  try {
+    JSON.parse(text);
+    return null;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const told = /position (\d+)/.exec(message);
+    const at = told ? Number(told[1]) : text.length;
+    const before = text.slice(0, at).split('\n');
+    const line = before.length;
+    const lines = text.split('\n');
+    const first = Math.max(1, line - 2);
+    return { line, column: (before.at(-1)?.length ?? 0) + 1, message, context: lines.slice(first - 1, line + 1), first };
+  }
+}
