@@ -46,6 +46,7 @@ export function ends(event: LensEvent, index: ReadonlyMap<string, number>, legs:
   const from = event.from === null ? undefined : index.get(event.from);
   const to = event.to === null ? undefined : index.get(event.to);
   if (from !== undefined && to !== undefined) return [from, to];
+  if (to !== undefined && event.party !== null && index.has(event.party)) return [index.get(event.party) ?? to, to];
   const own = event.party === null ? undefined : index.get(event.party);
   const leg = legs.find((each) => each.call_id === event.call_id);
   const far = own !== undefined && own !== swivel ? own : leg ? index.get(leg.party) : undefined;
@@ -66,11 +67,10 @@ export function numbers(parties: readonly Party[]): Map<string, number> {
 }
 
 /** Where the words of an arrow stand: over its middle, or beside its left end where they are wider than it is. */
-export function label(a: number, b: number, letters: number, width: number): { x: number; middle: boolean; max: number } {
-  const wanted = letters * 6.3 + 12;
+export function label(a: number, b: number, wanted: number, width: number): { x: number; middle: boolean; max: number } {
   const left = Math.min(a, b);
   const span = Math.abs(a - b);
-  if (wanted <= span - 8) return { x: (a + b) / 2, middle: true, max: span - 8 };
+  if (wanted <= span) return { x: (a + b) / 2, middle: true, max: span };
   const right = width - 8;
   if (left + 6 + wanted <= right) return { x: left + 6, middle: false, max: right - left - 6 };
   const x = Math.max(TIMES_PX + 6, right - wanted);

@@ -380,26 +380,33 @@ export function drawOver(pen: Pen, over: Over): void {
     const x = xOf(view, width, over.hover);
     pen.fillStyle = c['line-2'];
     pen.fillRect(Math.round(x), RULER_PX - 2, 1, height);
-    sign(pen, c, flag(over.hover, view), x, width, c.sunken, c.ink);
+    sign(pen, over, flag(over.hover, view), x, c.sunken, c.ink);
   }
   if (over.cursor !== null) {
     const x = xOf(view, width, over.cursor);
     if (x < -1 || x > width + 1) return;
     pen.fillStyle = c.accent;
     pen.fillRect(Math.round(x) - 0.75, RULER_PX - 4, 1.5, height);
-    sign(pen, c, flag(over.cursor, view), x, width, c.accent, c['on-accent']);
+    sign(pen, over, flag(over.cursor, view), x, c.accent, c['on-accent']);
   }
 }
 
-function sign(pen: Pen, c: Colours, text: string, x: number, width: number, ground: string, ink: string): void {
+function sign(pen: Pen, over: Over, text: string, x: number, ground: string, ink: string): void {
+  const { view, width, colours: c } = over;
   pen.font = `500 11px ${c.mono}`;
   const wide = pen.measureText(text).width + 14;
   const left = Math.min(Math.max(0, x - wide / 2), width - wide);
+  // Marks of the ruler that the sign would cut are covered whole.
+  pen.font = `400 11px ${c.mono}`;
   pen.fillStyle = c.surface;
-  pen.fillRect(left - 6, 0, wide + 12, RULER_PX - 2);
+  for (const tick of ticks(view, width)) {
+    const long = pen.measureText(tick.label).width;
+    const start = Math.min(Math.max(0, xOf(view, width, tick.t) - long / 2), width - long);
+    if (start < left + wide + 4 && start + long > left - 4) pen.fillRect(start - 1, 0, long + 2, RULER_PX - 2);
+  }
   pen.fillStyle = ground;
   pen.beginPath();
   pen.roundRect(left, 2, wide, 17, 3);
   pen.fill();
-  words(pen, text, left + 7, 11, ink, pen.font);
+  words(pen, text, left + 7, 11, ink, `500 11px ${c.mono}`);
 }
