@@ -33,6 +33,9 @@ pub enum ApiError {
         /// Its id.
         id: String,
     },
+    /// There is no such call; traces are kept for so many days.
+    #[error("{}", no_call(*.0))]
+    NoCall(u32),
     /// There is no such path.
     #[error("there is nothing at this path")]
     NoPath,
@@ -96,7 +99,7 @@ impl ApiError {
             Self::Invalid(_) | Self::Json(_) | Self::NoData => 400,
             Self::Credentials => 401,
             Self::Forbidden(_) => 403,
-            Self::NoDocument { .. } | Self::NoPath | Self::Faulty(_) => 404,
+            Self::NoDocument { .. } | Self::NoCall(_) | Self::NoPath | Self::Faulty(_) => 404,
             Self::Method(_) => 405,
             Self::Gone => 410,
             Self::Changed => 412,
@@ -117,7 +120,7 @@ impl ApiError {
             Self::NoData => "validation failed",
             Self::Credentials => "invalid_credentials",
             Self::Forbidden(_) => "forbidden",
-            Self::NoDocument { .. } => "bad_identifier",
+            Self::NoDocument { .. } | Self::NoCall(_) => "bad_identifier",
             Self::NoPath => "not_found",
             Self::Faulty(_) => "faulty_request",
             Self::Method(_) => "invalid_method",
@@ -145,6 +148,7 @@ impl ApiError {
             Self::NoData => {
                 json!({"data": {"required": {"message": "Field is required but missing", "value": "data"}}})
             }
+            Self::NoCall(days) => json!({"message": no_call(*days)}),
             Self::NoDocument { id, .. } => json!({"message": "bad identifier", "cause": id}),
             Self::NoPath => json!({"message": "not found"}),
             Self::Credentials => json!({"message": "invalid credentials"}),
@@ -169,5 +173,12 @@ impl ApiError {
             }
             other => json!({"message": other.to_string()}),
         }
+    }
+}
+/// A call that is not, or no longer, known.
+fn no_call(days: u32) -> String {
+    match days {
+        0 => "No call with this id.".to_owned(),
+        days => format!("No call with this id. Calls are kept {days} days; this may be older."),
     }
 }

@@ -11,7 +11,7 @@
 //! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
 //! - `sip_socket`: SIP over WebSocket at `/sip`.
-//! - `events`: live events at `/v2/websocket`.
+//! - `events`: live events at `/v2/websocket`. `findings`: what is odd about answers of web servers.
 //! - `openapi`: all of it, described for machines.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
 
@@ -26,6 +26,7 @@ mod documents;
 mod envelope;
 mod error;
 mod events;
+mod findings;
 mod hs256;
 mod links;
 mod list;

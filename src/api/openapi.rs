@@ -12,7 +12,7 @@ use super::verb::Verb;
 pub(super) const PATH: &str = "/v2/openapi.json";
 
 /// Words that follow nouns or ids somewhere. Which of them exist where is asked of the endpoints.
-const WORDS: [&str; 32] = [
+const WORDS: [&str; 39] = [
     "activate",
     "api_key",
     "attempts",
@@ -25,16 +25,23 @@ const WORDS: [&str; 32] = [
     "debug",
     "descendants",
     "entries",
+    "events",
+    "find",
+    "har",
     "history",
     "identify",
     "interaction",
+    "json",
     "legs",
     "mwi",
     "parents",
     "participants",
+    "pcap",
+    "peaks",
     "port",
     "raw",
     "recordings",
+    "replay",
     "reserve",
     "samples",
     "siblings",

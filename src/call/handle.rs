@@ -19,7 +19,7 @@ use crate::base::cause::Cause;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
-use crate::journal::Fact;
+use crate::journal::{Detail, Fact, Leg};
 use crate::media::Command;
 use crate::routing::Target;
 use crate::sip::ua::LegId;
@@ -183,6 +183,35 @@ impl CallHandle {
             .services()
             .journal
             .emit(fact(self.0.facts.call_id.clone(), clock::unix_now()));
+    }
+
+    /// Writes a detail of its course into the journal.
+    pub fn detail(&self, detail: Detail) {
+        self.note(|call_id, at| Fact::Detail {
+            call_id,
+            at,
+            detail,
+        });
+    }
+
+    /// Writes into the journal that the leg is there, and whose it is.
+    pub(super) fn note_leg(&self, parent: Option<&Self>) {
+        let facts = self.own_facts();
+        let name = match self.is_outbound() {
+            true => facts.callee_id_name.clone(),
+            false => facts.caller_id_name.clone(),
+        };
+        self.detail(Detail::Leg(Box::new(Leg {
+            account: facts.account.id.to_string(),
+            interaction: facts.interaction_id.clone(),
+            direction: facts.direction,
+            from: facts.caller_id_number.clone(),
+            to: facts.request_user.clone(),
+            name,
+            kind: facts.authorizing_type,
+            internal: self.0.seed.is_some(),
+            parent: parent.map(|parent| parent.own_facts().call_id.clone()),
+        })));
     }
 
     pub(super) fn state(&self) -> Ref<'_, State> {

@@ -263,6 +263,7 @@ impl Core {
         }));
         call.name_at_endpoint(invite.leg);
         self.0.calls.borrow_mut().insert(invite.leg, call.clone());
+        call.note_leg(None);
         call.note(|call_id, at| Fact::Started {
             call_id,
             at,

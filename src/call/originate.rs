@@ -255,6 +255,7 @@ impl Core {
             facts,
         }));
         self.0.calls.borrow_mut().insert(call.leg(), call.clone());
+        call.note_leg(None);
         call.note(|call_id, at| Fact::Started {
             call_id,
             at,

@@ -166,6 +166,7 @@ impl Core {
             state.media.pending_offer = Some(session);
         }
         let request = invite(call, &leg, target, destination, first, body);
+        leg.note_leg(Some(call));
         leg.note(|call_id, at| Fact::Started {
             call_id,
             at,

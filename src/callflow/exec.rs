@@ -13,7 +13,7 @@ use serde_json::Value;
 use tracing::Instrument as _;
 
 use super::ctx::FlowCtx;
-use super::cursor::{Cursor, End, Next, Tree};
+use super::cursor::{Cursor, DEFAULT, End, Next, Tree};
 use super::data::{TONE_DB, Whole, tone};
 use super::error::FlowError;
 use super::modules::{self, Known};
@@ -22,7 +22,7 @@ use crate::base::cause::Cause;
 use crate::call::{CallHandle, PlayOptions, Script};
 use crate::clips::Audio;
 use crate::host::task::panic_text;
-use crate::journal::Fact;
+use crate::journal::{Detail, Fact};
 use crate::routing;
 
 /// What `call` starts for every accepted call: its callflow.
@@ -89,18 +89,26 @@ async fn walk(ctx: &mut FlowCtx) -> End {
         if ctx.call.ended().is_some() {
             return End::HardStop;
         }
+        let mut why = None;
         let next = match prepare(ctx) {
             Err(end) => return end,
             Ok((Prepared::Skip, _)) => Next::Default,
-            Ok((Prepared::Wrong(error), _)) => failed(ctx, &error),
+            Ok((Prepared::Wrong(error), _)) => {
+                why = Some(error.to_string());
+                failed(ctx, &error)
+            }
             Ok((Prepared::Run(module, task), path)) => {
                 let span = tracing::debug_span!("flow", module, node = path);
                 match guarded(task.run(ctx).instrument(span)).await {
                     Ok(next) => next,
-                    Err(error) => failed(ctx, &error),
+                    Err(error) => {
+                        why = Some(error.to_string());
+                        failed(ctx, &error)
+                    }
                 }
             }
         };
+        leave(ctx, &next, why);
         if let Err(end) = ctx.cursor.advance(next) {
             return end;
         }
@@ -151,6 +159,7 @@ fn prepare(ctx: &mut FlowCtx) -> Result<(Prepared, String), End> {
             module: module.clone(),
         }),
     };
+    let given = data.clone();
     let path = ctx.cursor.path();
     ctx.call.note(|call_id, at| Fact::Node {
         call_id,
@@ -158,7 +167,35 @@ fn prepare(ctx: &mut FlowCtx) -> Result<(Prepared, String), End> {
         module,
         path: path.clone(),
     });
+    ctx.call.detail(Detail::NodeData { data: given });
     Ok((prepared, path))
+}
+
+/// Writes into the trace where a node leads. `why` is what went wrong in it.
+fn leave(ctx: &FlowCtx, next: &Next, why: Option<String>) {
+    let default = || ctx.has_child(DEFAULT).then(|| DEFAULT.to_owned());
+    let (chosen, usual) = match next {
+        Next::Default => (default(), "the module is done"),
+        Next::Failed => (default(), "the module failed"),
+        Next::Child(key) if ctx.has_child(key) => (Some(key.clone()), "the module chose it"),
+        Next::Child(_) => (default(), "the module chose a child that is not there"),
+        Next::Branch(_) => (None, "goes on in another flow, and comes back"),
+        Next::Replace(_) => (None, "another flow takes its place"),
+        Next::Stop(_) => (None, "this flow stops here"),
+        Next::HardStop => (None, "the module ended the flow"),
+        Next::Usurped => (None, "the call is somebody else's now"),
+    };
+    let missing = match next {
+        Next::Child(key) if !ctx.has_child(key) => Some(format!("there is no child {key:?}")),
+        _ => None,
+    };
+    let failed = why.is_some() && ctx.call.ended().is_none();
+    let why = why.or(missing).unwrap_or_else(|| usual.to_owned());
+    ctx.call.detail(Detail::NodeLeft {
+        chosen,
+        why,
+        failed,
+    });
 }
 
 /// Where a failed module leads, written into the trace.

@@ -6,6 +6,7 @@
 
 mod body;
 mod names;
+mod watch;
 mod wire;
 
 use std::fs::File;
@@ -28,8 +29,10 @@ use super::guard::{Guard, GuardError};
 use super::task;
 use crate::base::secret::Secret;
 use crate::twilio::signature;
+use watch::Watched;
 
 pub use names::{Names, SystemNames};
+pub use watch::{Outcome, Stopwatch, Timing, Watch, Watcher};
 
 /// The `User-Agent` of every request that names none itself.
 pub const USER_AGENT: &str = concat!("swivel/", env!("CARGO_PKG_VERSION"));
@@ -88,6 +91,8 @@ pub struct HttpRequest {
     pub retry_unavailable: bool,
     /// Signs each exchange, redirects included, as Twilio does (`X-Twilio-Signature`); `None` signs none.
     pub auth_token: Option<Secret>,
+    /// Sees each exchange.
+    pub watcher: Option<Watcher>,
 }
 
 impl HttpRequest {
@@ -104,6 +109,7 @@ impl HttpRequest {
             max_redirects: MAX_REDIRECTS,
             retry_unavailable: true,
             auth_token: None,
+            watcher: None,
         }
     }
 
@@ -255,6 +261,8 @@ pub struct Exchange {
     pub body: Bytes,
     /// A file to send in its place.
     pub upload: Option<PathBuf>,
+    /// Learns when the connection stood.
+    pub stopwatch: Stopwatch,
 }
 
 /// The head of an answer, and its body as it comes.
@@ -454,27 +462,63 @@ async fn follow(
     let token = request.auth_token.as_ref();
     let first_request_headers = shown_headers(&signed(exchange.clone(), token));
     loop {
-        guard.check_url(&exchange.url)?;
-        let sent = signed(exchange.clone(), token);
+        let mut sent = signed(exchange.clone(), token);
+        sent.stopwatch = Stopwatch::default();
         let (url, request_headers) = (sent.url.clone(), shown_headers(&sent));
-        let answer = transport.exchange(sent).await?;
+        let watcher = request.watcher.as_ref();
+        let watched = Watched::begin(watcher, &sent, &request_headers, give_up);
+        let answer = match guard.check_url(&exchange.url) {
+            Ok(()) => transport.exchange(sent).await,
+            Err(refused) => Err(refused.into()),
+        };
+        let (answer, watched) = match (answer, watched) {
+            (Ok(answer), watched) => (answer, watched),
+            (Err(error), watched) => {
+                watched.into_iter().for_each(|w| w.failed(&error));
+                return Err(error);
+            }
+        };
+        let first_byte_at = clock::now();
+        let unread = |watched: Option<Watched<'_>>| {
+            let head = (answer.status, answer.headers.as_slice());
+            watched.map(|w| w.answered(first_byte_at, head, &Bytes::new(), 0));
+        };
         if let Some(delay) = retry_delay(&request, &answer, retries)
             && clock::now() + delay < give_up
         {
+            unread(watched);
             retries += 1;
             tokio::time::sleep(delay).await;
             continue;
         }
-        if redirects < request.max_redirects
-            && let Some(next) = redirected(&exchange, &answer)?
-        {
-            redirects += 1;
-            exchange = next;
-            continue;
+        if redirects < request.max_redirects {
+            match redirected(&exchange, &answer) {
+                Ok(None) => {}
+                Ok(Some(next)) => {
+                    unread(watched);
+                    redirects += 1;
+                    exchange = next;
+                    continue;
+                }
+                Err(error) => {
+                    unread(watched);
+                    return Err(error);
+                }
+            }
         }
-        let first_byte_at = clock::now();
         let sink = file.filter(|_| (200..300).contains(&answer.status));
-        let read = body::read(answer.body, &answer.headers, request.max_body, sink).await?;
+        let read = body::read(answer.body, &answer.headers, request.max_body, sink).await;
+        let read = match (read, watched) {
+            (Ok(read), watched) => {
+                let head = (answer.status, answer.headers.as_slice());
+                watched.map(|w| w.answered(first_byte_at, head, &read.body, read.len));
+                read
+            }
+            (Err(error), watched) => {
+                watched.into_iter().for_each(|w| w.failed(&error));
+                return Err(error);
+            }
+        };
         return Ok(HttpResponse {
             status: answer.status,
             headers: answer.headers,
@@ -509,6 +553,7 @@ fn first_exchange(request: &HttpRequest) -> Exchange {
         headers,
         body: request.body.clone(),
         upload: request.upload.clone(),
+        stopwatch: Stopwatch::default(),
     }
 }
 
@@ -619,6 +664,7 @@ fn redirected(exchange: &Exchange, answer: &Answer) -> Result<Option<Exchange>, 
         headers,
         body,
         upload,
+        stopwatch: Stopwatch::default(),
     }))
 }
 

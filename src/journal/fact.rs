@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::detail::Detail;
 use crate::base::time::UnixMicros;
 use crate::sip::flow::Transport;
 
@@ -249,6 +250,15 @@ pub enum Fact {
         /// FreeSWITCH's word for who ended it.
         disposition: &'static str,
     },
+    /// A detail of the call's course.
+    Detail {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Which.
+        detail: Detail,
+    },
 }
 
 impl Fact {
@@ -270,6 +280,7 @@ impl Fact {
             | Self::Conference { call_id, .. }
             | Self::Queue { call_id, .. }
             | Self::Recorded { call_id, .. }
+            | Self::Detail { call_id, .. }
             | Self::Ended { call_id, .. } => call_id,
         }
     }
@@ -292,6 +303,7 @@ impl Fact {
             | Self::Conference { at, .. }
             | Self::Queue { at, .. }
             | Self::Recorded { at, .. }
+            | Self::Detail { at, .. }
             | Self::Ended { at, .. } => *at,
         }
     }
@@ -390,6 +402,7 @@ impl Fact {
                 json!({"name": name, "what": what, "waited_ms": waited_ms, "size": size}),
             ),
             Self::Recorded { id, .. } => ("recorded", json!({"id": id})),
+            Self::Detail { detail, .. } => detail.line(),
             Self::Ended {
                 cause,
                 status,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::detail::Detail;
 use super::fact::Fact;
 
 /// What stands in place of a secret.
@@ -73,8 +74,36 @@ pub(super) fn fact(fact: Fact) -> Fact {
             took_ms,
             note,
         },
+        Fact::Detail {
+            call_id,
+            at,
+            detail,
+        } => Fact::Detail {
+            call_id,
+            at,
+            detail: self::detail(detail),
+        },
         other => other,
     }
+}
+
+fn detail(mut detail: Detail) -> Detail {
+    let headers = |all: &mut [(String, String)]| {
+        for (name, value) in all {
+            if http_header(name, value) == MASK {
+                MASK.clone_into(value);
+            }
+        }
+    };
+    match &mut detail {
+        Detail::Asked(asked) => {
+            asked.url = url(&asked.url);
+            headers(&mut asked.headers);
+        }
+        Detail::Told(told) => headers(&mut told.headers),
+        _ => {}
+    }
+    detail
 }
 
 /// A copy of a SIP message with credentials, media keys and dialled digits masked. Always a copy, so that a small

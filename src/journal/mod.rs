@@ -10,29 +10,38 @@
 
 mod cdr;
 mod debug;
+mod detail;
 mod fact;
+mod legs;
+pub mod lens;
 pub mod mask;
 mod records;
 mod retention;
 mod trace;
+mod web;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{Notify, broadcast, oneshot};
 
 use crate::base::time::UnixMicros;
 use crate::store::{Batch, Store, StoreError};
 
 pub use cdr::{Cdr, OpenCall};
 pub use debug::{DebugRow, PivotDebug, PivotDebugKind};
+pub use detail::{Asked, Detail, Leg, Quality, Timing, Told};
 pub use fact::{Fact, Way};
 pub use records::TimeRange;
 pub use retention::{RetentionConfig, keep_as_debug};
 use trace::Rings;
+pub use web::OfCall;
 
 /// Facts a slow subscriber may be behind before it misses some.
 const BACKLOG: usize = 4096;
+/// Traces that may wait to be written.
+const WAITING: usize = 4096;
 
 /// A handle to the journal. Cheap to clone; nothing here waits.
 #[derive(Clone)]
@@ -46,6 +55,12 @@ struct Inner {
     facts: broadcast::Sender<Arc<Fact>>,
     /// Recent facts of each call. Held for a push or a take.
     rings: Mutex<Rings>,
+    /// Traces of calls that are over, until the store has them.
+    finished: Mutex<Vec<Arc<trace::Finished>>>,
+    /// Somebody writes them, elsewhere than where calls are.
+    writer: Notify,
+    /// Names exchanges with web servers.
+    exchanges: AtomicU64,
     records: records::Clock,
     debug: debug::Sequence,
 }
@@ -64,6 +79,9 @@ impl Journal {
             retention,
             facts: broadcast::Sender::new(BACKLOG),
             rings: Mutex::default(),
+            finished: Mutex::default(),
+            writer: Notify::new(),
+            exchanges: AtomicU64::new(1),
             records: records::Clock::default(),
             debug: debug::Sequence::default(),
         }))
@@ -72,6 +90,11 @@ impl Journal {
     /// The server name.
     pub fn node(&self) -> &str {
         &self.0.node
+    }
+
+    /// How many days traces are kept; 0 for ever.
+    pub fn trace_days(&self) -> u32 {
+        self.0.retention.trace_days
     }
 
     /// Tells a fact. Never waits. Credentials and media keys in SIP messages are masked first.
@@ -133,10 +156,20 @@ impl Journal {
     /// # Errors
     /// When the store fails.
     pub async fn trace(&self, call_id: &str) -> Result<Vec<Value>, StoreError> {
-        let live = self.rings().lines(call_id);
-        let mut lines = trace::stored(&self.0.store, call_id).await?;
-        lines.extend(live);
-        Ok(lines)
+        // From the newest place to the oldest: what moves on meanwhile is seen twice, never not at all.
+        let mut lines = self.trace_in_memory(call_id);
+        lines.extend(trace::stored(&self.0.store, call_id).await?);
+        Ok(trace::in_order(lines))
+    }
+
+    /// The part of a call's trace that is not stored yet.
+    fn trace_in_memory(&self, call_id: &str) -> Vec<Value> {
+        let mut lines = self.rings().lines(call_id);
+        let finished = self.finished().clone();
+        for trace in finished.iter().filter(|trace| trace.is_of(call_id)) {
+            lines.extend(trace.lines());
+        }
+        lines
     }
 
     /// Records of an account that ended in `range`.
@@ -200,16 +233,23 @@ impl Journal {
     pub async fn tidy(&self, now: UnixMicros) -> Result<usize, StoreError> {
         let finished = self.rings().settle(now);
         self.keep_traces(finished);
+        self.write_traces();
         records::beat(&self.0, now);
         retention::prune(&self.0.store, &self.0.retention, now).await
     }
 
-    /// Calls [`Journal::tidy`] for ever.
+    /// Calls [`Journal::tidy`] for ever, and writes traces of calls as they end.
     pub async fn housekeeping(self) {
+        let mut tidied = crate::host::clock::now();
         loop {
-            tokio::time::sleep(retention::EVERY).await;
-            if let Err(error) = self.tidy(crate::host::clock::unix_now()).await {
-                tracing::warn!(%error, "old log entries could not be removed");
+            tokio::select! {
+                () = self.0.writer.notified() => self.write_traces(),
+                () = tokio::time::sleep_until((tidied + retention::EVERY).into()) => {
+                    tidied = crate::host::clock::now();
+                    if let Err(error) = self.tidy(crate::host::clock::unix_now()).await {
+                        tracing::warn!(%error, "old log entries could not be removed");
+                    }
+                }
             }
         }
     }
@@ -218,15 +258,44 @@ impl Journal {
     pub fn finish(&self) {
         let all = self.rings().take_all();
         self.keep_traces(all);
+        self.write_traces();
     }
 
-    fn rings(&self) -> std::sync::MutexGuard<'_, Rings> {
+    fn rings(&self) -> MutexGuard<'_, Rings> {
         self.0.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn finished(&self) -> MutexGuard<'_, Vec<Arc<trace::Finished>>> {
+        let finished = &self.0.finished;
+        finished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps traces until they are written, which is not done where calls are.
     fn keep_traces(&self, finished: Vec<trace::Finished>) {
-        for trace in finished {
-            trace::write(&self.0.store, &trace);
+        if finished.is_empty() {
+            return;
+        }
+        let full = {
+            let mut waiting = self.finished();
+            waiting.extend(finished.into_iter().map(Arc::new));
+            waiting.len() > WAITING
+        };
+        match full {
+            true => self.write_traces(),
+            false => self.0.writer.notify_one(),
+        }
+    }
+
+    fn write_traces(&self) {
+        let waiting = self.finished().clone();
+        for trace in waiting {
+            if trace.begin_writing() {
+                let (journal, written) = (self.clone(), Arc::clone(&trace));
+                trace::write(&self.0.store, &trace, move || {
+                    let mut waiting = journal.finished();
+                    waiting.retain(|one| !Arc::ptr_eq(one, &written));
+                });
+            }
         }
     }
 }

@@ -1,56 +1,115 @@
-//! The recent facts of each call, for `swivel trace`: a small ring while the call is up, a row of the log afterwards.
+//! The recent facts of each call, for `swivel trace` and the lens: a bounded ring while the call is up, a row of the log
+//! afterwards.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::detail::{self, Detail};
 use super::fact::Fact;
 use super::retention;
 use crate::base::time::UnixMicros;
 use crate::store::{Batch, Direction, KeyRange, Store, StoreError, Table, keys};
 
 /// Bytes of facts kept for a call; the oldest go first.
-const RING_BYTES: usize = 8 << 10;
-/// Bytes of one SIP message in a ring.
-const MESSAGE_BYTES: usize = 2 << 10;
+const CALL_BYTES: usize = 256 << 10;
+/// Bytes of all calls together. Past that a call may keep its share only.
+const ALL_BYTES: usize = 256 << 20;
+/// What a call may always keep.
+const LEAST_BYTES: usize = 8 << 10;
 /// Calls with a ring. Past that, facts of further calls are not kept, and counted.
 const CALLS: usize = 20_000;
 /// How long after its end a call may still have facts (the answer to its BYE).
 const LINGER: Duration = Duration::from_secs(5);
 /// A ring of something that never became a call goes after this.
 const IDLE: Duration = Duration::from_secs(70);
+/// Samples of quality kept for a call; then every other one goes.
+const SAMPLES: usize = 400;
+/// Legs of one conversation that are looked for.
+pub(super) const LEGS: usize = 64;
+
+/// A fact and its place in the order of all facts: microseconds, made unique.
+type Kept = (u64, Arc<Fact>);
 
 #[derive(Default)]
 pub(super) struct Rings {
     calls: HashMap<Box<str>, Ring>,
+    /// Call-IDs of the legs of conversations that are up.
+    interactions: HashMap<Box<str>, Vec<Box<str>>>,
     /// Ended calls, oldest end first.
     ended: VecDeque<(UnixMicros, Box<str>)>,
     last_idle_check: UnixMicros,
+    /// What all rings take.
+    bytes: usize,
+    /// Place of the latest fact.
+    last: u64,
 }
 
+#[derive(Default)]
 struct Ring {
-    facts: VecDeque<Arc<Fact>>,
+    facts: VecDeque<Kept>,
+    /// How the call began: what its account, and its conversation, are known by.
+    head: Vec<Kept>,
     bytes: usize,
-    /// Facts that had to go.
-    dropped: u32,
+    samples: usize,
+    lost: Lost,
     /// It became a call, or was refused: worth keeping.
     kept: bool,
     last: UnixMicros,
+    account: Box<str>,
+    interaction: Box<str>,
+}
+
+/// Facts that had to go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Lost {
+    count: u32,
+    until: UnixMicros,
 }
 
 /// The facts of a call that has ended.
 pub(super) struct Finished {
     call_id: Box<str>,
-    facts: VecDeque<Arc<Fact>>,
-    dropped: u32,
+    account: Box<str>,
+    interaction: Box<str>,
+    head: Vec<Kept>,
+    facts: VecDeque<Kept>,
+    lost: Lost,
+    /// Somebody writes it.
+    writing: AtomicBool,
+}
+
+impl Finished {
+    /// Whether the caller is the one who writes it.
+    pub(super) fn begin_writing(&self) -> bool {
+        !self.writing.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_of(&self, call_id: &str) -> bool {
+        *self.call_id == *call_id
+    }
+
+    pub(super) fn is_within(&self, account: &str, interaction: &str) -> bool {
+        *self.account == *account && *self.interaction == *interaction
+    }
+
+    pub(super) fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    pub(super) fn lines(&self) -> Vec<Value> {
+        lines(&self.head, &self.facts, self.lost)
+    }
 }
 
 impl Rings {
     /// Adds a fact; gives the traces of calls that are over for good.
     pub(super) fn push(&mut self, fact: &Arc<Fact>) -> Vec<Finished> {
         let at = fact.at();
+        self.last = at.0.max(self.last + 1);
         if !self.calls.contains_key(fact.call_id()) {
             if is_minor(fact, self.calls.len()) {
                 return self.settle(at);
@@ -59,22 +118,50 @@ impl Rings {
                 metrics::counter!("swivel_trace_dropped_total").increment(1);
                 return self.settle(at);
             }
+            let late = matches!(&**fact, Fact::Detail { detail, .. } if detail.is_late());
             let ring = Ring {
-                facts: VecDeque::new(),
-                bytes: 0,
-                dropped: 0,
-                kept: false,
+                kept: late,
                 last: at,
+                ..Ring::default()
             };
             self.calls.insert(fact.call_id().into(), ring);
+            if late {
+                self.ended.push_back((at, fact.call_id().into()));
+            }
         }
+        if let Fact::Detail {
+            detail: Detail::Leg(leg),
+            call_id,
+            ..
+        } = &**fact
+        {
+            self.join(&leg.account, &leg.interaction, call_id);
+        }
+        let share = (ALL_BYTES / self.calls.len().max(1)).max(LEAST_BYTES);
+        let limit = match self.bytes > ALL_BYTES {
+            true => share.min(CALL_BYTES),
+            false => CALL_BYTES,
+        };
         if let Some(ring) = self.calls.get_mut(fact.call_id()) {
-            ring.push(fact, at);
+            let before = ring.bytes;
+            ring.push((self.last, shortened(fact)), at, limit);
+            self.bytes = (self.bytes + ring.bytes).saturating_sub(before);
         }
         if matches!(**fact, Fact::Ended { .. } | Fact::Refused { .. }) {
             self.ended.push_back((at, fact.call_id().into()));
         }
         self.settle(at)
+    }
+
+    fn join(&mut self, account: &str, interaction: &str, call_id: &str) {
+        if let Some(ring) = self.calls.get_mut(call_id) {
+            ring.account = account.into();
+            ring.interaction = interaction.into();
+        }
+        let legs = self.interactions.entry(interaction.into()).or_default();
+        if legs.len() < LEGS && !legs.iter().any(|leg| **leg == *call_id) {
+            legs.push(call_id.into());
+        }
     }
 
     /// Takes what is over at `now`.
@@ -89,55 +176,146 @@ impl Rings {
                 break;
             };
             if let Some(ring) = self.calls.remove(&call_id) {
-                finished.push(Finished {
-                    call_id,
-                    facts: ring.facts,
-                    dropped: ring.dropped,
-                });
+                self.forget(&call_id, &ring);
+                finished.push(ring.finish(call_id));
             }
         }
         if now.since(self.last_idle_check) >= IDLE {
             self.last_idle_check = now;
-            self.calls
-                .retain(|_, ring| ring.kept || now.since(ring.last) < IDLE);
+            let idle = |ring: &Ring| !ring.kept && now.since(ring.last) >= IDLE;
+            let gone: Vec<Box<str>> = self
+                .calls
+                .iter()
+                .filter(|(_, ring)| idle(ring))
+                .map(|(call_id, _)| call_id.clone())
+                .collect();
+            for call_id in gone {
+                if let Some(ring) = self.calls.remove(&call_id) {
+                    self.forget(&call_id, &ring);
+                }
+            }
         }
         finished
     }
 
+    fn forget(&mut self, call_id: &str, ring: &Ring) {
+        self.bytes = self.bytes.saturating_sub(ring.bytes);
+        if let Some(legs) = self.interactions.get_mut(&ring.interaction) {
+            legs.retain(|leg| **leg != *call_id);
+            if legs.is_empty() {
+                self.interactions.remove(&ring.interaction);
+            }
+        }
+    }
+
     pub(super) fn take_all(&mut self) -> Vec<Finished> {
         self.ended.clear();
+        self.interactions.clear();
+        self.bytes = 0;
         let calls = std::mem::take(&mut self.calls).into_iter();
         let kept = calls.filter(|(_, ring)| ring.kept);
-        kept.map(|(call_id, ring)| Finished {
-            call_id,
-            facts: ring.facts,
-            dropped: ring.dropped,
-        })
-        .collect()
+        kept.map(|(call_id, ring)| ring.finish(call_id)).collect()
     }
 
     pub(super) fn lines(&self, call_id: &str) -> Vec<Value> {
         self.calls
             .get(call_id)
-            .map_or_else(Vec::new, |ring| lines(&ring.facts, ring.dropped))
+            .map_or_else(Vec::new, |ring| lines(&ring.head, &ring.facts, ring.lost))
+    }
+
+    /// Legs of a conversation that are up.
+    pub(super) fn legs(&self, account: &str, interaction: &str) -> Vec<String> {
+        let legs = self.interactions.get(interaction).into_iter().flatten();
+        let of = |leg: &&Box<str>| {
+            let ring = self.calls.get(&***leg);
+            ring.is_some_and(|ring| *ring.account == *account)
+        };
+        legs.filter(of).map(|leg| leg.to_string()).collect()
+    }
+
+    /// The conversation a leg belongs to, while it is up.
+    pub(super) fn interaction(&self, call_id: &str) -> Option<&str> {
+        let ring = self.calls.get(call_id)?;
+        Some(&*ring.interaction).filter(|name| !name.is_empty())
     }
 }
 
 impl Ring {
-    fn push(&mut self, fact: &Arc<Fact>, at: UnixMicros) {
+    fn push(&mut self, kept: Kept, at: UnixMicros, limit: usize) {
+        let fact = &kept.1;
         self.last = at;
         self.kept |= matches!(**fact, Fact::Started { .. } | Fact::Refused { .. });
-        let fact = shortened(fact);
-        self.bytes += cost(&fact);
-        self.facts.push_back(fact);
-        while self.bytes > RING_BYTES {
+        if is_sample(fact) {
+            self.samples += 1;
+        }
+        self.bytes += cost(fact);
+        self.facts.push_back(kept);
+        if self.samples > SAMPLES {
+            self.thin();
+        }
+        while self.bytes > limit {
             let Some(oldest) = self.facts.pop_front() else {
                 break;
             };
-            self.bytes -= cost(&oldest);
-            self.dropped += 1;
+            if is_head(&oldest.1) && self.head.len() < HEAD {
+                self.head.push(oldest);
+                continue;
+            }
+            self.bytes = self.bytes.saturating_sub(cost(&oldest.1));
+            self.samples -= usize::from(is_sample(&oldest.1));
+            self.lost.count += 1;
+            self.lost.until = oldest.1.at();
         }
     }
+
+    /// Every other sample of quality goes: long calls keep the shape of their curve.
+    fn thin(&mut self) {
+        let (mut odd, mut freed, mut gone) = (false, 0, 0);
+        self.facts.retain(|(_, fact)| {
+            if !is_sample(fact) {
+                return true;
+            }
+            odd = !odd;
+            if !odd {
+                freed += cost(fact);
+                gone += 1;
+            }
+            odd
+        });
+        self.bytes = self.bytes.saturating_sub(freed);
+        self.samples -= gone;
+    }
+
+    fn finish(self, call_id: Box<str>) -> Finished {
+        Finished {
+            call_id,
+            account: self.account,
+            interaction: self.interaction,
+            head: self.head,
+            facts: self.facts,
+            lost: self.lost,
+            writing: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Facts that stay when others go.
+const HEAD: usize = 8;
+
+fn is_head(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::Started { .. }
+            | Fact::Answered { .. }
+            | Fact::Detail {
+                detail: Detail::Leg(_),
+                ..
+            }
+    )
+}
+
+fn is_sample(fact: &Fact) -> bool {
+    matches!(fact, Fact::Detail { detail: Detail::Quality(quality), .. } if !quality.total)
 }
 
 /// Whether a fact opens no ring: questions whether a phone is there come by the thousand, and what else is no call must
@@ -173,31 +351,15 @@ fn method_of(bytes: &[u8]) -> &str {
         .unwrap_or_default()
 }
 
+/// Long messages are cut.
 fn shortened(fact: &Arc<Fact>) -> Arc<Fact> {
     match &**fact {
-        Fact::Sip {
-            call_id,
-            at,
-            direction,
-            peer,
-            local,
-            transport,
-            bytes,
-        } if bytes.len() > MESSAGE_BYTES => {
-            let bytes = bytes
-                .get(..MESSAGE_BYTES)
-                .map(bytes::Bytes::copy_from_slice)
-                .unwrap_or_default();
-            let call_id = call_id.clone();
-            Arc::new(Fact::Sip {
-                call_id,
-                at: *at,
-                direction: *direction,
-                peer: *peer,
-                local: *local,
-                transport: *transport,
-                bytes,
-            })
+        Fact::Sip { bytes, .. } if bytes.len() > detail::BODY => {
+            let mut cut = (**fact).clone();
+            if let Fact::Sip { bytes, .. } = &mut cut {
+                *bytes = detail::kept(bytes);
+            }
+            Arc::new(cut)
         }
         _ => Arc::clone(fact),
     }
@@ -217,42 +379,58 @@ fn cost(fact: &Fact) -> usize {
             ..
         } => account.len() + from.len() + dialled.len() + callflow.len(),
         Fact::Node { module, path, .. } => module.len() + path.len(),
+        Fact::Detail { detail, .. } => detail.cost(),
         _ => 0,
     };
     std::mem::size_of::<Fact>() + fact.call_id().len() + text
 }
 
-fn lines(facts: &VecDeque<Arc<Fact>>, dropped: u32) -> Vec<Value> {
-    let mut lines = Vec::with_capacity(facts.len() + 1);
-    if let Some(first) = facts.front().filter(|_| dropped > 0) {
-        lines.push(serde_json::json!({"at": first.at().0, "fact": "note", "text": format!("{dropped} earlier facts were not kept")}));
+fn lines(head: &[Kept], facts: &VecDeque<Kept>, lost: Lost) -> Vec<Value> {
+    let mut lines = Vec::with_capacity(head.len() + facts.len() + 1);
+    let line = |(place, fact): &Kept| {
+        let mut line = fact.to_json();
+        if let Some(line) = line.as_object_mut() {
+            line.insert("seq".into(), json!(place));
+        }
+        line
+    };
+    lines.extend(head.iter().map(line));
+    if lost.count > 0 {
+        let at = facts.front().map_or(lost.until, |(_, fact)| fact.at());
+        let place = facts.front().map(|(place, _)| place.saturating_sub(1));
+        lines.push(
+            json!({"at": at.0, "fact": "note", "lost": lost.count, "seq": place,
+            "text": format!("{} earlier facts were not kept", lost.count)}),
+        );
     }
-    lines.extend(facts.iter().map(|fact| fact.to_json()));
+    lines.extend(facts.iter().map(line));
     lines
 }
 
-/// Hands a trace to the store as debug output.
-pub(super) fn write(store: &Store, trace: &Finished) {
-    let Some(last) = trace.facts.back() else {
-        return;
+/// Hands a trace to the store as debug output; `done` is called when it is there, or lost.
+pub(super) fn write(store: &Store, trace: &Finished, done: impl FnOnce() + Send + 'static) {
+    let Some((_, last)) = trace.facts.back() else {
+        return done();
     };
     let at = last.at();
-    let key = keys::join(&["trace", &trace.call_id, &keys::time(at)]);
-    let value = Value::Array(lines(&trace.facts, trace.dropped)).to_string();
+    let time = keys::time(at);
+    let key = keys::join(&["trace", &trace.call_id, &time]);
+    let value = Value::Array(trace.lines()).to_string();
     let mut batch = Batch::droppable();
-    retention::put(
-        &mut batch,
-        retention::Log::Trace,
-        at,
-        key,
-        value.into_bytes(),
-    );
+    let log = retention::Log::Trace;
+    retention::put(&mut batch, log, at, key, value.into_bytes());
+    if !trace.interaction.is_empty() {
+        let (account, interaction) = (&*trace.account, &*trace.interaction);
+        let key = keys::join(&["lens", account, interaction, &time, &trace.call_id]);
+        retention::put(&mut batch, log, at, key, Vec::new());
+    }
     store.submit(
         batch,
-        Box::new(|result| {
+        Box::new(move |result| {
             if result.is_err() {
                 metrics::counter!("swivel_trace_dropped_total").increment(1);
             }
+            done();
         }),
     );
 }
@@ -277,6 +455,37 @@ pub(super) async fn stored(store: &Store, call_id: &str) -> Result<Vec<Value>, S
         }
     }
     Ok(all)
+}
+
+/// Legs of a conversation that the log has traces of.
+pub(super) async fn stored_legs(
+    store: &Store,
+    account: &str,
+    interaction: &str,
+) -> Result<Vec<String>, StoreError> {
+    let range = KeyRange::prefix(keys::prefix(&["lens", account, interaction]));
+    let rows = store
+        .scan(Table::Log, range, Direction::Forward, LEGS)
+        .await?;
+    let legs = rows
+        .iter()
+        .filter_map(|(key, _)| keys::parts(key).into_iter().nth(4));
+    Ok(legs.collect())
+}
+
+/// Lines of several sources in their order, each once.
+pub(super) fn in_order(lines: Vec<Value>) -> Vec<Value> {
+    let mut all = BTreeMap::new();
+    for (n, line) in lines.into_iter().enumerate() {
+        let number = |key: &str| line.get(key).and_then(Value::as_u64);
+        let (place, tie) = match number("seq") {
+            Some(place) => (place, 0),
+            // Traces of earlier versions have no places.
+            None => (number("at").unwrap_or_default(), n + 1),
+        };
+        all.entry((place, tie)).or_insert(line);
+    }
+    all.into_values().collect()
 }
 
 #[cfg(test)]
@@ -305,11 +514,12 @@ mod tests {
     #[test]
     fn a_ring_stays_small_and_says_what_it_lost() {
         let mut rings = Rings::default();
-        for n in 0..100 {
+        for n in 0..1000 {
             rings.push(&note("a", 1, &format!("{n} {}", "x".repeat(500))));
         }
         let lines = rings.lines("a");
-        assert!(rings.calls["a"].bytes <= RING_BYTES);
+        assert!(rings.calls["a"].bytes <= CALL_BYTES);
+        assert_eq!(rings.bytes, rings.calls["a"].bytes);
         assert!(
             lines[0]["text"]
                 .as_str()
@@ -322,7 +532,7 @@ mod tests {
             lines.last().unwrap()["text"]
                 .as_str()
                 .unwrap()
-                .starts_with("99 ")
+                .starts_with("999 ")
         );
     }
 

@@ -17,7 +17,7 @@ use crate::base::profile::Profile;
 use crate::base::secret::Secret;
 use crate::call::{CallHandle, CallVars};
 use crate::host::clock;
-use crate::host::http::{HttpClient, HttpRequest, HttpResponse, USER_AGENT};
+use crate::host::http::{HttpClient, HttpRequest, HttpResponse, USER_AGENT, Watcher};
 use crate::journal::{Fact, PivotDebug, PivotDebugKind};
 use crate::twiml::Document;
 
@@ -61,6 +61,7 @@ pub async fn ask(
     let logs = Logs {
         debug: &debug,
         hook: &hook,
+        watcher: services.journal.watch(&facts.call_id, "pivot"),
     };
     let params = {
         let language = call.language();
@@ -160,6 +161,7 @@ fn phase(call: &CallHandle) -> &'static str {
 struct Logs<'a> {
     debug: &'a dyn Fn(PivotDebugKind),
     hook: &'a dyn Fn(Hook),
+    watcher: Watcher,
 }
 
 /// One step of an exchange, for the call's trace.
@@ -280,6 +282,7 @@ async fn conduct(
     })?;
     let mut request = request(settings, &url, &params);
     request.auth_token = token;
+    request.watcher = Some(logs.watcher.clone());
     let response = fetch(http, settings, &url, request, logs).await?;
     let body = String::from_utf8_lossy(&response.body);
     let source = Source {

@@ -63,6 +63,7 @@ const DOORS: &[(&str, &[&str])] = &[
     // The codec's own module is called `opus` too, so the package goes by `::opus` there.
     ("::opus", &["audio/codec/opus.rs"]),
     ("reqwest", &["host/http"]),
+    ("tower", &["host/http"]),
     ("rocksdb", &["store/rocks"]),
     ("quick_xml", &["twiml/parse"]),
     // The demo's web application stands in for a customer's server, so it is not part of `api`.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use super::watch::Stopwatch;
+use crate::host::clock;
 use crate::host::guard::{Guard, GuardError};
 
 /// Resolves host names. The machine's resolver, or a scripted one in tests.
@@ -31,6 +33,8 @@ impl Names for SystemNames {
 tokio::task_local! {
     /// The port of the exchange a task carries out: the resolver is asked for names only.
     pub(super) static PORT: u16;
+    /// What learns when its connection stood.
+    pub(super) static STOPWATCH: Stopwatch;
 }
 
 /// What reqwest asks: names in, checked addresses out.
@@ -52,6 +56,8 @@ impl Resolve for GuardedNames {
     fn resolve(&self, name: Name) -> Resolving {
         // Read here and not in the future: this call is made in the task of the exchange.
         let port = PORT.try_with(|port| *port);
+        let stopwatch = STOPWATCH.try_with(Clone::clone).unwrap_or_default();
+        let from = clock::now();
         let (guard, name) = (self.guard.clone(), name.as_str().to_owned());
         let looked_up = self.names.lookup(name.clone());
         Box::pin(async move {
@@ -62,6 +68,7 @@ impl Resolve for GuardedNames {
             let found = looked_up
                 .await
                 .map_err(|error| NameError::Lookup(error.to_string()))?;
+            stopwatch.named(from, clock::now());
             if found.is_empty() {
                 return Err(NameError::Lookup("no address".to_owned()).into());
             }

@@ -6,14 +6,16 @@
 use std::error::Error;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
-use super::names::{GuardedNames, NameError, Names, PORT};
+use super::names::{GuardedNames, NameError, Names, PORT, STOPWATCH};
 use super::{Answer, Connection, Exchange, HttpError, Method, Transport, Upgrade};
+use crate::host::clock;
 use crate::host::guard::Guard;
 
 /// Exchanges over real sockets.
@@ -84,7 +86,8 @@ impl Wire {
         {
             request = request.body(exchange.body);
         }
-        PORT.scope(port, request.send())
+        let sent = STOPWATCH.scope(exchange.stopwatch, request.send());
+        PORT.scope(port, sent)
             .await
             .map_err(|error| reason(&host, &error))
     }
@@ -178,6 +181,37 @@ fn builder(names: Arc<GuardedNames>) -> reqwest::ClientBuilder {
         .referer(false)
         .pool_max_idle_per_host(64)
         .pool_idle_timeout(Duration::from_secs(30))
+        .connector_layer(tower::layer::layer_fn(TimedConnector))
+}
+
+/// Makes connections, and says how long each took.
+#[derive(Clone)]
+struct TimedConnector<S>(S);
+
+impl<S, R> tower::Service<R> for TimedConnector<S>
+where
+    S: tower::Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        // Asked here: this call is made in the task of the exchange, the rest may not be.
+        let stopwatch = STOPWATCH.try_with(Clone::clone).unwrap_or_default();
+        let from = clock::now();
+        let connecting = self.0.call(request);
+        Box::pin(async move {
+            let connected = connecting.await;
+            stopwatch.connected(from, clock::now());
+            connected
+        })
+    }
 }
 
 fn method(method: Method) -> reqwest::Method {

@@ -1,0 +1,154 @@
+//! A call as HAR (its exchanges with web servers) and as pcap (its SIP messages).
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::build::{content_type, text};
+use super::{Lens, Pcap};
+use crate::base::time::UnixMicros;
+use crate::sip::flow::Transport;
+
+impl Lens {
+    /// Its exchanges with web servers as HAR 1.2.
+    pub fn har(&self) -> Value {
+        let asked = self.events.iter().filter(|event| {
+            event.kind == "hook" && event.exchange.is_some() && event.pair.is_none()
+        });
+        let entries: Vec<Value> = asked
+            .filter_map(|event| {
+                let (_, request) = self.fact(event, 0)?;
+                let response = self.fact(event, 1).map(|(_, line)| line);
+                Some(entry(event.at, request, response))
+            })
+            .collect();
+        json!({"log": {
+            "version": "1.2",
+            "creator": {"name": "swivel", "version": env!("CARGO_PKG_VERSION")},
+            "comment": format!("Call {}. Secrets are masked.", self.id),
+            "pages": [],
+            "entries": entries,
+        }})
+    }
+
+    /// Its SIP messages as a pcap file, repetitions included. RTP is not part of it.
+    ///
+    /// # Errors
+    /// Never on memory; the format's writer may say so all the same.
+    pub fn pcap(&self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut pcap = Pcap::start(&mut bytes)?;
+        for (_, line) in &self.facts {
+            if text(line, "fact") != "sip" {
+                continue;
+            }
+            let address = |key: &str| text(line, key).parse::<SocketAddr>().ok();
+            let (Some(local), Some(peer)) = (address("local"), address("peer")) else {
+                continue;
+            };
+            let (from, to) = match text(line, "direction") {
+                "in" => (peer, local),
+                _ => (local, peer),
+            };
+            let transport = match text(line, "transport") {
+                "udp" => Transport::Udp,
+                _ => Transport::Tcp,
+            };
+            let at = line.get("at").and_then(Value::as_u64).unwrap_or_default();
+            pcap.message(at, transport, from, to, text(line, "message").as_bytes())?;
+        }
+        drop(pcap);
+        Ok(bytes)
+    }
+}
+
+fn entry(at: u64, request: &Value, response: Option<&Value>) -> Value {
+    let url = text(request, "url");
+    let query: Vec<Value> = url::Url::parse(url)
+        .map(|url| {
+            let pairs = url.query_pairs();
+            pairs
+                .map(|(name, value)| json!({"name": name, "value": value}))
+                .collect()
+        })
+        .unwrap_or_default();
+    let timing = response.and_then(|line| line.get("timing"));
+    let ms = |key: &str| {
+        let micros = timing.and_then(|timing| timing.get(key)?.as_u64());
+        micros.map(|micros| micros as f64 / 1000.0)
+    };
+    let took = |key: &str| ms(key).map_or(json!(-1), |ms| json!(ms));
+    let kind = content_type(request);
+    let body = text(request, "body");
+    let mut asked = json!({
+        "method": text(request, "method"), "url": url, "httpVersion": "HTTP/1.1", "cookies": [],
+        "headers": pairs(request), "queryString": query, "headersSize": -1,
+        "bodySize": request.get("length"),
+    });
+    if !body.is_empty()
+        && let Some(fields) = asked.as_object_mut()
+    {
+        fields.insert("postData".into(), json!({"mimeType": kind, "text": body}));
+    }
+    json!({
+        "startedDateTime": UnixMicros(at).timestamp().to_string(),
+        "time": ms("total").unwrap_or_default(),
+        "request": asked,
+        "response": answered(response),
+        "cache": {},
+        "timings": {
+            "blocked": -1, "dns": took("dns"), "connect": took("connect"), "ssl": -1, "send": 0,
+            "wait": ms("server").unwrap_or_else(|| ms("total").unwrap_or_default()),
+            "receive": ms("body").unwrap_or_default(),
+        },
+        "comment": text(request, "purpose"),
+    })
+}
+
+fn answered(response: Option<&Value>) -> Value {
+    let line = response.unwrap_or(&Value::Null);
+    let mut content = json!({
+        "size": line.get("length").cloned().unwrap_or_else(|| json!(0)),
+        "mimeType": content_type(line),
+    });
+    if let Some(fields) = content.as_object_mut() {
+        if let Some(bytes) = line.get("body_base64") {
+            fields.insert("text".into(), bytes.clone());
+            fields.insert("encoding".into(), json!("base64"));
+        } else {
+            fields.insert("text".into(), json!(text(line, "body")));
+        }
+    }
+    let location = pair_named(line, "location");
+    let mut answer = json!({
+        "status": line.get("status").and_then(Value::as_u64).unwrap_or_default(), "statusText": "",
+        "httpVersion": "HTTP/1.1", "cookies": [], "headers": pairs(line), "content": content,
+        "redirectURL": location, "headersSize": -1,
+        "bodySize": line.get("length").cloned().unwrap_or_else(|| json!(-1)),
+    });
+    let error = text(line, "error");
+    if !error.is_empty()
+        && let Some(fields) = answer.as_object_mut()
+    {
+        fields.insert("_error".into(), json!(error));
+    }
+    answer
+}
+
+fn pairs(line: &Value) -> Vec<Value> {
+    let headers = line.get("headers").and_then(Value::as_array);
+    let all = headers.into_iter().flatten();
+    all.filter_map(|pair| Some(json!({"name": pair.get(0)?, "value": pair.get(1)?})))
+        .collect()
+}
+
+fn pair_named(line: &Value, wanted: &str) -> String {
+    let headers = line.get("headers").and_then(Value::as_array);
+    let mut all = headers.into_iter().flatten();
+    let is = |pair: &&Value| {
+        let name = pair.get(0).and_then(Value::as_str);
+        name.is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+    };
+    let found = all.find(is).and_then(|pair| pair.get(1)?.as_str());
+    found.unwrap_or_default().to_owned()
+}
