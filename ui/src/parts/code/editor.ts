@@ -45,7 +45,9 @@ const look = EditorView.theme({
   '.cm-selectionBackground, ::selection': { background: 'var(--accent-soft) !important' },
   '.cm-gutters': { background: 'transparent', border: 'none', color: 'var(--ink-3)' },
   '.cm-lineNumbers .cm-gutterElement': { padding: '0 8px 0 14px', minWidth: '32px' },
-  '.note': { margin: '1px 12px 3px 4px', borderLeft: '3px solid var(--warn)', background: 'var(--warn-soft)', color: 'var(--ink)', padding: '3px 10px', borderRadius: '0 4px 4px 0', font: '400 12px/18px var(--sans)' },
+  // Heights are measured without margins.
+  '.under': { padding: '1px 12px 3px 4px' },
+  '.note': { borderLeft: '3px solid var(--warn)', background: 'var(--warn-soft)', color: 'var(--ink)', padding: '3px 10px', borderRadius: '0 4px 4px 0', font: '400 12px/18px var(--sans)' },
   '.note.err': { borderColor: 'var(--err)', background: 'var(--err-soft)' },
   '.note.info': { borderColor: 'var(--line-2)', background: 'var(--flow-soft)' },
   '.note b': { fontWeight: '600' },
@@ -118,13 +120,16 @@ class NoteWidget extends WidgetType {
     return other.note === this.note;
   }
   override toDOM(): HTMLElement {
+    const outer = document.createElement('div');
+    outer.className = 'under';
     const block = document.createElement('div');
     block.className = `note ${this.note.severity}`;
+    outer.append(block);
     const text = document.createElement('b');
     text.textContent = this.note.text;
     block.append(text);
     if (this.note.fix) block.append(` ${this.note.fix}`);
-    return block;
+    return outer;
   }
 }
 
@@ -145,6 +150,9 @@ function common(language: Language, label: string): Extension[] {
   return [look, colours, EditorView.lineWrapping, grammar(language), EditorView.contentAttributes.of({ 'aria-label': label })];
 }
 
+/** Not to be changed, yet to be reached and marked with the keyboard. */
+const reading: Extension = [EditorState.readOnly.of(true), EditorView.editable.of(false), EditorView.contentAttributes.of({ tabindex: '0' }), keymap.of(defaultKeymap.filter((key) => key.key === 'Mod-a'))];
+
 function shadowOf(host: HTMLElement): ShadowRoot {
   return host.shadowRoot ?? host.attachShadow({ mode: 'open' });
 }
@@ -160,7 +168,7 @@ export function edit(host: HTMLElement, first: Shown): Editor {
       extensions: [
         ...common(from.language, from.label),
         from.numbers ? lineNumbers() : [],
-        from.onchange ? [history(), keymap.of([...defaultKeymap, ...historyKeymap])] : [EditorState.readOnly.of(true), keymap.of(defaultKeymap.filter((key) => key.key?.startsWith('Mod-a')))],
+        from.onchange ? [history(), keymap.of([...defaultKeymap, ...historyKeymap])] : reading,
         EditorView.updateListener.of((update) => {
           if (update.docChanged) shown.onchange?.(update.state.doc.toString());
         }),
@@ -188,14 +196,13 @@ export interface Compared {
 /** Shows two texts side by side, what differs marked, what is the same and far from it folded. */
 export function compare(host: HTMLElement, one: string, other: string, language: Language, labels: [string, string]): Compared {
   const root = shadowOf(host);
-  const state = (doc: string, label: string) => ({ doc, extensions: [...common(language, label), lineNumbers(), EditorState.readOnly.of(true)] });
+  const state = (doc: string, label: string) => ({ doc, extensions: [...common(language, label), lineNumbers(), reading] });
   const view = new MergeView({ a: state(one, labels[0]), b: state(other, labels[1]), parent: root, root, highlightChanges: true, gutter: true, collapseUnchanged: { margin: 4, minSize: 8 } });
   view.dom.style.overflow = 'visible';
   return {
     next() {
       if (!goToNextChunk(view.b)) return;
       view.b.dispatch({ effects: EditorView.scrollIntoView(view.b.state.selection.main.head, { y: 'center' }) });
-      view.b.focus();
     },
     destroy: () => view.destroy(),
   };
