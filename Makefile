@@ -2,6 +2,7 @@
 #
 #   deps   install missing system packages by name (Debian, Ubuntu)
 #   demo   build, start a natural voice, run the demo; ARGS=--once places one call and ends
+#   ui     build the page into ui/dist, from where a release takes it into the binary
 #   test   every test, the ones over real sockets included
 #   bench  the figures of docs/benchmarks.md
 #   soak   the long forms of the tests
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help deps voice browser phones demo test bench soak lint fmt
+.PHONY: help deps voice browser phones ui ui-test demo test bench soak lint fmt
 
 CACHE ?= $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache,/tmp))/swivel
 export CARGO_TARGET_DIR ?= $(CACHE)/target
@@ -37,7 +38,23 @@ deps:
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-input --requirement $<
 	touch $@
 
+# The page: Node 18 or newer, and the packages its lock file names.
+ui/node_modules/.package-lock.json: ui/package-lock.json
+	@scripts/deps $(if $(shell command -v npm),,nodejs npm)
+	cd ui && npm ci --no-audit --no-fund --silent
+	touch $@
+
+ui/dist/index.html: ui/node_modules/.package-lock.json $(shell find ui -maxdepth 1 -type f) $(shell find ui/src ui/public -type f)
+	cd ui && npm run --silent build
+	touch $@
+
+ui: ui/dist/index.html
+
+ui-test: ui
+	cd ui && npm run --silent check && npm run --silent test
+
 demo: deps voice
+	@$(MAKE) --no-print-directory ui || echo "The page could not be built: everything else works."
 	$(CARGO) build --release --locked --bin swivel
 	@scripts/demo $(ARGS)
 
@@ -64,7 +81,7 @@ phones:
 	@scripts/deps linphone-cli || echo "linphone could not be installed."
 	@$(MAKE) --no-print-directory .venv/phones/.ready || echo "pjsua2 and sipvicious could not be installed."
 
-test: deps voice browser phones .venv/test/.ready
+test: deps voice browser phones ui-test .venv/test/.ready
 	$(CARGO) test --locked
 
 bench: deps
@@ -76,7 +93,7 @@ bench: deps
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.
-soak: deps voice browser phones .venv/test/.ready
+soak: deps voice browser phones ui .venv/test/.ready
 	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
 		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
 

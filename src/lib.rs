@@ -28,3 +28,4 @@ pub mod speech;
 pub mod store;
 pub mod twilio;
 pub mod twiml;
+pub mod web;

@@ -68,13 +68,22 @@ pub(super) fn check(call: &Call) -> Result<(Arc<Account>, Arc<User>), ApiError> 
     let credentials = credentials.to_ascii_lowercase();
     let accounts = accounts(call.api.directory(), call);
     let mut found = None;
+    let mut matches = 0_u32;
     for account in &accounts {
         // Every user is compared, so that the time says nothing about which name exists.
         for user in account.users.values().filter(|user| user.enabled) {
             if is_password(user, &hash, &credentials) {
+                matches += 1;
                 found = Some((Arc::clone(account), Arc::clone(user)));
             }
         }
+    }
+    if matches > 1 && !names_account(call) {
+        return Err(ApiError::field(
+            "account_name",
+            "required",
+            "several accounts know this name and password: name one",
+        ));
     }
     match found {
         Some((account, _)) if !account.enabled => Err(ApiError::Disabled),
@@ -98,6 +107,12 @@ pub(super) fn by_key(directory: &Directory, key: &str) -> Option<Arc<Account>> {
     found
 }
 
+/// Whether the client says whose user it is.
+fn names_account(call: &Call) -> bool {
+    let names = ["phone_number", "account_realm", "realm", "account_name"];
+    names.iter().any(|name| call.text(name).is_some())
+}
+
 fn accounts(directory: &Directory, call: &Call) -> Vec<Arc<Account>> {
     if let Some(number) = call.text("phone_number") {
         let owns = |account: &Arc<Account>| account.numbers.owner_of_number(&number).is_some();
@@ -106,17 +121,15 @@ fn accounts(directory: &Directory, call: &Call) -> Vec<Arc<Account>> {
     if let Some(realm) = call.text("account_realm").or_else(|| call.text("realm")) {
         return directory.by_realm(&realm).into_iter().collect();
     }
-    match call
-        .text("account_name")
-        .map(|name| plain_name(&name))
-        .filter(|name| !name.is_empty())
-    {
+    match call.text("account_name").map(|name| plain_name(&name)) {
+        Some(name) if name.is_empty() => Vec::new(),
         Some(name) => directory
             .accounts()
             .into_iter()
             .filter(|account| plain_name(&account.name) == name)
             .collect(),
-        None => Vec::new(),
+        // The page asks for name and password only; both together are enough to tell accounts apart.
+        None => directory.accounts(),
     }
 }
 

@@ -6,6 +6,7 @@
 //! - `schemas/`: the schemas of documents, from structs; checking against them.
 //! - `list`, `csv`: filters, order, pages; tables.
 //! - `token`, `hs256`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
+//! - `links`: links that sign in once.
 //! - `placing`: what endpoints that place calls share. `throttle`: how often one may be used.
 //! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
@@ -26,6 +27,7 @@ mod envelope;
 mod error;
 mod events;
 mod hs256;
+mod links;
 mod list;
 mod login;
 mod messages;
@@ -61,6 +63,7 @@ pub use call::TREE;
 pub use config::{HttpConfig, RateConfig};
 pub use documents::Saved;
 pub use error::ApiError;
+pub use links::LinkError;
 pub use start::FirstStart;
 pub use verb::Verb;
 
@@ -111,6 +114,8 @@ struct Inner {
     /// Who is told of changed documents.
     webhooks: OnceLock<Webhooks>,
     throttles: throttle::Throttles,
+    /// Keys that sign in once.
+    links: links::Links,
     /// Who listens to live events.
     sessions: events::Sessions,
     /// Checking and writing a document are one step.
@@ -139,6 +144,7 @@ impl Api {
             recordings: OnceLock::new(),
             webhooks: OnceLock::new(),
             throttles: throttle::Throttles::default(),
+            links: links::Links::default(),
             sessions: events::Sessions::default(),
             saving: tokio::sync::Mutex::new(()),
         })))
@@ -176,6 +182,10 @@ impl Api {
 
     fn sessions(&self) -> &events::Sessions {
         &self.0.sessions
+    }
+
+    fn links(&self) -> &links::Links {
+        &self.0.links
     }
 
     fn throttles(&self) -> &throttle::Throttles {

@@ -27,6 +27,7 @@ use super::verb::Verb;
 use crate::base::id::{document_id, is_document_id};
 use crate::directory::Account;
 use crate::host::{clock, task};
+use crate::web;
 
 impl Api {
     /// The routes. Requests may carry `ConnectInfo<SocketAddr>`; without it the client counts as the local host.
@@ -87,6 +88,9 @@ struct Head {
 
 /// A client that goes away must not stop a write half-way, so each request is a task of its own.
 async fn handle(State(api): State<Api>, request: Request) -> Response<Body> {
+    if let Some(page) = web::answer(request.method(), request.uri(), request.headers()) {
+        return page;
+    }
     match task::spawn("http-request", respond(api, request)).await {
         Ok(Some(response)) => response,
         Ok(None) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

@@ -21,6 +21,9 @@ use crate::base::time::UnixMicros;
 use crate::directory::{User, private};
 use crate::store::{Batch, Direction, KeyRange, Store, StoreError, Table, keys};
 
+/// Seconds after a sign-in beyond which its token is not renewed.
+const SIGNED_IN: u64 = 12 * 3600;
+
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claims {
@@ -41,6 +44,9 @@ pub(super) struct Claims {
     pub(super) iat: u64,
     /// Names the token.
     pub(super) jti: String,
+    /// Unix seconds of the sign-in, of a token that came of another.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) since: Option<u64>,
 }
 
 /// Makes and checks tokens.
@@ -112,7 +118,34 @@ impl Tokens {
             exp: now.secs().saturating_add(seconds),
             iat: now.secs(),
             jti: document_id(rng),
+            since: None,
         };
+        self.sign(claims)
+    }
+
+    /// Another token for whom `old` is for, good for `seconds`, as long as the sign-in is not longer ago than half a day.
+    pub(super) fn renew(
+        &self,
+        old: &Claims,
+        seconds: u64,
+        now: UnixMicros,
+        rng: &mut Rng,
+    ) -> Option<(String, Claims)> {
+        let since = old.since.unwrap_or(old.iat);
+        let most = since.saturating_add(SIGNED_IN);
+        if now.secs() >= most {
+            return None;
+        }
+        self.sign(Claims {
+            exp: now.secs().saturating_add(seconds).min(most),
+            iat: now.secs(),
+            jti: document_id(rng),
+            since: Some(since),
+            ..old.clone()
+        })
+    }
+
+    fn sign(&self, claims: Claims) -> Option<(String, Claims)> {
         let token =
             jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).ok()?;
         Some((token, claims))
@@ -295,6 +328,20 @@ mod tests {
         first.revoke(&store, &claims, NOW).await.unwrap();
         assert_eq!(first.read(&token, NOW), None);
         assert_eq!(tokens(&store).await.read(&token, NOW), None);
+    }
+
+    #[tokio::test]
+    async fn a_token_can_be_renewed_for_half_a_day() {
+        let tokens = tokens(&Store::memory()).await;
+        let mut rng = Rng::seeded(2);
+        let at = |hours: u64| NOW.plus(std::time::Duration::from_secs(hours * 3600));
+        let (_, first) = tokens.issue("acc", None, "m", 3600, NOW, &mut rng).unwrap();
+        let (token, second) = tokens.renew(&first, 3600, at(1), &mut rng).unwrap();
+        assert_eq!(tokens.read(&token, at(1)), Some(second.clone()));
+        assert_ne!(first.jti, second.jti);
+        let (_, last) = tokens.renew(&second, 99 * 3600, at(11), &mut rng).unwrap();
+        assert_eq!(last.exp, at(12).secs());
+        assert_eq!(tokens.renew(&last, 3600, at(12), &mut rng), None);
     }
 
     #[tokio::test]

@@ -32,6 +32,8 @@ pub struct Office {
     guard: Arc<Guard>,
     /// Files that belong to the data.
     folders: Vec<Folder>,
+    /// Where browsers find the page.
+    page: String,
     since: Instant,
 }
 
@@ -123,6 +125,7 @@ impl Office {
             journal,
             guard,
             folders: Vec::new(),
+            page: String::new(),
             since: clock::now(),
         }
     }
@@ -132,6 +135,28 @@ impl Office {
     pub fn keeping(mut self, config: &Config) -> Self {
         self.folders = folders(config);
         self
+    }
+
+    /// The same, with the address browsers find the page at.
+    #[must_use]
+    pub fn at(mut self, page: String) -> Self {
+        self.page = page;
+        self
+    }
+
+    /// An address that signs `user` in once, within a quarter of an hour.
+    ///
+    /// # Errors
+    /// In words, when there is no such user or no server.
+    pub fn link(&self, account: Option<&str>, user: &str) -> Result<String, String> {
+        if self.page.is_empty() {
+            return Err(
+                "no server is running on this data directory: its keys are in its memory only"
+                    .to_owned(),
+            );
+        }
+        let path = self.api.link(account, user).map_err(|e| e.to_string())?;
+        Ok(format!("{}{path}", self.page))
     }
 
     /// The journal.
@@ -491,6 +516,9 @@ impl Handler for Office {
             Request::Blocks => self.blocks(&lines).await,
             Request::Trace { call_id } => self.trace(&call_id, &lines).await,
             Request::Follow { call_id } => self.follow(call_id.as_deref(), &lines).await,
+            Request::Link { user, account } => {
+                self.link(account.as_deref(), &user).map(Value::from)
+            }
             Request::Status => {
                 let seconds = clock::now().saturating_duration_since(self.since).as_secs();
                 Ok(json!({"version": env!("CARGO_PKG_VERSION"), "up_seconds": seconds}))

@@ -224,7 +224,7 @@ impl Server {
             journal.clone(),
             Arc::clone(&guard),
         );
-        let office = Arc::new(office.keeping(&config));
+        let office = Arc::new(office.keeping(&config).at(page_base(&config, http_address)));
 
         let services = Services {
             clips,
@@ -623,6 +623,15 @@ fn node_name() -> String {
         "localhost".to_owned()
     } else {
         name
+    }
+}
+
+/// Where browsers find the page: on this machine unless the configuration knows better.
+fn page_base(config: &Config, bound: SocketAddr) -> String {
+    match config.http.public_url.trim_end_matches('/') {
+        "" if bound.ip().is_unspecified() => format!("http://127.0.0.1:{}", bound.port()),
+        "" => format!("http://{bound}"),
+        url => url.to_owned(),
     }
 }
 

@@ -66,7 +66,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rocksdb", &["store/rocks"]),
     ("quick_xml", &["twiml/parse"]),
     // The demo's web application stands in for a customer's server, so it is not part of `api`.
-    ("axum", &["api/", "app/demo/web.rs"]),
+    ("axum", &["api/", "app/demo/web.rs", "web/"]),
+    ("rust_embed", &["web/files.rs"]),
     ("tower_http", &["api/"]),
     ("tokio_rustls", &["net/tls/"]),
     ("x509_parser", &["net/tls/"]),

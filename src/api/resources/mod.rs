@@ -122,6 +122,7 @@ resources! {
     users::RESOURCE,
     webhooks::RESOURCE,
     websockets::RESOURCE,
+    welcome::RESOURCE,
 }
 
 /// The endpoint of that name.

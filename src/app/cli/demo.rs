@@ -110,6 +110,10 @@ async fn demo(args: &DemoArgs, data: &Path) -> Result<bool, Failure> {
         return Ok(well);
     }
     println!("\nThe server stays up; call it, or press Ctrl-C.");
+    match server.office().link(None, credentials.user) {
+        Ok(link) => println!("The page, signed in once, within 15 minutes:\n\n  {link}\n"),
+        Err(error) => return Err(error.into()),
+    }
     serve::terminated().await;
     server.drain(Duration::from_secs(1)).await;
     server.stop().await;

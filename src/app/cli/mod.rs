@@ -15,6 +15,7 @@ mod block;
 mod call;
 mod check;
 mod demo;
+mod link;
 mod phone;
 mod run;
 mod telephone;
@@ -64,6 +65,8 @@ enum Command {
     Block(block::BlockArgs),
     /// Take back what `block` forbade.
     Unblock(block::UnblockArgs),
+    /// Print a link that signs a user of the page in once.
+    Link(link::LinkArgs),
     /// Show the messages and web requests of a call.
     Trace(trace::TraceArgs),
     /// Run a server with a small web application, and let it call itself.
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => backup::restore(&args),
         Command::Block(args) => block::block(args),
         Command::Unblock(args) => block::unblock(args),
+        Command::Link(args) => link::run(args),
         Command::Trace(args) => trace::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Call(args) => call::run(&args),

@@ -31,6 +31,12 @@ pub(super) fn run(args: &ConfigArgs) -> ExitCode {
                 first.username,
                 first.password.reveal()
             );
+            if let Ok(link) = server
+                .office()
+                .link(Some(&first.account_id), &first.username)
+            {
+                println!("The page, signed in once, within 15 minutes: {link}");
+            }
         }
         serve::until_told(&server, file.as_deref()).await;
         server.stop().await;

@@ -64,6 +64,13 @@ pub enum Request {
         /// Only this call's.
         call_id: Option<String>,
     },
+    /// An address that signs a user of the page in once.
+    Link {
+        /// The user's name.
+        user: String,
+        /// Name or id of the account, where several have such a user.
+        account: Option<String>,
+    },
     /// Whether the server serves, and since when.
     Status,
 }

@@ -10,6 +10,8 @@ export class ApiError extends Error {
     readonly requestId: string,
     /** By field: what is wrong with it. */
     readonly fields: Record<string, string[]> = {},
+    /** What this request cost of the requests a client may make, and what is left. */
+    readonly tokens: { consumed: number; remaining: number } | undefined = undefined,
   ) {
     super(message);
   }
@@ -37,7 +39,7 @@ export interface Ask {
 export async function ask<T>(path: string, how: Ask = {}): Promise<Envelope<T>> {
   const response = await raw(path, how);
   const text = await response.text();
-  let body: Envelope<T> & { message?: string; data?: unknown };
+  let body: Envelope<T> & { message?: string; data?: unknown; tokens?: { consumed: number; remaining: number } };
   try {
     body = JSON.parse(text || '{}') as typeof body;
   } catch {
@@ -45,7 +47,13 @@ export async function ask<T>(path: string, how: Ask = {}): Promise<Envelope<T>> 
   }
   if (!response.ok) {
     if (response.status === 401) session.set(null);
-    throw new ApiError(response.status, body.message ?? response.statusText, body.request_id ?? response.headers.get('x-request-id') ?? '', fields(body.data));
+    throw new ApiError(
+      response.status,
+      words(body.data) ?? body.message ?? response.statusText,
+      body.request_id ?? response.headers.get('x-request-id') ?? '',
+      fields(body.data),
+      body.tokens,
+    );
   }
   return body;
 }
@@ -80,6 +88,12 @@ export function address(path: string, query: Ask['query'] = {}): string {
   }
   const text = words.toString();
   return text ? `${base}?${text}` : base;
+}
+
+/** Why, in words, where the refusal says it. */
+function words(data: unknown): string | null {
+  const message = (data as { message?: unknown } | null)?.message;
+  return typeof message === 'string' ? message : null;
 }
 
 function fields(data: unknown): Record<string, string[]> {

@@ -5,6 +5,10 @@ export interface Session {
   account: string;
   accountName: string;
   user: string;
+  /** Id of the user's document. */
+  userId: string;
+  /** When the token was made, Unix milliseconds. */
+  since: number;
 }
 
 const NAME = 'swivel.session';
