@@ -128,7 +128,7 @@ function common(options: Pick<Options, 'language' | 'label' | 'readonly'>): Exte
   return [
     lineNumbers(), highlightSpecialChars(), drawSelection(), look, syntaxHighlighting(colours), bracketMatching(), search(), indentUnit.of('  '),
     options.language === 'json' ? json() : options.language === 'xml' ? xml() : [],
-    EditorView.contentAttributes.of({ 'aria-label': options.label }),
+    EditorView.contentAttributes.of({ 'aria-label': options.label, tabindex: '0' }),
     options.readonly ? [EditorState.readOnly.of(true), EditorView.editable.of(true)] : [indentOnInput(), closeBrackets()],
     options.language === 'json' ? [] : EditorView.lineWrapping,
   ];

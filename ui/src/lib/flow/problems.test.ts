@@ -4,10 +4,10 @@ import { check, nearest, type Schema } from './schema';
 import { suggest } from './suggest';
 
 const PIVOT: Schema = {
-  type: 'object', description: 'Asks a web server what to do with the call',
+  type: 'object', description: 'Asks a web server what to do with the call', oneOf: [{ required: ['voice_url'] }, { required: ['serverless'] }],
   properties: {
     voice_url: { type: 'string' }, cdr_url: { type: 'string' }, debug: { type: 'boolean', default: false },
-    method: { type: 'string', enum: ['get', 'post', 'GET', 'POST'], default: 'get' }, req_timeout_ms: { type: 'integer', maximum: 30_000 },
+    method: { type: 'string', enum: ['get', 'post', 'GET', 'POST'], default: 'get' }, req_timeout_ms: { type: 'integer', maximum: 30_000 }, serverless: { type: 'object' },
   },
 };
 const KNOWN: Known = {
@@ -103,6 +103,13 @@ describe('problems', () => {
     expect(told(doc({ module: 'callflow', data: { flow: { module: 'tts', data: {} } } }))).toEqual(['text is missing.']);
   });
 
+  it('ask for one of several settings', () => {
+    const _ = { module: 'hangup', data: {} };
+    expect(told(doc({ module: 'pivot', data: {}, children: { _ } }))).toEqual(['voice_url or serverless is missing.']);
+    expect(told(pivot({ serverless: {} }))).toEqual(['Only one of voice_url and serverless may be there.']);
+    expect(told(doc({ module: 'pivot', data: { serverless: {}, method: 'x' }, children: { _ } }))).toEqual(['method must be get or post.']);
+  });
+
   it('come errors first', () => {
     const both = pivot({ voice_url: 'http://app.example.com/', method: 'x' });
     expect(problems(both, KNOWN).map((each) => each.severity)).toEqual(['err', 'warn']);
@@ -115,7 +122,7 @@ describe('suggestions', () => {
     expect(suggest('value', ['flow', 'data', 'method'], value, KNOWN)).toEqual([{ text: '"get"', detail: 'default' }, { text: '"post"', detail: '' }]);
     expect(suggest('value', ['flow', 'data', 'debug'], value, KNOWN).map((each) => each.text)).toEqual(['true', 'false']);
     expect(suggest('value', ['flow', 'children', '_', 'module'], value, KNOWN)).toHaveLength(KNOWN.modules.length);
-    expect(suggest('key', ['flow', 'data'], value, KNOWN, ['voice_url']).map((each) => each.text)).toEqual(['"cdr_url"', '"debug"', '"method"', '"req_timeout_ms"']);
+    expect(suggest('key', ['flow', 'data'], value, KNOWN, ['voice_url']).map((each) => each.text)).toEqual(['"cdr_url"', '"debug"', '"method"', '"req_timeout_ms"', '"serverless"']);
     expect(suggest('key', ['flow'], value, KNOWN).map((each) => each.text)).toEqual(['"module"', '"data"', '"children"']);
     expect(suggest('key', [], value, KNOWN).map((each) => each.text)).toEqual(['"name"', '"numbers"']);
     expect(suggest('key', ['flow', 'children'], value, KNOWN).map((each) => each.text)).toEqual(['"_"']);

@@ -144,10 +144,7 @@ function misspelt(key: string, schema: Schema, data: Record<string, unknown>, pa
 
 function pivot(data: Record<string, unknown>, path: Path, out: Problem[]): void {
   const url = data.voice_url;
-  if (url === undefined || url === '') {
-    if (!isObject(data.serverless)) out.push({ severity: 'warn', path: [...path, 'voice_url'], text: 'voice_url is missing.', detail: 'Nobody is asked what to do with the call.', choose: true });
-    return;
-  }
+  if (url === '') out.push({ severity: 'err', path: [...path, 'voice_url'], text: 'voice_url is empty.', detail: 'Nobody is asked what to do with the call.', choose: true });
   for (const key of ['voice_url', 'cdr_url']) {
     const address = data[key];
     if (typeof address !== 'string' || address === '') continue;
@@ -230,6 +227,8 @@ export function fromSchema(finding: Finding): Problem {
       return { ...problem, mend: set('Keep one of each', (value as unknown[]).filter((item, n, list) => list.findIndex((other) => JSON.stringify(other) === JSON.stringify(item)) === n)) };
     case 'additionalProperties':
       return { ...problem, mend: set(`Remove ${String(finding.path.at(-1))}`, undefined) };
+    case 'choice':
+      return { ...problem, choose: true };
     default:
       return problem;
   }

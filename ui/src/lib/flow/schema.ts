@@ -50,8 +50,13 @@ function walk(schema: Schema, value: unknown, path: Path, out: Finding[]): void 
   const say: Say = (rule, text, detail = '', at = path) => void out.push({ path: at, rule, text, detail, value, schema });
   const choices = schema.oneOf ?? schema.anyOf;
   if (choices) {
-    if (!choices.some((choice) => check(choice, value, path).length === 0)) say('oneOf', `${name} is none of what it may be.`, `It is ${shown(value)}.`);
-    return;
+    const fitting = choices.filter((choice) => check(choice, value, path).length === 0);
+    // Choices that only say which keys there must be.
+    const keys = choices.flatMap((choice) => (choice.required && Object.keys(choice).length === 1 ? choice.required : []));
+    if (keys.length > 0 && isObject(value)) {
+      if (fitting.length === 0) say('choice', `${keys.join(' or ')} is missing.`, '', [...path, keys[0] as string]);
+      else if (fitting.length > 1 && schema.oneOf) say('choice', `Only one of ${keys.join(' and ')} may be there.`);
+    } else if (fitting.length === 0) return say('oneOf', `${name} is none of what it may be.`, `It is ${shown(value)}.`);
   }
   const types = schema.type === undefined ? [] : [schema.type].flat();
   if (types.length > 0 && !types.some((type) => hasType(type, value) || means(type, value))) {

@@ -220,6 +220,8 @@ export function pathAt(root: Span, offset: number): Path {
 }
 
 const WIDTH = 76;
+/** Lists of short things may be longer before they take a line each. */
+const WIDE = 120;
 
 /** Writes a value: short and flat things on one line. */
 export function format(value: unknown, indent = '', used = 0): string {
@@ -230,7 +232,7 @@ export function format(value: unknown, indent = '', used = 0): string {
   const key = (name: string) => (list ? '' : `${JSON.stringify(name)}: `);
   if (entries.every(([, item]) => typeof item !== 'object' || item === null)) {
     const flat = entries.map(([name, item]) => key(name) + format(item)).join(', ');
-    if (indent.length + used + flat.length + 4 <= WIDTH) return list ? `[${flat}]` : `{ ${flat} }`;
+    if (indent.length + used + flat.length + 4 <= (list ? WIDE : WIDTH)) return list ? `[${flat}]` : `{ ${flat} }`;
   }
   const inner = `${indent}  `;
   const lines = entries.map(([name, item]) => inner + key(name) + format(item, inner, key(name).length));
