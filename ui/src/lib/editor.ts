@@ -265,6 +265,10 @@ function complete(context: CompletionContext, suggest: NonNullable<Options['sugg
   const found = suggest(place);
   if (found.length === 0) return null;
   const colon = place.what === 'key' && !/^\s*:/.test(context.state.sliceDoc(place.to, place.to + 20));
-  const options: Completion[] = found.map((each, n) => ({ label: each.text, detail: each.detail, boost: -n / 10, apply: each.text + (colon ? ': ' : '') }));
-  return { from: place.from, to: place.to, options, filter: true, validFor: /^"?[^"\n]*"?$/ };
+  // What fits what is written comes first; when nothing does, all of it is offered.
+  const typed = context.state.sliceDoc(place.from, context.pos).replaceAll('"', '').toLowerCase();
+  const fits = found.filter((each) => `${each.text} ${each.detail}`.toLowerCase().includes(typed)).sort((a, b) => Number(b.text.toLowerCase().startsWith(`"${typed}`)) - Number(a.text.toLowerCase().startsWith(`"${typed}`)));
+  const offered = fits.length > 0 ? fits : place.what === 'value' ? found : [];
+  const options: Completion[] = offered.map((each) => ({ label: each.text, detail: each.detail, apply: each.text + (colon ? ': ' : '') }));
+  return options.length > 0 ? { from: place.from, to: place.to, options, filter: false } : null;
 }
