@@ -21,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::Api;
 use super::login;
+use super::now;
 use super::server::client;
 use crate::base::id::document_id;
 use crate::base::time::UnixMicros;
@@ -39,9 +40,14 @@ const MESSAGE: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the other side is asked whether it is there.
 const PING: Duration = Duration::from_secs(30);
+/// How often figures are told.
+const SECOND: Duration = Duration::from_secs(1);
+/// How long a change waits for others.
+const TOGETHER: Duration = Duration::from_millis(100);
 
 /// What may be subscribed to, by kind.
-pub(super) const BINDINGS: [(&str, &[&str]); 2] = [
+pub(super) const BINDINGS: [(&str, &[&str]); 3] = [
+    ("now", &[now::BINDING]),
     (
         "call",
         &[
@@ -135,6 +141,7 @@ async fn serve(api: Api, source: IpAddr, mut socket: WebSocket) {
         return;
     };
     let mut session = Session::default();
+    let mut glance = Glance::new(&api);
     let seat = Seat(&api, document_id(&mut api.rng()));
     let shown = Shown {
         source,
@@ -167,6 +174,7 @@ async fn serve(api: Api, source: IpAddr, mut socket: WebSocket) {
                 }
                 Err(RecvError::Closed) => return,
             },
+            told = glance.next(&api, &mut session) => told,
             () = tokio::time::sleep(PING) => {
                 let ping = socket.send(Message::Ping(Vec::new().into()));
                 match tokio::time::timeout(PATIENCE, ping).await {
@@ -181,6 +189,64 @@ async fn serve(api: Api, source: IpAddr, mut socket: WebSocket) {
                 return;
             }
         }
+    }
+}
+
+/// Tells of what happens right now, where a session wants to know: at once when a call changes, and once a second.
+struct Glance {
+    changes: tokio::sync::watch::Receiver<u64>,
+    tick: tokio::time::Interval,
+    /// What was told last, by account.
+    versions: BTreeMap<String, u64>,
+}
+
+impl Glance {
+    fn new(api: &Api) -> Self {
+        let mut tick = tokio::time::interval(SECOND);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        Self {
+            changes: api.watch().changes(),
+            tick,
+            versions: BTreeMap::new(),
+        }
+    }
+
+    /// The next look. Waits for ever where nobody wants one. Dropped and called anew, nothing is lost.
+    async fn next(&mut self, api: &Api, session: &mut Session) -> Vec<Value> {
+        if session.glances().next().is_none() {
+            return std::future::pending().await;
+        }
+        let all = tokio::select! {
+            _ = self.tick.tick() => true,
+            changed = self.changes.changed() => {
+                if changed.is_err() {
+                    return std::future::pending().await;
+                }
+                // What comes together is told together.
+                tokio::time::sleep(TOGETHER).await;
+                false
+            }
+        };
+        session.end_old(clock::unix_now());
+        let mut said = Vec::new();
+        for subscription in session.glances() {
+            let version = api.watch().version(&subscription.account);
+            let told = self.versions.insert(subscription.account.clone(), version);
+            if !all && told == Some(version) {
+                continue;
+            }
+            if let Some(account) = api.directory().account(&subscription.account) {
+                said.push(json!({
+                    "action": "event",
+                    "subscribed_key": now::BINDING,
+                    "subscription_key": format!("{}.{}", now::BINDING, subscription.account),
+                    "name": now::BINDING,
+                    "routing_key": now::BINDING,
+                    "data": now::whole(api, &account).await,
+                }));
+            }
+        }
+        said
     }
 }
 
@@ -199,6 +265,18 @@ struct Subscription {
 }
 
 impl Session {
+    /// Its subscriptions to what happens right now.
+    fn glances(&self) -> impl Iterator<Item = &Subscription> {
+        self.subscriptions
+            .iter()
+            .filter(|one| one.binding == now::BINDING && one.account != "*")
+    }
+
+    /// Ends subscriptions whose token has ended.
+    fn end_old(&mut self, now: UnixMicros) {
+        self.subscriptions.retain(|one| one.until > now.secs());
+    }
+
     fn bindings(&self) -> Vec<(String, String)> {
         let all = self.subscriptions.iter();
         all.map(|one| (one.account.clone(), one.binding.clone()))
@@ -305,7 +383,7 @@ impl Session {
 
     /// What the client is told of an event: once for each subscription that it fits.
     fn events(&mut self, live: &Live, now: UnixMicros) -> Vec<Value> {
-        self.subscriptions.retain(|one| one.until > now.secs());
+        self.end_old(now);
         let key = format!("{}.{}.{}", live.category, live.name, live.about);
         let fitting = self.subscriptions.iter().filter(|one| {
             (one.account == "*" || one.account == live.account) && fits(&one.binding, live)
@@ -341,6 +419,9 @@ fn parts(binding: &str) -> Option<[&str; 3]> {
 }
 
 fn is_binding(binding: &str) -> bool {
+    if binding == now::BINDING {
+        return true;
+    }
     parts(binding).is_some_and(|[category, event, about]| {
         let known = BINDINGS.iter().find(|(name, _)| *name == category);
         let events = known.into_iter().flat_map(|(_, all)| *all);

@@ -6,7 +6,7 @@
 //! - `schemas/`: the schemas of documents, from structs; checking against them.
 //! - `list`, `csv`: filters, order, pages; tables.
 //! - `token`, `hs256`, `login`, `rate`: who may ask, and how often. `audit`: who wrote what.
-//! - `links`: links that sign in once.
+//! - `links`: links that sign in once. `now`: what happens right now. `tabs`: the telephones of the page.
 //! - `placing`: what endpoints that place calls share. `throttle`: how often one may be used.
 //! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
@@ -31,6 +31,7 @@ mod links;
 mod list;
 mod login;
 mod messages;
+mod now;
 mod openapi;
 mod placing;
 mod rate;
@@ -40,12 +41,14 @@ mod server;
 mod sip_socket;
 mod start;
 pub mod strict;
+mod tabs;
 mod throttle;
 mod token;
 mod verb;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use futures_util::future::BoxFuture;
 use tokio::sync::MutexGuard;
 
 use crate::base::rng::Rng;
@@ -71,6 +74,20 @@ pub use verb::Verb;
 pub type UrlGuard = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 /// Gives text.
 pub type Text = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Looks at the server itself.
+pub type Health = Arc<dyn Fn() -> BoxFuture<'static, Vec<Check>> + Send + Sync>;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// What.
+    pub what: String,
+    /// `ok`, `attention` or `failing`.
+    pub state: &'static str,
+    /// How it stands, in words.
+    pub words: String,
+}
 
 /// What the API works with.
 pub struct Parts {
@@ -116,6 +133,12 @@ struct Inner {
     throttles: throttle::Throttles,
     /// Keys that sign in once.
     links: links::Links,
+    /// Telephones of browsers.
+    tabs: tabs::Tabs,
+    /// What goes on.
+    watch: now::Watch,
+    hours: now::Hours,
+    health: OnceLock<Health>,
     /// Who listens to live events.
     sessions: events::Sessions,
     /// Checking and writing a document are one step.
@@ -145,6 +168,10 @@ impl Api {
             webhooks: OnceLock::new(),
             throttles: throttle::Throttles::default(),
             links: links::Links::default(),
+            tabs: tabs::Tabs::default(),
+            watch: now::Watch::default(),
+            hours: now::Hours::default(),
+            health: OnceLock::new(),
             sessions: events::Sessions::default(),
             saving: tokio::sync::Mutex::new(()),
         })))
@@ -182,6 +209,32 @@ impl Api {
 
     fn sessions(&self) -> &events::Sessions {
         &self.0.sessions
+    }
+
+    /// Follows what happens from now on, for those who look at it. Must be called once, where tasks can be.
+    pub fn watch_calls(&self) {
+        self.0.watch.follow(&self.0.journal);
+    }
+
+    /// How the server's health is asked for from now on; the first time counts.
+    pub fn set_health(&self, health: Health) {
+        drop(self.0.health.set(health));
+    }
+
+    fn health(&self) -> Option<&Health> {
+        self.0.health.get()
+    }
+
+    fn tabs(&self) -> &tabs::Tabs {
+        &self.0.tabs
+    }
+
+    fn watch(&self) -> &now::Watch {
+        &self.0.watch
+    }
+
+    fn hours(&self) -> &now::Hours {
+        &self.0.hours
     }
 
     fn links(&self) -> &links::Links {

@@ -242,6 +242,8 @@ impl Server {
         let (channels, questions) = Channels::pair();
         api.set_channels(channels);
         api.set_webhooks(webhooks.clone());
+        api.watch_calls();
+        api.set_health(super::health::asker(&config, &sip_addresses, http_address));
         let signalling = SignallingThread::start(Parts {
             channels: questions,
             webhooks,

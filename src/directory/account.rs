@@ -292,7 +292,10 @@ impl Account {
         match kind {
             Kind::Account => (id == &*self.id).then_some(&self.doc),
             Kind::User => self.users.get(id).map(|user| &user.doc),
-            Kind::Device => self.devices.get(id).map(|device| &device.doc),
+            Kind::Device => {
+                let device = self.devices.get(id).map(|device| &device.doc);
+                device.filter(|doc| !super::private::is_temporary(doc))
+            }
             Kind::Trunk => self.trunks.get(id).map(|trunk| &trunk.doc),
             Kind::Group => self.groups.get(id),
             Kind::PhoneNumber => self.phone_numbers.get(id),
@@ -327,6 +330,7 @@ impl Account {
                 .devices
                 .iter()
                 .map(|(id, device)| (id.as_str(), &device.doc))
+                .filter(|(_, doc)| !super::private::is_temporary(doc))
                 .collect(),
             Kind::Trunk => self
                 .trunks

@@ -300,6 +300,28 @@ impl Directory {
             .flatten())
     }
 
+    /// Shows a document to calls without storing it: it ends with the process, and no list has it. `None` takes it away.
+    pub async fn set_temporary(&self, kind: Kind, account: &str, id: &str, doc: Option<Value>) {
+        let mut documents = self.0.documents.lock().await;
+        let account: Arc<str> = account.into();
+        let Some(of_account) = documents.get_mut(&account) else {
+            return;
+        };
+        let of_kind = of_account.entry(kind).or_default();
+        match doc {
+            Some(mut doc) => {
+                if let Some(fields) = doc.as_object_mut() {
+                    fields.insert(private::TEMPORARY.into(), Value::Bool(true));
+                }
+                let doc = private::stamped(doc, None, kind, &account, clock::unix_now());
+                of_kind.insert(id.to_owned(), Arc::new(doc));
+            }
+            None => drop(of_kind.remove(id)),
+        }
+        let next = Arc::new(self.now().with(&documents, &[account]));
+        *self.0.now.write().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
     /// Makes several changes at once, together with whatever else is in `batch` (an audit record, jobs). Gives each
     /// document as stored; `None` where a document to be deleted did not exist.
     ///

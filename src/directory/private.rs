@@ -31,6 +31,14 @@ pub const API_KEY: &str = "pvt_api_key";
 /// State of a phone number (`in_service`, `reserved` …).
 pub const NUMBER_STATE: &str = "pvt_state";
 
+/// Marks a document that is in memory only: the page's own telephones.
+pub const TEMPORARY: &str = "pvt_temporary";
+
+/// Whether a document is in memory only, and nobody's to list, change or export.
+pub fn is_temporary(doc: &Value) -> bool {
+    doc.get(TEMPORARY).and_then(Value::as_bool).unwrap_or(false)
+}
+
 /// Whether a key is private or otherwise not the client's (`_…`, `pvt_…`).
 pub fn is_private(key: &str) -> bool {
     key.starts_with("pvt_") || key.starts_with('_')

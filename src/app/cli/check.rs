@@ -8,8 +8,9 @@ use clap::Args;
 
 use super::super::config::Config;
 use super::super::control::{Request, client};
+use super::super::health;
 use super::{ConfigArgs, fail};
-use crate::net::{listen, tls};
+use crate::net::listen;
 
 /// What `swivel check` takes.
 #[derive(Debug, Clone, Args)]
@@ -44,7 +45,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
             let bound = listen::bind(*url, config.sip.dscp).map(|_| "free".to_owned());
             report.says(&format!("sip.listen {url}"), bound.map_err(|e| words(&e)));
         }
-        report.says("tls", tls(&config));
+        report.says("tls", health::certificate(&config));
         let http = TcpListener::bind(config.http.listen).map(|_| "free".to_owned());
         report.says(
             &format!("http.listen {}", config.http.listen),
@@ -123,23 +124,6 @@ fn rtp(config: &Config) -> Result<String, String> {
         ));
     };
     Ok(format!("room for {pairs} calls; {port} can be bound"))
-}
-
-/// What tls:// and wss:// listeners will show, and whom outgoing connections believe.
-fn tls(config: &Config) -> Result<String, String> {
-    let about = tls::examine(&config.tls).map_err(|e| e.to_string())?;
-    let served = config.sip.listen.iter().any(|l| l.transport.is_secure());
-    match about {
-        Some(about) => {
-            let hosts: Vec<String> = config.advertised_host().into_iter().collect();
-            about.judge(tls::unix_now(), &hosts)
-        }
-        None if served => Ok(format!(
-            "tls.certificate is empty: a development certificate is made in {}; peers refuse it unless they are told to trust it",
-            config.tls_dir().display()
-        )),
-        None => Ok("no listener of sip.listen uses it".to_owned()),
-    }
 }
 
 /// Lets the voice say a word.
