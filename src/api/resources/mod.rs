@@ -102,6 +102,7 @@ resources! {
     devices::RESOURCE,
     directories::RESOURCE,
     groups::RESOURCE,
+    hosted::RESOURCE,
     limits::RESOURCE,
     lists::RESOURCE,
     media::RESOURCE,
