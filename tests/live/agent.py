@@ -98,7 +98,7 @@ class Agent(FrameProcessor):
 
     async def play(self):
         for name in ("one", "two", "three"):
-            await self.speak(0.2)
+            await self.speak(1)
             await self.mark(name, OutputTransportMessageFrame)
         say(marks=[await self.came_back() for _ in range(3)])
         for n in range(10):
@@ -123,7 +123,11 @@ async def agent(socket: WebSocket):
     transport = FastAPIWebsocketTransport(
         websocket=socket,
         params=FastAPIWebsocketParams(
-            audio_in_enabled=True, audio_out_enabled=True, serializer=serializer
+            audio_in_enabled=True,
+            audio_out_enabled=True,
+            # A second at a time, so that there is something to be cleared.
+            audio_out_10ms_chunks=100,
+            serializer=serializer,
         ),
     )
     pipeline = Pipeline(

@@ -35,6 +35,7 @@ fn an_agent_by_pipecat_hears_speaks_is_interrupted_and_hands_back() {
     let mut clears = Vec::new();
     for n in 0..10 {
         let clear = agent.says();
+        assert!(clear["clear"].is_f64(), "nothing comes back before: {clear}");
         assert_eq!(
             clear["written"],
             json!({"event": "clear", "streamSid": began["stream"]})

@@ -996,8 +996,8 @@ pub(super) struct Hosted {
     /// What a pivot node calls it
     #[schemars(length(min = 1, max = 128))]
     name: Option<String>,
-    /// Whose rules TwiML is checked by
-    #[schemars(extend("default" = "kazoo", "enum" = ["kazoo", "twilio"]))]
+    /// Whose rules TwiML is checked and run by; the account decides when missing, and KAZOO's are the ones it is checked by then
+    #[schemars(extend("enum" = ["kazoo", "twilio"]))]
     twiml_profile: Option<String>,
 }
 

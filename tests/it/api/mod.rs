@@ -1,6 +1,7 @@
 //! The HTTP API, driven without sockets: each test has a server of its own with one first account.
 //!
 //! - `envelope`: what every answer looks like. `auth`: tokens, rights, rates, isolation.
+//! - `twiml`: documents judged and rehearsed.
 //! - `registrations`: who is registered, and message lamps.
 //! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `recordings`: recorded calls. `records`: call records, the debug log, the audit log.
 
@@ -15,6 +16,7 @@ mod recordings;
 mod records;
 mod registrations;
 mod trunks;
+mod twiml;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
