@@ -12,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help deps voice browser phones ui ui-test demo test bench soak lint fmt
+.PHONY: help deps voice browser phones agents ui ui-test demo test bench soak lint fmt
 
 CACHE ?= $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache,/tmp))/swivel
 export CARGO_TARGET_DIR ?= $(CACHE)/target
@@ -23,7 +23,7 @@ ARGS   ?=
 
 # clang, libclang: bindings of RocksDB. build-essential: RocksDB itself. espeak-ng: the voice of a bare machine.
 # sip-tester, baresip: callers of the live tests. openssl: the other side of TLS. dnsmasq-base: a name server.
-# kamailio: a carrier. python3-venv: Piper and pocketsphinx.
+# kamailio: a carrier. python3-venv: Piper, pocketsphinx, Pipecat.
 PACKAGES := build-essential clang libclang-dev cmake espeak-ng sip-tester baresip-core python3 python3-venv curl ca-certificates openssl dnsmasq-base kamailio
 
 help:
@@ -81,7 +81,11 @@ phones:
 	@scripts/deps linphone-cli || echo "linphone could not be installed."
 	@$(MAKE) --no-print-directory .venv/phones/.ready || echo "pjsua2 and sipvicious could not be installed."
 
-test: deps voice browser phones ui-test .venv/test/.ready
+# Other people's agents: Pipecat. Without it its test says that it was not run.
+agents:
+	@$(MAKE) --no-print-directory .venv/pipecat/.ready || echo "Pipecat could not be installed."
+
+test: deps voice browser phones agents ui-test .venv/test/.ready
 	$(CARGO) test --locked
 
 bench: deps
@@ -93,7 +97,7 @@ bench: deps
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.
-soak: deps voice browser phones ui .venv/test/.ready
+soak: deps voice browser phones agents ui .venv/test/.ready
 	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
 		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
 

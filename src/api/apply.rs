@@ -9,8 +9,8 @@ use super::documents::{self, Documents, Mode, Saved, Who, Write};
 use super::error::ApiError;
 use super::resources::{
     accounts, blacklists, callflows, clicktocall, conferences, devices, directories, groups,
-    limits, lists, media, menus, phone_numbers, temporal_rules, temporal_rules_sets, trunks, users,
-    webhooks,
+    hosted, limits, lists, media, menus, phone_numbers, temporal_rules, temporal_rules_sets,
+    trunks, users, webhooks,
 };
 use super::verb::Verb;
 use crate::base::finding::Finding;
@@ -249,6 +249,7 @@ fn documents_of(kind: Kind) -> &'static Documents {
         Kind::Blacklist => &blacklists::BLACKLISTS,
         Kind::Directory => &directories::DIRECTORIES,
         Kind::Webhook => &webhooks::WEBHOOKS,
+        Kind::Hosted => &hosted::HOSTED,
         Kind::Callflow => &callflows::CALLFLOWS,
     }
 }

@@ -32,12 +32,12 @@ pub(super) struct Content {
     pub(super) untyped: bool,
 }
 
-/// Reads a body. `takes_files` says whether the path has a use for anything but an envelope.
+/// Reads a body. `takes` are the content types the path has a use for besides an envelope.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
     config: &HttpConfig,
-    takes_files: bool,
+    takes: &[&str],
 ) -> Result<Content, ApiError> {
     let header = headers
         .get(header::CONTENT_TYPE)
@@ -105,11 +105,9 @@ pub(super) async fn read(
             ..Content::default()
         });
     }
-    if takes_files
-        && ["audio/", "video/", "image/"]
-            .iter()
-            .any(|family| kind.starts_with(family))
-    {
+    let is_taken =
+        |taken: &&str| kind == *taken || (taken.ends_with('/') && kind.starts_with(*taken));
+    if takes.iter().any(is_taken) {
         let upload = Upload {
             content_type: kind.to_owned(),
             bytes,
@@ -277,7 +275,7 @@ mod tests {
             max_upload: 2000,
             ..HttpConfig::default()
         };
-        read(&headers, Body::from(body.to_owned()), &config, true).await
+        read(&headers, Body::from(body.to_owned()), &config, &["audio/"]).await
     }
 
     #[tokio::test]

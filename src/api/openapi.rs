@@ -12,7 +12,7 @@ use super::verb::Verb;
 pub(super) const PATH: &str = "/v2/openapi.json";
 
 /// Words that follow nouns or ids somewhere. Which of them exist where is asked of the endpoints.
-const WORDS: [&str; 39] = [
+const WORDS: &[&str] = &[
     "activate",
     "api_key",
     "attempts",
@@ -33,6 +33,7 @@ const WORDS: [&str; 39] = [
     "interaction",
     "json",
     "legs",
+    "lint",
     "mwi",
     "parents",
     "participants",
@@ -43,6 +44,7 @@ const WORDS: [&str; 39] = [
     "recordings",
     "replay",
     "reserve",
+    "run",
     "samples",
     "siblings",
     "status",
@@ -209,6 +211,10 @@ fn operation(resource: &Resource, verb: Verb, args: &[&str], path: &str, open: b
         fields.insert("security".into(), json!([]));
     }
     if matches!(verb, Verb::Put | Verb::Post | Verb::Patch) {
+        if resource.name == "twiml" {
+            fields.insert("requestBody".into(), twiml_body());
+            return operation;
+        }
         let of_document = args.is_empty() || args == [ID];
         let known = schemas::served(resource.name).is_some() && of_document && verb != Verb::Patch;
         let data = if known {
@@ -226,6 +232,27 @@ fn operation(resource: &Resource, verb: Verb, args: &[&str], path: &str, open: b
         );
     }
     operation
+}
+
+/// A document to be looked at: as it is, inside an envelope, or the name of one that is kept.
+fn twiml_body() -> Value {
+    let text = |description: &str| json!({"type": "string", "description": description});
+    let data = json!({
+        "type": "object",
+        "properties": {
+            "flow_doc": text("The document"),
+            "document": text("In its place, the id or name of one that is kept"),
+            "profile": {"enum": ["kazoo", "twilio"]},
+            "digits": text("run: keys to press where keys are collected; a comma ends what one collection gets"),
+            "url": text("run: where the document is taken to come from"),
+        },
+    });
+    let envelope = json!({"type": "object", "properties": {"data": data}, "required": ["data"]});
+    json!({"content": {
+        "application/json": {"schema": envelope},
+        "application/xml": {"schema": {"type": "string"}},
+        "text/xml": {"schema": {"type": "string"}},
+    }})
 }
 
 fn components() -> Value {

@@ -181,7 +181,7 @@ async fn answer(
     let method =
         Verb::named(parts.method.as_str()).ok_or_else(|| ApiError::Method(about.verbs.clone()))?;
     about.verb = method;
-    let content = body::read(&parts.headers, body, api.config(), takes_files(&nouns)).await;
+    let content = body::read(&parts.headers, body, api.config(), takes(&nouns)).await;
     // A login's body may be anything while its cost is not yet paid: the bucket comes before the complaint.
     let (content, complaint) = match content {
         Ok(content) => (content, None),
@@ -417,8 +417,8 @@ fn verbs(nouns: &[Noun]) -> Vec<Verb> {
     (last.resource.verbs)(&args).to_vec()
 }
 
-fn takes_files(nouns: &[Noun]) -> bool {
-    nouns.last().is_some_and(|noun| noun.resource.takes_files)
+fn takes(nouns: &[Noun]) -> &'static [&'static str] {
+    nouns.last().map_or(&[], |noun| noun.resource.takes)
 }
 
 fn is_request_id(id: &str) -> bool {

@@ -62,11 +62,12 @@ pub struct Account {
 }
 
 /// The kinds kept in [`Account::of_kind`].
-const OTHERS: [Kind; 4] = [
+const OTHERS: [Kind; 5] = [
     Kind::ClickToCall,
     Kind::Blacklist,
     Kind::Directory,
     Kind::Webhook,
+    Kind::Hosted,
 ];
 
 impl Account {
@@ -80,6 +81,14 @@ impl Account {
     pub fn of_kind(&self, kind: Kind) -> &BTreeMap<String, Arc<Value>> {
         static NONE: BTreeMap<String, Arc<Value>> = BTreeMap::new();
         self.others.get(&kind).unwrap_or(&NONE)
+    }
+
+    /// The hosted document of that id or name: `flow_doc` is its text or JSON, `flow_type` its content type, as in a pivot
+    /// node's `serverless`.
+    pub fn hosted(&self, name: &str) -> Option<&Arc<Value>> {
+        let all = self.of_kind(Kind::Hosted);
+        let named = |doc: &&Arc<Value>| doc.get("name").and_then(Value::as_str) == Some(name);
+        all.get(name).or_else(|| all.values().find(named))
     }
 
     /// The entries of the list `list`: documents naming it by `list_id`, and those inside the list document itself
@@ -308,9 +317,11 @@ impl Account {
             Kind::List => self.lists.get(id),
             Kind::ListEntry => self.list_entries.get(id),
             Kind::Callflow => self.callflows.get(id),
-            Kind::ClickToCall | Kind::Blacklist | Kind::Directory | Kind::Webhook => {
-                self.of_kind(kind).get(id)
-            }
+            Kind::ClickToCall
+            | Kind::Blacklist
+            | Kind::Directory
+            | Kind::Webhook
+            | Kind::Hosted => self.of_kind(kind).get(id),
         }
     }
 
@@ -348,9 +359,11 @@ impl Account {
             Kind::List => plain(&self.lists),
             Kind::ListEntry => plain(&self.list_entries),
             Kind::Callflow => plain(&self.callflows),
-            Kind::ClickToCall | Kind::Blacklist | Kind::Directory | Kind::Webhook => {
-                plain(self.of_kind(kind))
-            }
+            Kind::ClickToCall
+            | Kind::Blacklist
+            | Kind::Directory
+            | Kind::Webhook
+            | Kind::Hosted => plain(self.of_kind(kind)),
         }
     }
 

@@ -44,5 +44,6 @@ kinds! {
     Blacklist "blacklists" "Numbers that may not call.";
     Directory "directories" "Users that may be found by name.";
     Webhook "webhooks" "A URL that is told of events.";
+    Hosted "documents" "A document of callflow JSON or TwiML that a pivot node runs without a web server.";
     Callflow "callflows" "What happens when a number is called.";
 }

@@ -168,7 +168,12 @@ fn document(debug: &PivotDebug) -> Map<String, Value> {
             headers,
             body,
         } => {
-            set("resp_status_code", json!(status.to_string()));
+            // KAZOO's word for a document that no server has answered.
+            let status = match status {
+                0 => "PivotFlowDoc".to_owned(),
+                status => status.to_string(),
+            };
+            set("resp_status_code", json!(status));
             set("resp_headers", headers_of(headers));
             set("resp_body", json!(cut(body)));
         }

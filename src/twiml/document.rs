@@ -1,5 +1,7 @@
 //! A typed document: what its text means, with what is to be said about it.
 
+use serde_json::{Value, json};
+
 use super::lint::{Reader, Report};
 use super::parse::{ParseError, parse};
 use super::verbs::{self, Verb};
@@ -47,5 +49,22 @@ impl Document {
             verbs,
             report: reader.report,
         })
+    }
+}
+
+/// What `swivel twiml lint --json` and the API say of a body.
+pub fn judged(body: &str, profile: Profile) -> Value {
+    match Document::read(body, profile) {
+        Ok(Document { report, .. }) => {
+            let refused = report.refused();
+            json!({
+                "document": true,
+                "refused": refused,
+                "ignored": report.findings.len() - refused,
+                "findings": report.findings,
+                "items": report.items,
+            })
+        }
+        Err(error) => json!({"document": false, "refused": 1, "error": error.to_string()}),
     }
 }

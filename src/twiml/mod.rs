@@ -23,7 +23,7 @@ mod ssml;
 mod verbs;
 
 pub use crate::base::profile::Profile;
-pub use document::{Document, NotTwiml};
+pub use document::{Document, NotTwiml, judged};
 pub use dry::rehearse;
 pub(crate) use exec::{Outcome, Session, run};
 pub(crate) use line::{Callee, Dial, DialStatus, Dialled};

@@ -25,10 +25,10 @@ use super::tools::{Turn, python, root, turn};
 const TOKEN: &str = "a-token-of-this-test";
 
 /// A server of ours in this process, whose number 600 is connected with a stream's server.
-struct House {
+pub(super) struct House {
     runtime: tokio::runtime::Runtime,
     server: Server,
-    sip: u16,
+    pub(super) sip: u16,
     _dir: TempDir,
     _turn: Turn,
 }
@@ -38,6 +38,19 @@ static STRETCH: AtomicU16 = AtomicU16::new(0);
 
 impl House {
     fn streaming_to(runtime: tokio::runtime::Runtime, url: String) -> Self {
+        let options = Options {
+            stream: Some(("600".to_owned(), url)),
+            ..Options::default()
+        };
+        Self::running(runtime, options, &json!({"module": "answer", "data": {}}))
+    }
+
+    /// One whose number 600 runs a callflow.
+    pub(super) fn running(
+        runtime: tokio::runtime::Runtime,
+        options: Options,
+        flow: &Value,
+    ) -> Self {
         let turn = turn();
         let dir = TempDir::new().unwrap();
         let (sip, http) = (free_port(), free_port());
@@ -54,14 +67,10 @@ impl House {
         let account = json!({"accounts": [{
             "name": "live", "realm": "live.test", "auth_token": TOKEN,
             "devices": [{"name": "this machine", "sip": {"method": "ip", "ip": "127.0.0.1"}}],
-            "callflows": [{"name": "stream", "numbers": ["600"], "flow": {"module": "answer", "data": {}}}],
+            "callflows": [{"name": "stream", "numbers": ["600"], "flow": flow}],
         }]});
         std::fs::write(&documents, account.to_string()).unwrap();
         let config = Config::load(Some(&file)).unwrap();
-        let options = Options {
-            stream: Some(("600".to_owned(), url)),
-            ..Options::default()
-        };
         let start = || {
             runtime.block_on(async {
                 let server = Server::start(config, options).await.unwrap();
@@ -84,13 +93,13 @@ impl House {
         }
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         self.runtime.block_on(Box::pin(self.server.stop()));
     }
 }
 
 /// A server in Python.
-struct Python {
+pub(super) struct Python {
     child: Child,
     port: u16,
     lines: Receiver<Value>,
@@ -103,7 +112,7 @@ impl Python {
         Self::of(&python, "media_stream.py", &[TOKEN])
     }
 
-    fn of(python: &Path, script: &str, args: &[&str]) -> Self {
+    pub(super) fn of(python: &Path, script: &str, args: &[&str]) -> Self {
         let port = free_port();
         let mut child = Command::new(python)
             .arg(root().join("tests/live").join(script))
@@ -124,11 +133,11 @@ impl Python {
         python
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("ws://127.0.0.1:{}{path}", self.port)
     }
 
-    fn says(&self) -> Value {
+    pub(super) fn says(&self) -> Value {
         let line = self.lines.recv_timeout(Duration::from_secs(60));
         line.expect("the server in Python says something")
     }
@@ -142,7 +151,7 @@ impl Drop for Python {
 }
 
 /// A caller who speaks, and notes what he hears and when.
-struct Caller {
+pub(super) struct Caller {
     peer: Peer,
     placed: Placed,
     ended: Arc<AtomicBool>,
@@ -150,7 +159,7 @@ struct Caller {
 }
 
 impl Caller {
-    fn call(sip: u16, says: Sound) -> Self {
+    pub(super) fn call(sip: u16, says: Sound) -> Self {
         let home = Ipv4Addr::LOCALHOST;
         let peer = Peer::at(home);
         let rtp = UdpSocket::bind((home, 0)).unwrap();
@@ -178,7 +187,7 @@ impl Caller {
     }
 
     /// Presses a key, by INFO.
-    fn press(&self, key: char, sip: u16) {
+    pub(super) fn press(&self, key: char, sip: u16) {
         let body = format!("Signal={key}\r\nDuration=160\r\n");
         let info = self.placed.follow("INFO").replace(
             "Content-Length: 0\r\n\r\n",
@@ -191,7 +200,7 @@ impl Caller {
     }
 
     /// Waits for the BYE of the other side; what was heard, each packet with its time.
-    fn until_bye(self, sip: u16) -> Vec<(f64, Vec<u8>)> {
+    pub(super) fn until_bye(self, sip: u16) -> Vec<(f64, Vec<u8>)> {
         let bye = loop {
             let message = self.peer.receive(Duration::from_secs(30));
             let message = message.expect("a BYE");
@@ -253,8 +262,31 @@ fn hear(socket: &UdpSocket, ended: &AtomicBool) -> Vec<(f64, Vec<u8>)> {
     heard
 }
 
+/// For how many ms the sound 0x33 was still heard after each of the times at which it was cut off, the shortest first.
+pub(super) fn silenced(heard: &[(f64, Vec<u8>)], clears: Vec<f64>) -> Vec<f64> {
+    let old = |from: f64| {
+        heard
+            .iter()
+            .filter(move |(at, payload)| {
+                (from..from + 0.35).contains(at) && payload.contains(&0x33)
+            })
+            .map(move |(at, _)| (at - from) * 1000.0)
+            .fold(0.0, f64::max)
+    };
+    for at in &clears {
+        let before = heard.iter().filter(|(when, payload)| {
+            (at - 0.1..*at).contains(when) && payload.iter().all(|b| *b == 0x33)
+        });
+        assert!(before.count() >= 3, "the sound was heard until the clear");
+    }
+    let mut late: Vec<f64> = clears.into_iter().map(old).collect();
+    late.sort_by(f64::total_cmp);
+    println!("old sound was heard for so many ms after a clear: {late:.0?}");
+    late
+}
+
 /// The sound of packets.
-fn sound(packets: &[(f64, Vec<u8>)]) -> Sound {
+pub(super) fn sound(packets: &[(f64, Vec<u8>)]) -> Sound {
     let mut pcm = Vec::new();
     let mulaw: Vec<u8> = packets.iter().flat_map(|(_, p)| p).copied().collect();
     Codec::Pcmu.decode(&mulaw, &mut pcm);
@@ -306,24 +338,7 @@ fn a_clear_silences_the_caller_within_60_ms() {
         clears.push(said["clear"].as_f64().unwrap());
     }
     let heard = caller.until_bye(house.sip);
-    let old = |from: f64| {
-        heard
-            .iter()
-            .filter(move |(at, payload)| {
-                (from..from + 0.35).contains(at) && payload.contains(&0x33)
-            })
-            .map(move |(at, _)| (at - from) * 1000.0)
-            .fold(0.0, f64::max)
-    };
-    for at in &clears {
-        let before = heard.iter().filter(|(when, payload)| {
-            (at - 0.1..*at).contains(when) && payload.iter().all(|b| *b == 0x33)
-        });
-        assert!(before.count() >= 3, "the sound was heard until the clear");
-    }
-    let mut late: Vec<f64> = clears.into_iter().map(old).collect();
-    late.sort_by(f64::total_cmp);
-    println!("old sound was heard for so many ms after a clear: {late:.0?}");
+    let late = silenced(&heard, clears);
     // Of ten, because the machine may be busy with other tests.
     assert!(late[4] <= 60.0, "{late:?}");
     house.end();

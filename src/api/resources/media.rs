@@ -13,7 +13,7 @@ use crate::directory::{Change, Kind};
 use crate::store::Batch;
 
 pub(in crate::api) const RESOURCE: Resource =
-    Resource { takes_files: true, ..Resource::new("media", verbs, |call| Box::pin(answer(call))) };
+    Resource { takes: &["audio/", "video/", "image/"], ..Resource::new("media", verbs, |call| Box::pin(answer(call))) };
 
 /// The kind.
 pub(in crate::api) const MEDIA: Documents = Documents { check, ..Documents::plain(Kind::Media, "media", "media", row) };

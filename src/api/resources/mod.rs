@@ -21,8 +21,8 @@ pub(super) struct Resource {
     pub(super) greedy: bool,
     /// Its PUT counts as a login.
     pub(super) costly: bool,
-    /// It takes files.
-    pub(super) takes_files: bool,
+    /// Content types it takes besides an envelope; one that ends with a slash is a whole family.
+    pub(super) takes: &'static [&'static str],
     /// The answer to a request whose path and verb are right.
     pub(super) answer: for<'a> fn(&'a Call) -> BoxFuture<'a, Result<Answer, ApiError>>,
 }
@@ -41,7 +41,7 @@ impl Resource {
             of_account: true,
             greedy: false,
             costly: false,
-            takes_files: false,
+            takes: &[],
             answer,
         }
     }
@@ -104,6 +104,7 @@ resources! {
     directories::RESOURCE,
     groups::RESOURCE,
     health_check::RESOURCE,
+    hosted::RESOURCE,
     lens::RESOURCE,
     limits::RESOURCE,
     lists::RESOURCE,
@@ -122,6 +123,7 @@ resources! {
     temporal_rules_sets::RESOURCE,
     token_auth::RESOURCE,
     trunks::RESOURCE,
+    twiml::RESOURCE,
     user_auth::RESOURCE,
     users::RESOURCE,
     webhooks::RESOURCE,

@@ -981,6 +981,26 @@ pub(super) struct Directory {
     users: Option<Vec<String>>,
 }
 
+/// A document that a pivot node runs without a web server: callflow JSON or TwiML.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["name", "flow_doc"]))]
+pub(super) struct Hosted {
+    /// Marks of other applications
+    flags: Option<Vec<String>>,
+    /// The document: text, or callflow JSON as it is
+    #[schemars(extend("type" = ["string", "object"]))]
+    flow_doc: Option<serde_json::Value>,
+    /// What it is; told by its first character where it is missing
+    #[schemars(extend("enum" = ["application/json", "application/xml", "text/xml"]))]
+    flow_type: Option<String>,
+    /// What a pivot node calls it
+    #[schemars(length(min = 1, max = 128))]
+    name: Option<String>,
+    /// Whose rules TwiML is checked and run by; the account decides when missing, and KAZOO's are the ones it is checked by then
+    #[schemars(extend("enum" = ["kazoo", "twilio"]))]
+    twiml_profile: Option<String>,
+}
+
 /// A URL that is told of events.
 #[derive(JsonSchema)]
 #[schemars(extend("required" = ["hook", "name", "uri"]))]

@@ -46,6 +46,10 @@ static ALL: LazyLock<BTreeMap<&'static str, DocumentSchema>> = LazyLock::new(|| 
             DocumentSchema::of::<documents::Directory>("directories"),
         ),
         (
+            "documents",
+            DocumentSchema::of::<documents::Hosted>("documents"),
+        ),
+        (
             "webhooks",
             DocumentSchema::of::<documents::Webhook>("webhooks"),
         ),

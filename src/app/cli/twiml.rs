@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use futures_util::FutureExt as _;
-use serde_json::json;
 
-use crate::twiml::{Document, Profile, Status, rehearse};
+use crate::twiml::{Document, Profile, Status, judged, rehearse};
 
 /// What `swivel twiml` takes.
 #[derive(Debug, Clone, Args)]
@@ -83,15 +82,16 @@ fn lint(source: &Source, as_json: bool) -> ExitCode {
         Err(code) => return code,
     };
     let name = source.file.display();
+    if as_json {
+        let said = judged(&body, source.profile.into());
+        println!("{said}");
+        return match said.get("refused").and_then(serde_json::Value::as_u64) {
+            Some(0) => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        };
+    }
     let document = match Document::read(&body, source.profile.into()) {
         Ok(document) => document,
-        Err(error) if as_json => {
-            println!(
-                "{}",
-                json!({"document": false, "refused": 1, "error": error.to_string()})
-            );
-            return ExitCode::FAILURE;
-        }
         Err(error) => {
             println!("{name}: refused: {error}");
             return ExitCode::FAILURE;
@@ -99,33 +99,22 @@ fn lint(source: &Source, as_json: bool) -> ExitCode {
     };
     let report = &document.report;
     let refused = report.refused();
-    if as_json {
-        let all = json!({
-            "document": true,
-            "refused": refused,
-            "ignored": report.findings.len() - refused,
-            "findings": report.findings,
-            "items": report.items,
-        });
-        println!("{all}");
-    } else {
-        for finding in &report.findings {
-            let word = match finding.status {
-                Status::Refused => "refused",
-                Status::Ignored | Status::Supported => "warning",
-            };
-            let at = finding.at;
-            println!(
-                "{name}:{}:{}: {word}: {}: {}",
-                at.line, at.column, finding.path, finding.message
-            );
-        }
+    for finding in &report.findings {
+        let word = match finding.status {
+            Status::Refused => "refused",
+            Status::Ignored | Status::Supported => "warning",
+        };
+        let at = finding.at;
         println!(
-            "{name}: {} words, {refused} refused, {} warnings",
-            report.items.len(),
-            report.findings.len() - refused
+            "{name}:{}:{}: {word}: {}: {}",
+            at.line, at.column, finding.path, finding.message
         );
     }
+    println!(
+        "{name}: {} words, {refused} refused, {} warnings",
+        report.items.len(),
+        report.findings.len() - refused
+    );
     if refused == 0 {
         ExitCode::SUCCESS
     } else {

@@ -12,7 +12,7 @@
 //! | `cdr_url` | told of the call's end (TwiML) | none |
 //! | `twiml_profile` | whose rules TwiML is run by: `kazoo` or `twilio` | the account's `twiml_profile`, else the configured one |
 //! | `custom_request_headers` | `X-` headers of each request (KAZOO 5) | none |
-//! | `serverless` | a document to run instead of a request (KAZOO 5) | none |
+//! | `serverless` | a document to run instead of a request (KAZOO 5): `flow_doc` and `flow_type`, or `document`, the id or name of one that the API keeps | none |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,8 +92,14 @@ enum Body {
     Json,
 }
 
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("anyOf" = [{"required": ["flow_doc", "flow_type"]}, {"required": ["document"]}]))]
 struct Serverless {
+    /// Id or name of a document that the API keeps, in place of the document itself
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    document: Option<String>,
     /// The document: text, or callflow JSON
     #[schemars(schema_with = "flow_doc")]
     flow_doc: Value,
@@ -101,10 +107,11 @@ struct Serverless {
     flow_type: FlowType,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 enum FlowType {
     #[serde(rename = "application/json")]
     Json,
+    #[default]
     #[serde(rename = "application/xml")]
     Xml,
     #[serde(rename = "text/xml")]
@@ -132,6 +139,11 @@ impl Module for Pivot {
         let of_account = ctx.account_now().doc.get("twiml_profile").cloned();
         let of_account = of_account.and_then(|profile| serde_json::from_value(profile).ok());
         let profile = of_account.unwrap_or(configured);
+        if let Some(name) = self.serverless.and_then(|own| own.document) {
+            let kept = kept(ctx, &name)?;
+            settings.serverless = Some(kept.0);
+            settings.twiml_profile = settings.twiml_profile.or(kept.1);
+        }
         settings.twiml_profile.get_or_insert(profile);
         let reply = Box::pin(pivot::ask(&ctx.call, &settings, 1, None, &check)).await?;
         // Keys pressed while the server was thinking were meant for nothing.
@@ -143,6 +155,18 @@ impl Module for Pivot {
             }
         }
     }
+}
+
+/// A document that the API keeps for the account, and by whose rules it was checked.
+fn kept(ctx: &FlowCtx, name: &str) -> Result<(pivot::Serverless, Option<Profile>), FlowError> {
+    let account = ctx.account_now();
+    let doc = account.hosted(name).ok_or_else(|| FlowError::Missing {
+        kind: "document",
+        id: name.to_owned(),
+    })?;
+    let profile = doc.get("twiml_profile").cloned();
+    let profile = profile.and_then(|profile| serde_json::from_value(profile).ok());
+    Ok((pivot::Serverless::deserialize(&**doc)?, profile))
 }
 
 /// How a server's callflow JSON is judged.

@@ -1,6 +1,7 @@
 //! The HTTP API, driven without sockets: each test has a server of its own with one first account.
 //!
 //! - `envelope`: what every answer looks like. `auth`: tokens, rights, rates, isolation.
+//! - `twiml`: documents judged and rehearsed.
 //! - `registrations`: who is registered, and message lamps.
 //! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `recordings`: recorded calls. `records`: call records, the debug log, the audit log.
 
@@ -8,12 +9,14 @@ mod auth;
 mod described;
 mod documents;
 mod envelope;
+mod hosted;
 mod media;
 mod placing;
 mod recordings;
 mod records;
 mod registrations;
 mod trunks;
+mod twiml;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -33,6 +33,8 @@ export interface Ask {
   headers?: Record<string, string>;
   query?: Record<string, string | number | boolean | null | undefined>;
   signal?: AbortSignal;
+  /** Goes on when the page is left. */
+  keepalive?: boolean;
 }
 
 /** Asks `/v2/{path}`; `{account}` in the path stands for the signed-in account. */
@@ -73,7 +75,7 @@ export async function raw(path: string, how: Ask = {}): Promise<Response> {
     body = JSON.stringify({ data: how.data });
   }
   try {
-    return await fetch(address(path, how.query), { method: how.method ?? (body ? 'PUT' : 'GET'), headers, body, signal: how.signal });
+    return await fetch(address(path, how.query), { method: how.method ?? (body ? 'PUT' : 'GET'), headers, body, signal: how.signal, keepalive: how.keepalive });
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
     throw new ApiError(0, 'swivel does not answer.', '');

@@ -1,0 +1,4 @@
+/** Names the tab after what it shows. */
+export function titled(what: string): void {
+  document.title = `${what} · swivel`;
+}
