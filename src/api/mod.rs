@@ -12,6 +12,7 @@
 //! - `sip_socket`: SIP over WebSocket at `/sip`.
 //! - `events`: live events at `/v2/websocket`.
 //! - `openapi`: all of it, described for machines.
+//! - `twilio/`: the part of Twilio's REST API that voice applications call.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
 
 mod answer;
@@ -40,6 +41,7 @@ mod start;
 pub mod strict;
 mod throttle;
 mod token;
+mod twilio;
 mod verb;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -49,6 +51,7 @@ use tokio::sync::MutexGuard;
 use crate::base::rng::Rng;
 use crate::call::channels::Channels;
 use crate::directory::Directory;
+use crate::jobs::Outbox;
 use crate::jobs::webhooks::Webhooks;
 use crate::journal::Journal;
 use crate::net::WebSockets;
@@ -110,6 +113,8 @@ struct Inner {
     recordings: OnceLock<Shelf>,
     /// Who is told of changed documents.
     webhooks: OnceLock<Webhooks>,
+    /// Where callbacks wait for their turn.
+    outbox: OnceLock<Outbox>,
     throttles: throttle::Throttles,
     /// Who listens to live events.
     sessions: events::Sessions,
@@ -138,6 +143,7 @@ impl Api {
             channels: OnceLock::new(),
             recordings: OnceLock::new(),
             webhooks: OnceLock::new(),
+            outbox: OnceLock::new(),
             throttles: throttle::Throttles::default(),
             sessions: events::Sessions::default(),
             saving: tokio::sync::Mutex::new(()),
@@ -172,6 +178,15 @@ impl Api {
 
     fn webhooks(&self) -> Option<&Webhooks> {
         self.0.webhooks.get()
+    }
+
+    /// Where callbacks go from now on; the first time counts.
+    pub fn set_outbox(&self, outbox: Outbox) {
+        drop(self.0.outbox.set(outbox));
+    }
+
+    fn outbox(&self) -> Option<&Outbox> {
+        self.0.outbox.get()
     }
 
     fn sessions(&self) -> &events::Sessions {

@@ -226,6 +226,7 @@ impl Server {
         );
         let office = Arc::new(office.keeping(&config));
 
+        api.set_outbox(outbox.clone());
         let services = Services {
             clips,
             recognition: speech::recogniser(&config.stt, &io)?,
