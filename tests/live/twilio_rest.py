@@ -107,7 +107,7 @@ assert voice["CallSid"] == call.sid, voice
 assert voice["From"] == "+15550001" and voice["Direction"] == "outbound-api", voice
 assert voice["CallStatus"] == "in-progress" and voice["_genuine"], voice
 fetched = wait("the call in progress", lambda: (c := calls(call.sid).fetch()).status == "in-progress" and c)
-assert fetched.to == "client:ann" and fetched.from_ == "+15550001", vars(fetched)
+assert fetched.to == "client:ann" and fetched._from == "+15550001", vars(fetched)
 assert [c.sid for c in calls.list(status="in-progress")] == [call.sid]
 assert calls.list(status="completed") == []
 
@@ -151,7 +151,8 @@ kept = wait("its recording", lambda: client.recordings.list(call_sid=call.sid))[
 assert kept.source == "OutboundAPI", kept.source
 
 # Nobody there.
-call = calls.create(to="1009", from_="+15550002", twiml="<Response/>")
+refused(21214, 400, lambda: calls.create(to="1009", from_="+15550002", twiml="<Response/>"))
+call = calls.create(to=f"sip:bob@127.0.0.1:9", from_="+15550002", twiml="<Response/>", timeout=3)
 wait("a failure", lambda: calls(call.sid).fetch().status in ("busy", "no-answer", "failed"))
 
 # A conference of two, whose members are led.

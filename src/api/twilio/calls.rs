@@ -2,6 +2,7 @@
 //! although it has a record for the one who placed it and one for the leg that answered: the first stands for both.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -20,6 +21,9 @@ const STEP: usize = 200;
 const LOOKED_AT: usize = 20_000;
 /// Months a call is looked for by its name alone.
 const MONTHS: u64 = 24;
+/// How often a call is looked for before it counts as unknown, and how long is waited between.
+const LOOKS: usize = 8;
+const LOOK_AGAIN: Duration = Duration::from_millis(60);
 /// The application variable that keeps what was called, where that is no number.
 pub(super) const TO: &str = "twilio_to";
 
@@ -98,14 +102,18 @@ pub(super) async fn record(ask: &Ask, sid: &str) -> Result<Option<Cdr>, Refusal>
 }
 
 pub(super) async fn fetch(ask: &Ask, sid: &str) -> Result<Shown, Refusal> {
-    let legs = up(ask).await;
-    if let Some(leg) = legs.iter().find(|leg| leg.call_id == sid) {
-        return Ok(Shown::up(leg, &legs));
+    // Between the end of a call and its record being durable there is neither: a moment.
+    for _ in 0..LOOKS {
+        let legs = up(ask).await;
+        if let Some(leg) = legs.iter().find(|leg| leg.call_id == sid) {
+            return Ok(Shown::up(leg, &legs));
+        }
+        if let Some(cdr) = record(ask, sid).await? {
+            return Ok(Shown::over(&cdr));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
-    match record(ask, sid).await? {
-        Some(cdr) => Ok(Shown::over(&cdr)),
-        None => Err(Refusal::not_found(&ask.path)),
-    }
+    Err(Refusal::not_found(&ask.path))
 }
 
 struct Wanted {
@@ -377,10 +385,17 @@ impl Shown {
 }
 
 fn ended_with(cdr: &Cdr) -> u16 {
-    match cdr.hangup_cause.as_str() {
-        "ORIGINATOR_CANCEL" | "NORMAL_CLEARING" => 487,
-        "NO_ANSWER" => 480,
-        _ => cdr.hangup_code,
+    ended_by(&cdr.hangup_cause, cdr.hangup_code)
+}
+
+/// The status that says best why a call was not answered.
+pub(super) fn ended_by(cause: &str, status: u16) -> u16 {
+    match cause {
+        "ORIGINATOR_CANCEL" => 487,
+        "NO_ANSWER" | "NO_USER_RESPONSE" => 480,
+        "USER_BUSY" => 486,
+        "NORMAL_CLEARING" => 500,
+        _ => status,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::calls::{Shown, TO};
+use super::calls::{Shown, TO, ended_by};
 use super::shape::{self, date};
 use super::{Ask, Refusal, Reply, recordings};
 use crate::api::{Api, placing};
@@ -124,7 +124,7 @@ fn callee(account: &Account, to: &str) -> Result<(Party, String), Refusal> {
             return Ok(rung("device", &device.id, user));
         }
         let document = format!(
-            "<Response><Dial><Sip>{}</Sip></Dial></Response>",
+            "<Response><Dial answerOnBridge=\"true\"><Sip>{}</Sip></Dial></Response>",
             escaped(to)
         );
         let name = if user.is_empty() { host } else { user };
@@ -335,7 +335,7 @@ impl Progress {
                     self.tell("answered", "in-progress", &[]);
                 }
                 Stage::Ended { cause, status } => {
-                    let status = if cause == "NO_ANSWER" { 480 } else { status };
+                    let status = ended_by(cause, status);
                     let talked = answered.map(|at| clock::now().saturating_duration_since(at));
                     let length = talked.unwrap_or_default().as_secs().to_string();
                     let ending = shape::ending(talked.is_some(), status);
