@@ -64,7 +64,7 @@ phones:
 	@scripts/deps linphone-cli || echo "linphone could not be installed."
 	@$(MAKE) --no-print-directory .venv/phones/.ready || echo "pjsua2 and sipvicious could not be installed."
 
-test: deps voice browser phones .venv/test/.ready
+test: deps voice browser phones .venv/test/.ready .venv/schemathesis/.ready .venv/kazoo/.ready
 	$(CARGO) test --locked
 
 bench: deps
@@ -76,7 +76,7 @@ bench: deps
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.
-soak: deps voice browser phones .venv/test/.ready
+soak: deps voice browser phones .venv/test/.ready .venv/schemathesis/.ready .venv/kazoo/.ready
 	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
 		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
 

@@ -173,6 +173,7 @@ assert client.conferences(room.sid).participants("ben").fetch().call_sid == name
 assert ann.delete()
 wait("the end of ann's call", lambda: calls(names["ann"]).fetch().status == "completed")
 assert client.conferences(room.sid).update(status="completed").status == "completed"
+wait("the end of ben's call", lambda: calls(names["ben"]).fetch().status == "completed")
 wait("the end of the conference", lambda: not client.conferences.list())
 refused(20404, 404, lambda: client.conferences(room.sid).fetch())
 

@@ -14,6 +14,7 @@ mod placing;
 mod recordings;
 mod records;
 mod registrations;
+mod roles;
 mod trunks;
 
 use std::net::SocketAddr;
