@@ -85,7 +85,7 @@ phones:
 agents:
 	@$(MAKE) --no-print-directory .venv/pipecat/.ready || echo "Pipecat could not be installed."
 
-test: deps voice browser phones agents ui-test .venv/test/.ready
+test: deps voice browser phones agents ui-test .venv/test/.ready .venv/schemathesis/.ready .venv/kazoo/.ready
 	$(CARGO) test --locked
 
 bench: deps
@@ -97,7 +97,7 @@ bench: deps
 	$(CARGO) bench --locked --bench calls
 
 # The same tests at full length, one after the other.
-soak: deps voice browser phones agents ui .venv/test/.ready
+soak: deps voice browser phones agents ui .venv/test/.ready .venv/schemathesis/.ready .venv/kazoo/.ready
 	SWIVEL_TEST_TIER=soak SWIVEL_FUZZ_SECONDS=1800 SWIVEL_CRASH_ROUNDS=500 \
 		$(CARGO) test --release --locked -- --include-ignored --test-threads 1
 

@@ -13,6 +13,7 @@
 //! - `sip_socket`: SIP over WebSocket at `/sip`.
 //! - `events`: live events at `/v2/websocket`. `findings`: what is odd about answers of web servers.
 //! - `openapi`: all of it, described for machines.
+//! - `twilio/`: the part of Twilio's REST API that voice applications call.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
 
 mod answer;
@@ -45,6 +46,7 @@ pub mod strict;
 mod tabs;
 mod throttle;
 mod token;
+mod twilio;
 mod verb;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -55,6 +57,7 @@ use tokio::sync::MutexGuard;
 use crate::base::rng::Rng;
 use crate::call::channels::Channels;
 use crate::directory::Directory;
+use crate::jobs::Outbox;
 use crate::jobs::webhooks::Webhooks;
 use crate::journal::Journal;
 use crate::net::WebSockets;
@@ -131,6 +134,8 @@ struct Inner {
     recordings: OnceLock<Shelf>,
     /// Who is told of changed documents.
     webhooks: OnceLock<Webhooks>,
+    /// Where callbacks wait for their turn.
+    outbox: OnceLock<Outbox>,
     throttles: throttle::Throttles,
     /// Keys that sign in once.
     links: links::Links,
@@ -167,6 +172,7 @@ impl Api {
             channels: OnceLock::new(),
             recordings: OnceLock::new(),
             webhooks: OnceLock::new(),
+            outbox: OnceLock::new(),
             throttles: throttle::Throttles::default(),
             links: links::Links::default(),
             tabs: tabs::Tabs::default(),
@@ -206,6 +212,15 @@ impl Api {
 
     fn webhooks(&self) -> Option<&Webhooks> {
         self.0.webhooks.get()
+    }
+
+    /// Where callbacks go from now on; the first time counts.
+    pub fn set_outbox(&self, outbox: Outbox) {
+        drop(self.0.outbox.set(outbox));
+    }
+
+    fn outbox(&self) -> Option<&Outbox> {
+        self.0.outbox.get()
     }
 
     fn sessions(&self) -> &events::Sessions {

@@ -199,6 +199,16 @@ fn operation(resource: &Resource, verb: Verb, args: &[&str], path: &str, open: b
     let Some(fields) = operation.as_object_mut() else {
         return operation;
     };
+    if let Some(data) = said(resource, verb, args)
+        && let Some(schema) = fields
+            .get_mut("responses")
+            .and_then(|all| all.get_mut(status))
+            .and_then(|one| one.pointer_mut("/content/application~1json/schema"))
+    {
+        *schema = json!({
+            "allOf": [schema.take(), {"type": "object", "properties": {"data": data}}],
+        });
+    }
     if (args == [ID, "connect"] || resource.name == "quickcall")
         && let Some(responses) = fields.get_mut("responses").and_then(Value::as_object_mut)
     {
@@ -253,6 +263,22 @@ fn twiml_body() -> Value {
         "application/xml": {"schema": {"type": "string"}},
         "text/xml": {"schema": {"type": "string"}},
     }})
+}
+
+/// What the answer of an endpoint of documents holds.
+fn said(resource: &Resource, verb: Verb, args: &[&str]) -> Option<Value> {
+    let of_documents = (resource.verbs)(&[]).contains(&Verb::Put)
+        && (resource.verbs)(&[ID]).contains(&Verb::Post)
+        && schemas::served(resource.name).is_some();
+    match (args, verb) {
+        ([], Verb::Get) if of_documents => {
+            Some(json!({"type": "array", "items": {"type": "object"}}))
+        }
+        ([] | [ID], _) if of_documents && resource.name != "accounts" => {
+            Some(json!({"$ref": format!("#/components/schemas/{}", resource.name)}))
+        }
+        _ => None,
+    }
 }
 
 fn components() -> Value {

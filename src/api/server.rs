@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
-use axum::routing::get;
+use axum::routing::{any, get};
 use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
 
@@ -23,6 +23,7 @@ use super::login;
 use super::openapi;
 use super::resources;
 use super::sip_socket;
+use super::twilio;
 use super::verb::Verb;
 use crate::base::id::{document_id, is_document_id};
 use crate::directory::Account;
@@ -38,6 +39,7 @@ impl Api {
             .route(crate::net::ws::PATH, get(sip_socket::upgrade))
             .route(openapi::PATH, get(described))
             .route(events::PATH, get(events::upgrade))
+            .route(twilio::PATH, any(twilio::handle))
             .fallback(handle)
             .layer(CompressionLayer::new())
             .with_state(self.clone())
@@ -366,7 +368,7 @@ pub(super) fn client(api: &Api, peer: IpAddr, forwarded: Option<&str>) -> IpAddr
 }
 
 /// The decoded parts of a path.
-fn tokens(path: &str) -> Vec<String> {
+pub(super) fn tokens(path: &str) -> Vec<String> {
     let parts = path.split('/').filter(|part| !part.is_empty());
     parts
         .map(|part| {

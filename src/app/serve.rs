@@ -226,6 +226,7 @@ impl Server {
         );
         let office = Arc::new(office.keeping(&config).at(page_base(&config, http_address)));
 
+        api.set_outbox(outbox.clone());
         let services = Services {
             clips,
             recognition: speech::recogniser(&config.stt, &io)?,

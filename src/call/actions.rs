@@ -67,6 +67,10 @@ impl Core {
             return Acted::NoChannel;
         };
         match action {
+            // Who was to be called and has not answered yet is told that nobody calls any more.
+            Action::HangUp if leg.0.seed.is_some() && !leg.answered() => {
+                leg.end(Cause::ORIGINATOR_CANCEL);
+            }
             Action::HangUp => leg.end(Cause::NORMAL_CLEARING),
             Action::Redirect(party) => return leg.redirect(&party),
             Action::Transfer(party) => {

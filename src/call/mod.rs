@@ -67,5 +67,5 @@ pub use ops::stream::{
     StreamEnd, StreamError, StreamEvent, StreamNews, StreamOptions, StreamWatch,
 };
 pub use ops::waiting::{WaitEnd, WaitFacts, WaitFlow, WaitSound};
-pub use originate::{NoCall, Originate, Originated, Party, ShownAs};
+pub use originate::{NoCall, Originate, Originated, Party, STAGES, ShownAs, Stage};
 pub use services::Services;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::core::Core;
 use super::error::{CallError, Ended};
@@ -88,7 +88,34 @@ pub struct Originate {
     pub application_vars: Map<String, Value>,
     /// Told once: somebody has answered, or nobody will.
     pub outcome: oneshot::Sender<Originated>,
+    /// Whether servers know the one who answers by the seed's Call-ID, and as called through the API: a Twilio
+    /// application knows a call by the one name it was given.
+    pub keeps_id: bool,
+    /// Told how it goes, as far as there is room: each stage comes once.
+    pub stages: Option<mpsc::Sender<Stage>>,
 }
+
+/// How far a call that was placed has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// The first party's telephone rings.
+    Ringing,
+    /// The first party has answered.
+    Answered {
+        /// Call-ID of its leg.
+        call_id: String,
+    },
+    /// It is over.
+    Ended {
+        /// KAZOO's cause.
+        cause: &'static str,
+        /// SIP status.
+        status: u16,
+    },
+}
+
+/// As many stages as there are.
+pub const STAGES: usize = 4;
 
 /// What became of a call that was placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,9 +161,27 @@ pub(super) struct Seed {
     pub(super) deadline: Instant,
     pub(super) headers: Vec<(String, String)>,
     outcome: Cell<Option<oneshot::Sender<Originated>>>,
+    keeps_id: bool,
+    stages: Option<mpsc::Sender<Stage>>,
+    rang: Cell<bool>,
 }
 
 impl Seed {
+    fn reached(&self, stage: Stage) {
+        if let Some(stages) = &self.stages
+            && stages.try_send(stage).is_err()
+        {
+            tracing::trace!("nobody waits for how far this call has come");
+        }
+    }
+
+    /// Somebody's telephone rings.
+    pub(super) fn rings(&self) {
+        if !self.rang.replace(true) {
+            self.reached(Stage::Ringing);
+        }
+    }
+
     fn tell(&self, outcome: Originated) {
         if let Some(asker) = self.outcome.take()
             && asker.send(outcome).is_err()
@@ -147,6 +192,10 @@ impl Seed {
 
     /// It has ended; nobody was reached, unless somebody was.
     pub(super) fn failed(&self, ended: Ended) {
+        self.reached(Stage::Ended {
+            cause: ended.cause.name,
+            status: ended.status,
+        });
         self.tell(Originated::Failed {
             cause: ended.cause.name,
             status: ended.status,
@@ -239,6 +288,9 @@ impl Core {
                 deadline: clock::now() + wanted.timeout,
                 headers: wanted.headers,
                 outcome: Cell::new(Some(wanted.outcome)),
+                keeps_id: wanted.keeps_id,
+                stages: wanted.stages,
+                rang: Cell::new(false),
             })),
             owner: Cell::new(id),
             attached: Cell::new(false),
@@ -386,7 +438,13 @@ impl CallHandle {
         let (route, number) = seed.then.route(&account, &caller)?;
         let realm = account.realm.to_string();
         let shown = &seed.then_caller_id;
+        let (call_id, direction) = match seed.keeps_id {
+            true => (facts.call_id.clone(), "outbound-api"),
+            false => (own.call_id.clone(), own.direction),
+        };
         let seen = CallFacts {
+            call_id,
+            direction,
             account,
             request_user: number.clone(),
             request_realm: realm.clone(),
@@ -410,6 +468,9 @@ impl CallHandle {
         let script = self.core().next_script();
         leg.0.owner.set(script);
         seed.tell(Originated::Answered {
+            call_id: own.call_id.clone(),
+        });
+        seed.reached(Stage::Answered {
             call_id: own.call_id.clone(),
         });
         self.core().run_script(leg.clone(), script, None);

@@ -63,6 +63,8 @@ fn wanted(world: &World, first: Party, then: Party) -> (Originate, oneshot::Rece
         hold_music: None,
         application_vars: Map::from_iter([("order".to_owned(), json!("42"))]),
         outcome,
+        keeps_id: false,
+        stages: None,
     };
     (wanted, told)
 }

@@ -4,7 +4,7 @@
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks.
-//! - `pivot`, `recordings`, `registrar`, `bridged`, `carriers`, `conference`, `kamailio`, `sipp`, `commands`, `crash`, `howto`, `told`, `backup`, `fetch`, `transports`, `media_streams`, `pipecat`, `recognise`, `signatures`, `twiml`: the tests. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
+//! - `pivot`, `recordings`, `registrar`, `bridged`, `carriers`, `conference`, `kamailio`, `sipp`, `commands`, `crash`, `howto`, `kazoo_sdk`, `described`, `told`, `backup`, `fetch`, `transports`, `media_streams`, `pipecat`, `recognise`, `signatures`, `twilio_rest`, `twiml`: the tests. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -28,6 +28,7 @@ mod carriers;
 mod commands;
 mod conference;
 mod crash;
+mod described;
 mod desk;
 mod fetch;
 mod flood;
@@ -35,6 +36,7 @@ mod hostile;
 mod howto;
 mod http;
 mod kamailio;
+mod kazoo_sdk;
 mod limits;
 mod linphone;
 mod media_streams;
@@ -58,6 +60,7 @@ mod told;
 mod tools;
 mod torture;
 mod transports;
+mod twilio_rest;
 mod twiml;
 mod voice;
 mod web;

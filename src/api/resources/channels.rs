@@ -270,6 +270,8 @@ async fn originate(call: &Call) -> Result<Answer, ApiError> {
         hold_music: None,
         application_vars: placing::application_vars(call, None),
         outcome,
+        keeps_id: false,
+        stages: None,
     };
     placing::place(call, wanted).await?;
     let mut said = json!({"call_id": call_id, "timeout": timeout.as_secs()});

@@ -228,6 +228,8 @@ fn wanted(
         hold_music: owned("/music_on_hold/media_id"),
         application_vars: placing::application_vars(call, doc.get("custom_application_vars")),
         outcome,
+        keeps_id: false,
+        stages: None,
     }
 }
 

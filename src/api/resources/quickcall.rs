@@ -101,6 +101,8 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
         hold_music: None,
         application_vars: placing::application_vars(call, None),
         outcome: told,
+        keeps_id: false,
+        stages: None,
     };
     let mut said = json!({
         "application_name": "transfer",

@@ -99,7 +99,11 @@ async fn collection(call: &Call) -> Result<Answer, ApiError> {
             Err(error) => drop(errors.insert(id.unwrap_or_else(|| n.to_string()), error.data())),
         }
     }
-    Ok(Answer::ok(json!({"success": success, "errors": errors})))
+    let said = json!({"success": success, "errors": errors});
+    Ok(match call.verb {
+        Verb::Put => Answer::created(said),
+        _ => Answer::ok(said),
+    })
 }
 
 fn check(draft: &mut Draft<'_>) {

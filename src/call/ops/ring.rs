@@ -398,7 +398,11 @@ impl<'a> Ring<'a> {
         };
         let leg = leg.0.clone();
         let heard = leg.has_early_media();
-        *seen = Some((leg.state().progress.unwrap_or(183), heard));
+        let status = leg.state().progress.unwrap_or(183);
+        *seen = Some((status, heard));
+        if let Some(seed) = self.call.0.seed.as_ref().filter(|_| status >= 180) {
+            seed.rings();
+        }
         *progress_until = None;
         let ignored = self.options.ignore_early_media
             || attempt.target.ignore_early_media

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Office;
 
 /// Every path with its verbs that need a token.
-async fn guarded(office: &Office) -> Vec<(String, String)> {
+pub async fn guarded(office: &Office) -> Vec<(String, String)> {
     let reply = office.bare("GET", "/v2/openapi.json").send().await;
     assert_eq!(reply.status, 200);
     let document = reply.json();
@@ -23,7 +23,7 @@ async fn guarded(office: &Office) -> Vec<(String, String)> {
     all
 }
 
-fn below(account: &str, path: &str) -> String {
+pub fn below(account: &str, path: &str) -> String {
     let path = path.replace("{account_id}", account);
     let parts = path.split('/').map(|part| match part.starts_with('{') {
         true => "00000000000000000000000000000009",

@@ -15,6 +15,7 @@ mod placing;
 mod recordings;
 mod records;
 mod registrations;
+mod roles;
 mod trunks;
 mod twiml;
 

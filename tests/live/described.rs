@@ -1,0 +1,114 @@
+//! schemathesis asks the API what its own description lets it ask, and judges the answers by it: nothing that is a server's
+//! error, nothing that the description does not say.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::http;
+use super::server::{Server, encoded};
+use super::tools::{python, printed, run, stdout};
+
+/// Answers judged.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+/// Where logins and tokens are, which would end the token everything is asked with; and streams.
+const NOT_ASKED: &str = "user_auth|token_auth|websocket";
+
+/// A document of each kind, so that paths with ids lead somewhere.
+fn documents() -> Vec<(&'static str, Value)> {
+    let flow = json!({"module": "tts", "data": {"text": "hello"}, "children": {}});
+    vec![
+        ("users", json!({"first_name": "A", "last_name": "B"})),
+        ("devices", json!({"name": "d"})),
+        ("callflows", json!({"name": "f", "numbers": ["4711"], "flow": flow})),
+        ("menus", json!({"name": "m"})),
+        ("conferences", json!({"name": "r"})),
+        ("lists", json!({"name": "l"})),
+        ("media", json!({"name": "x", "media_source": "upload"})),
+        ("groups", json!({"name": "g", "endpoints": {}})),
+        ("directories", json!({"name": "y"})),
+        ("blacklists", json!({"name": "b"})),
+        ("clicktocall", json!({"name": "c", "extension": "4711"})),
+        ("webhooks", json!({"name": "h", "hook": "all", "uri": "https://hooks.invalid/"})),
+        ("documents", json!({"name": "t", "flow_doc": "<Response/>"})),
+        ("temporal_rules", json!({"name": "z", "cycle": "daily"})),
+        ("temporal_rules_sets", json!({"name": "s", "temporal_rules": []})),
+        ("resources", json!({"name": "carrier", "gateways": [{"server": "sip.invalid"}]})),
+    ]
+}
+
+/// What schemathesis is to know: the account, the token, and ids that exist. Deleting takes ids that do not.
+fn settings(server: &Server, ids: &BTreeMap<&str, String>) -> String {
+    let mut text = format!(
+        "[parameters]\n\"path.account_id\" = \"{}\"\n[auth.openapi.token]\napi_key = \"{}\"\n",
+        server.account,
+        server.token()
+    );
+    for (noun, id) in ids {
+        text.push_str(&format!(
+            "[[operations]]\ninclude-path-regex = \"^/accounts/\\\\{{account_id\\\\}}/{noun}/\\\\{{id\\\\}}\"\n\
+             exclude-method = \"DELETE\"\nparameters = {{ \"path.id\" = \"{id}\" }}\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn what_the_description_allows_is_answered_as_it_says() {
+    let Some(python) = python("schemathesis") else {
+        panic!("make installs .venv/schemathesis");
+    };
+    let plenty = [
+        ("SWIVEL_HTTP__RATE__BURST", "100000000"),
+        ("SWIVEL_HTTP__RATE__PER_SECOND", "1000000"),
+        ("SWIVEL_HTTP__RATE__ANONYMOUS_BURST", "100000000"),
+        ("SWIVEL_HTTP__RATE__ANONYMOUS_PER_SECOND", "1000000"),
+    ];
+    let mut server = Server::start(&plenty, json!({}));
+    let mut ids = BTreeMap::new();
+    for (noun, document) in documents() {
+        let id = server.create(noun, &document);
+        ids.insert(noun, id.unwrap_or_else(|| panic!("{noun} was not taken")));
+    }
+    let file = server.folder().join("schemathesis.toml");
+    std::fs::write(&file, settings(&server, &ids)).unwrap();
+    let soak = std::env::var("SWIVEL_TEST_TIER").is_ok_and(|tier| tier == "soak");
+    let (examples, phases) = match soak {
+        true => ("60", "coverage,fuzzing"),
+        false => ("6", "fuzzing"),
+    };
+    let output = run(Command::new(python.with_file_name("schemathesis"))
+        .current_dir(server.folder())
+        .arg("--config-file")
+        .arg(&file)
+        .arg("run")
+        .arg(format!("http://{}/v2/openapi.json", server.api))
+        .args(["--checks", CHECKS, "--phases", phases, "--max-examples", examples])
+        .args(["--exclude-path-regex", NOT_ASKED, "--suppress-health-check", "all"])
+        .args(["--continue-on-failure", "--no-shrink", "--no-color", "--warnings", "off"])
+        .args(["--workers", "2", "--seed", "4711", "--request-timeout", "30"]));
+    let said = stdout(&output);
+    assert!(output.status.success(), "{}", printed(&output));
+    let cases = said
+        .lines()
+        .find_map(|line| line.trim().strip_suffix(" passed")?.split(' ').next()?.replace(',', "").parse().ok());
+    let cases: u64 = cases.unwrap_or_else(|| panic!("no count of cases: {said}"));
+    assert!(cases > if soak { 10_000 } else { 500 }, "{said}");
+    server.assert_running();
+    // It was somebody who asked: most is refused for what it says, not for who says it.
+    let metrics = http::request(server.api, "GET", "/metrics", &[], None).unwrap().body;
+    let count = |name: &str| {
+        let lines = metrics.lines().filter(|line| line.starts_with(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    let strangers = count("swivel_http_refused_total{status=\"401\"}");
+    let all = count("swivel_http_requests_total");
+    assert!(strangers < all / 5.0, "{strangers} of {all}");
+    for (noun, id) in &ids {
+        let path = format!("/v2/accounts/{}/{noun}/{}", server.account, encoded(id));
+        let login = [("X-Auth-Token", server.token())];
+        let reply = http::request(server.api, "GET", &path, &login, None).unwrap();
+        assert_eq!(reply.status, 200, "{noun}: {}", reply.body);
+    }
+}
