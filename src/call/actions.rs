@@ -73,16 +73,7 @@ impl Core {
             }
             Action::HangUp => leg.end(Cause::NORMAL_CLEARING),
             Action::Redirect(party) => return leg.redirect(&party),
-            Action::Transfer(party) => {
-                let Some(peer) = leg.peer() else {
-                    return Acted::NoPeer;
-                };
-                let done = peer.redirect(&party);
-                if done == Acted::Done {
-                    leg.end(Cause::BLIND_TRANSFER);
-                }
-                return done;
-            }
+            Action::Transfer(party) => return leg.send_other(&party),
             Action::Play(_) | Action::Say { .. } if !leg.answered() || leg.0.seed.is_some() => {
                 return Acted::NotAnswered;
             }
@@ -129,6 +120,18 @@ impl CallHandle {
             Ok(()) => Acted::Done,
             Err(_) => Acted::NotAnswered,
         }
+    }
+
+    /// Sends whom the leg talks with elsewhere, and ends the leg.
+    pub fn send_other(&self, party: &Party) -> Acted {
+        let Some(peer) = self.peer() else {
+            return Acted::NoPeer;
+        };
+        let done = peer.redirect(party);
+        if done == Acted::Done {
+            self.end(Cause::BLIND_TRANSFER);
+        }
+        done
     }
 
     async fn hear(&self, audio: Audio) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value};
 
 use super::core::Core;
@@ -280,8 +281,20 @@ impl Core {
 
     /// Runs the flow of a call. The call ends with it, unless another script or bridge owns it by then.
     pub(super) fn run_script(&self, call: CallHandle, id: u64, pending: Option<Rc<Pending>>) {
-        call.unmute();
+        call.stands_nowhere();
         let script = (self.0.script)(call.clone());
+        self.run_future(call, script, id, pending);
+    }
+
+    /// The same with a script that is running already, such as what another call was going through.
+    pub(super) fn run_future(
+        &self,
+        call: CallHandle,
+        script: LocalBoxFuture<'static, ()>,
+        id: u64,
+        pending: Option<Rc<Pending>>,
+    ) {
+        call.unmute();
         let max_call = self.0.config.max_call;
         let task = async move {
             let life = async {

@@ -10,6 +10,7 @@
 //! - `conference`: rooms in which many legs hear each other.
 //! - `queue`: callers who wait to be taken.
 //! - `originate`: calls nobody has dialled: one party is rung, and goes on with a flow or another party.
+//! - `place`: where a leg stands that talks with nobody, for who takes its place.
 //! - `actions`: what others may do to a leg that is up.
 //! - `facts`: what is known of a call, and the variables its script changes.
 //! - `automatic`: what documents want recorded. `cdr`: the record of a leg. `channels`: the legs that are up, for other threads.
@@ -37,6 +38,7 @@ pub mod ops;
 mod originate;
 mod outbound;
 mod overload;
+mod place;
 mod presses;
 pub mod queue;
 mod reach;

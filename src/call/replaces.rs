@@ -62,7 +62,7 @@ impl Core {
         }
         match state {
             DialogState::Confirmed if replaces.early_only => Err(486),
-            DialogState::Confirmed if leg.peer().is_none() => Err(488),
+            DialogState::Confirmed if leg.peer().is_none() && leg.place().is_none() => Err(488),
             DialogState::Confirmed | DialogState::Calling => Ok((leg, state)),
             // We did not start it.
             DialogState::Ringing => Err(481),
@@ -78,12 +78,20 @@ impl Core {
         let core = self.clone();
         task::spawn_local("replaces", async move {
             let answered = call.answer().await.is_ok();
-            match leg.peer() {
-                Some(peer) if answered => {
+            // Where the leg is may have changed while we answered.
+            match (leg.peer(), leg.place()) {
+                (Some(peer), _) if answered => {
                     core.adopt(&call, &peer);
                     leg.end(Cause::ATTENDED_TRANSFER);
                 }
-                Some(_) | None => call.end(Cause::NORMAL_TEMPORARY_FAILURE),
+                (None, Some(place)) if answered => {
+                    call.inherit(&leg);
+                    let (id, script) = (core.next_script(), place(call.clone()));
+                    call.0.owner.set(id);
+                    core.run_future(call, script, id, None);
+                    leg.end(Cause::ATTENDED_TRANSFER);
+                }
+                _ => call.end(Cause::NORMAL_TEMPORARY_FAILURE),
             }
         });
     }

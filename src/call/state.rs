@@ -11,6 +11,7 @@ use super::handle::CallHandle;
 use super::ops::bridge::Talked;
 use super::ops::stream::Running;
 use super::ops::tape::Tapes;
+use super::place::Place;
 use super::presses::Presses;
 use super::queue::Handover;
 use crate::audio::Clip;
@@ -106,6 +107,8 @@ pub(super) struct State {
     pub(super) referrals: VecDeque<(u16, bool)>,
     /// Who takes this ringing leg's place.
     pub(super) picked_by: Option<CallHandle>,
+    /// What whoever takes the leg's place goes on with.
+    pub(super) place: Place,
     /// The script that has taken the leg over from whatever ran before.
     pub(super) usurper: Option<u64>,
     /// Why the last bridge of this call reached nobody.
@@ -158,6 +161,7 @@ impl State {
             handover: None,
             referrals: VecDeque::new(),
             picked_by: None,
+            place: Place::default(),
             usurper: None,
             failed: None,
             talked: None,

@@ -9,14 +9,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
-use super::core::Core;
+use super::core::{Core, Script};
 use super::error::By;
 use super::facts::{CallFacts, CallVars};
 use super::handle::CallHandle;
 use super::ops::talk::{Talk, TalkEnd};
 use crate::base::cause::Cause;
+use crate::directory::Account;
 use crate::host::task;
 use crate::journal::Fact;
 use crate::routing;
@@ -214,18 +216,61 @@ impl CallHandle {
             .account(&by.account.id)
             .ok_or(403_u16)?;
         let route = routing::route(&account, &number, &caller).ok_or(404_u16)?;
-        self.note(|call_id, at| Fact::Note {
-            call_id,
-            at,
-            text: format!("transferred to {number} by {}", by.call_id),
-        });
-        let mut routed = Routed {
+        let routed = Routed {
             capture_group: route.capture_group,
             capture_groups: route.capture_groups,
             no_match: route.no_match,
             callflow_id: Some(route.callflow_id),
             flow: Some(route.doc),
         };
+        Ok(self.go_on(from, refer, account, number, routed, None))
+    }
+
+    /// Has this call go on where `second`, another call of its peer `from`, is now: in the middle of a flow, in a room.
+    pub(super) fn transfer_into(
+        &self,
+        from: &CallHandle,
+        second: &CallHandle,
+        place: &Script,
+        refer: &Refer,
+    ) -> Rc<Pending> {
+        let there = second.facts();
+        let routed = {
+            let vars = second.vars();
+            Routed {
+                capture_group: vars.capture_group.clone(),
+                capture_groups: vars.capture_groups.clone(),
+                no_match: vars.no_match,
+                callflow_id: vars.callflow_id.clone(),
+                flow: vars.flow.clone(),
+            }
+        };
+        // Whoever takes the place has it before the other leaves it.
+        let script = place(self.clone());
+        second.end(Cause::ATTENDED_TRANSFER);
+        let (account, number) = (there.account.clone(), there.request_user.clone());
+        let pending = self.go_on(from, refer, account, number, routed, Some(script));
+        // The other call was answered there.
+        pending.settle(Ok(()));
+        pending
+    }
+
+    /// Starts what a transfer leads to: `script`, or the flow of `routed`.
+    fn go_on(
+        &self,
+        from: &CallHandle,
+        refer: &Refer,
+        account: Arc<Account>,
+        number: String,
+        mut routed: Routed,
+        script: Option<LocalBoxFuture<'static, ()>>,
+    ) -> Rc<Pending> {
+        let by = from.own_facts();
+        self.note(|call_id, at| Fact::Note {
+            call_id,
+            at,
+            text: format!("transferred to {number} by {}", by.call_id),
+        });
         routed.exchange(&mut self.vars());
         let own = self.own_facts();
         self.0.seen.replace(Rc::new(CallFacts {
@@ -242,9 +287,9 @@ impl CallHandle {
             referred_by: refer.referred_by.clone(),
             ..CallFacts::clone(own)
         }));
-        let script = self.core().next_script();
+        let id = self.core().next_script();
         let pending = Rc::new(Pending {
-            script,
+            script: id,
             call: self.clone(),
             outcome: Cell::new(None),
             before: Cell::new(Some(routed)),
@@ -252,9 +297,15 @@ impl CallHandle {
         });
         self.0.transfer.replace(Some(pending.clone()));
         self.state_mut().failed = None;
-        self.core()
-            .run_script(self.clone(), script, Some(pending.clone()));
-        Ok(pending)
+        let (core, call, waits) = (self.core(), self.clone(), Some(pending.clone()));
+        match script {
+            Some(script) => {
+                self.stands_nowhere();
+                core.run_future(call, script, id, waits);
+            }
+            None => core.run_script(call, id, waits),
+        }
+        pending
     }
 
     /// Who this leg is to others: the caller's own id, or the number we called.
@@ -316,7 +367,49 @@ impl CallHandle {
     }
 }
 
+impl CallHandle {
+    /// Picks up the call that rings at `from`, with whom this call talks, as `ringing`: whoever placed it talks with this
+    /// call from then on (RFC 3891 §1, call pick-up).
+    pub(super) fn pick_up_from(
+        &self,
+        from: &CallHandle,
+        ringing: &CallHandle,
+        refer: &Refer,
+    ) -> Result<(), u16> {
+        let placed_by = ringing.state().other.as_ref().map(|o| o.call_id.clone());
+        let caller = placed_by.and_then(|id| self.core().leg_named(&id));
+        let caller = caller.ok_or(481_u16)?;
+        if caller.is(self) || caller.is(from) {
+            return Err(482);
+        }
+        let (call, from, refer) = (self.clone(), from.clone(), refer.clone());
+        task::spawn_local("picked-up-from", async move {
+            let answered = caller.answer().await.is_ok();
+            let still = call.peer().is_some_and(|peer| peer.is(&from));
+            if !answered || !still {
+                return from.refer_progress(&refer, 480);
+            }
+            let core = call.core();
+            // Whatever rings for the caller is let go of.
+            caller.state_mut().usurper = Some(core.next_script());
+            core.adopt(&call, &caller);
+            call.take_tapes_over(&from);
+            from.refer_progress(&refer, 200);
+            from.end(Cause::ATTENDED_TRANSFER);
+        });
+        Ok(())
+    }
+}
+
 impl Core {
+    /// The leg of that Call-ID.
+    fn leg_named(&self, call_id: &str) -> Option<CallHandle> {
+        let calls = self.0.calls.borrow();
+        let mut all = calls.values();
+        all.find(|call| call.own_facts().call_id == call_id)
+            .cloned()
+    }
+
     /// The leg whose dialog that is.
     pub(super) fn dialog(
         &self,

@@ -123,7 +123,7 @@ impl Place {
 }
 
 /// The position of one call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cursor {
     here: Place,
     stack: Vec<Place>,

@@ -84,6 +84,28 @@ async fn run_to_end(call: CallHandle, document: Arc<Value>) {
     finish(&ctx, end).await;
 }
 
+/// Goes on at `cursor` with a call that takes another one's place there. Never panics.
+async fn resume(call: CallHandle, cursor: Cursor) {
+    let rest = async {
+        let mut ctx = FlowCtx {
+            call: call.clone(),
+            cursor,
+        };
+        ctx.note("takes the place of another call in its flow");
+        ctx.call.record_automatically();
+        let end = walk(&mut ctx).await;
+        finish(&ctx, end).await;
+    };
+    if let Err(panic) = Box::pin(AssertUnwindSafe(rest)).catch_unwind().await {
+        tracing::error!(
+            ?call,
+            panic = panic_text(panic.as_ref()),
+            "the callflow executor panicked"
+        );
+        call.hangup(Cause::NORMAL_TEMPORARY_FAILURE);
+    }
+}
+
 async fn walk(ctx: &mut FlowCtx) -> End {
     loop {
         if ctx.call.ended().is_some() {
@@ -160,6 +182,10 @@ fn prepare(ctx: &mut FlowCtx) -> Result<(Prepared, String), End> {
         }),
     };
     let given = data.clone();
+    let here = ctx.cursor.clone();
+    ctx.call.stands_at(Rc::new(move |call| {
+        resume(call, here.clone()).boxed_local()
+    }));
     let path = ctx.cursor.path();
     ctx.call.note(|call_id, at| Fact::Node {
         call_id,

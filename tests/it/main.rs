@@ -25,6 +25,7 @@ mod fuzz_media;
 mod handed_on;
 mod keypad;
 mod originate;
+mod places;
 mod queue;
 mod recognise;
 mod recording;

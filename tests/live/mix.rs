@@ -1,6 +1,7 @@
 //! Ten minutes of everything at once (`make soak`; seconds of it in `make test`): SIPp plays callers that talk, hold,
 //! give up, ask, register and are wrong, in processes that are killed in the middle; then nothing may be left.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,11 +38,38 @@ struct Tally {
     failed: AtomicU64,
 }
 
+/// What SIPp wrote of a run that did not go as its scenario says: its complaints, and the messages of its first complaint's call.
+fn complaint(errors: &Path, messages: &Path) -> String {
+    let read = |path: &Path| std::fs::read(path).unwrap_or_default();
+    let errors = String::from_utf8_lossy(&read(errors)).into_owned();
+    let messages = String::from_utf8_lossy(&read(messages)).into_owned();
+    let call = errors
+        .split_once("Call-Id '")
+        .and_then(|(_, rest)| rest.split_once('\''));
+    let of_call = call.map(|(call, _)| {
+        let parts = messages.split("----------------------------------------------- ");
+        parts.filter(|part| part.contains(call)).collect::<String>()
+    });
+    let head: String = errors
+        .lines()
+        .take(12)
+        .map(|line| format!("  {line}\n"))
+        .collect();
+    format!("{head}{}", of_call.unwrap_or_default())
+}
+
 /// One player: starts one scenario after the other until the time is up.
-fn play(seed: u64, folder: &std::path::Path, sip: u16, length: Duration, tally: &Tally) {
+fn play(seed: u64, folder: &Path, sip: u16, length: Duration, tally: &Tally) {
     let mut rng = Rng::seeded(seed);
     let end = now() + length;
+    let (errors, messages) = (
+        folder.join(format!("mix-{seed}-errors")),
+        folder.join(format!("mix-{seed}-messages")),
+    );
     while now() < end {
+        for file in [&errors, &messages] {
+            std::fs::remove_file(file).ok();
+        }
         let (name, number, rate) = MIX[usize::try_from(rng.below(MIX.len() as u64)).unwrap()];
         let rate = 1 + rng.below(rate);
         let calls = rate * (1 + rng.below(3));
@@ -66,6 +94,10 @@ fn play(seed: u64, folder: &std::path::Path, sip: u16, length: Duration, tally: 
                 "60",
             ])
             .args(["-recv_timeout", "20000", "-timeout", "60s"])
+            .args(["-trace_err", "-error_file"])
+            .arg(&errors)
+            .args(["-trace_msg", "-message_file"])
+            .arg(&messages)
             .arg(format!("127.0.0.1:{sip}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -78,15 +110,25 @@ fn play(seed: u64, folder: &std::path::Path, sip: u16, length: Duration, tally: 
             child.kill().ok();
             child.wait().ok();
             tally.killed.fetch_add(1, Ordering::Relaxed);
-        } else if !child.wait().unwrap().success() {
+        } else if let status = child.wait().unwrap()
+            && !status.success()
+        {
             tally.failed.fetch_add(1, Ordering::Relaxed);
+            println!(
+                "{name} over {transport}, {calls} calls at {rate} a second: {status}\n{}",
+                complaint(&errors, &messages)
+            );
         }
     }
 }
 
 #[test]
 fn ten_minutes_of_mixed_traffic_leave_nothing_behind() {
-    let length = Duration::from_secs(if soak() { 600 } else { 8 });
+    let length = std::env::var("SWIVEL_MIX_SECONDS")
+        .map_or(if soak() { 600 } else { 8 }, |seconds| {
+            seconds.parse().unwrap()
+        });
+    let length = Duration::from_secs(length);
     let stays = json!({"module": "answer", "data": {}, "children": {"_": {"module": "sleep", "data": {"duration": 20}}}});
     let ends = json!({"module": "answer", "data": {}, "children": {"_": {"module": "sleep", "data": {"duration": 1}, "children":
         {"_": {"module": "hangup", "data": {}}}}}});
@@ -136,8 +178,14 @@ fn ten_minutes_of_mixed_traffic_leave_nothing_behind() {
         (server.data("channels") == json!([])).then_some(())
     });
     let finished = read(&tally.ran) - read(&tally.killed);
+    // In the long form one in a hundred; a few seconds of a busy machine say less.
+    let most = if soak() {
+        finished / 100
+    } else {
+        finished / 10
+    };
     assert!(
-        read(&tally.failed) * 10 <= finished,
+        read(&tally.failed) <= most,
         "{} of {finished} runs failed",
         read(&tally.failed)
     );

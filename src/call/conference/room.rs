@@ -55,6 +55,8 @@ struct Member {
     muted: bool,
     deaf: bool,
     kicked: bool,
+    /// Its seat is somebody else's now: its leaving is nobody's concern.
+    replaced: bool,
     talking: bool,
     /// It hears the conference, or would.
     inside: bool,
@@ -199,6 +201,7 @@ impl Conference {
                 muted: options.muted,
                 deaf: options.deaf,
                 kicked: false,
+                replaced: false,
                 talking: false,
                 inside: false,
                 joined: clock::unix_now(),
@@ -212,6 +215,41 @@ impl Conference {
         self.met();
         self.wake();
         Ok(id)
+    }
+
+    /// Has `call` sit where the member of that number does, who leaves without the others taking notice. The new number;
+    /// `None`: there is no such member any more.
+    pub(in crate::call) fn hand_over(&self, id: u32, call: &CallHandle) -> Option<u32> {
+        let port = call.state().media.port.as_ref().map(|port| port.id());
+        let new = {
+            let mut inner = self.inner.borrow_mut();
+            if inner.over.is_some() {
+                return None;
+            }
+            let new = inner.next;
+            let before = inner.members.iter_mut().find(|m| m.id == id && !m.kicked)?;
+            before.replaced = true;
+            let member = Member {
+                id: new,
+                call: call.clone(),
+                port,
+                options: before.options.clone(),
+                muted: before.muted,
+                deaf: before.deaf,
+                kicked: false,
+                replaced: false,
+                talking: false,
+                inside: false,
+                joined: clock::unix_now(),
+            };
+            inner.members.push(member);
+            inner.next += 1;
+            inner.last.clone_from(&call.own_facts().call_id);
+            new
+        };
+        self.tell(Happened::Join, Some(new));
+        self.wake();
+        Some(new)
     }
 
     /// Two hear each other for the first time.
@@ -246,16 +284,17 @@ impl Conference {
             self.room.leave(port);
         }
         let kicked = member.kicked;
-        if member.options.beep.on_exit && member.inside {
+        if member.options.beep.on_exit && member.inside && !member.replaced {
             self.beep(member.options.exit_tone.as_ref(), EXIT_TONE);
         }
         let call_id = shown.call_id.clone();
         self.told(Happened::Leave { kicked }, Some(shown));
         let why = {
             let mut inner = self.inner.borrow_mut();
-            let leader = member.options.end_on_exit
-                || (member.options.end_on_last_leader
-                    && !inner.members.iter().any(|m| m.options.end_on_last_leader));
+            let leader = !member.replaced
+                && (member.options.end_on_exit
+                    || (member.options.end_on_last_leader
+                        && !inner.members.iter().any(|m| m.options.end_on_last_leader)));
             let why = match (leader && inner.started, inner.members.is_empty(), kicked) {
                 (true, _, true) => Some(Ending::LeaderKicked),
                 (true, _, false) => Some(Ending::LeaderLeft),

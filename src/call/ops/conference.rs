@@ -12,6 +12,7 @@ use super::waiting::{WaitFacts, WaitSound};
 use crate::audio::Clip;
 use crate::base::keys::Keys;
 use crate::call::conference::{Conference, ConferenceEvent, Ending, Refused, Stage};
+use crate::call::core::Script;
 use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
 use crate::host::clock;
@@ -159,7 +160,6 @@ impl CallHandle {
         self.open_media().await?;
         let account = self.facts().account.id.to_string();
         let room = self.core().conference_for(&account, &options);
-        let begin = clock::now();
         let id = match room.enter(self, &options) {
             Ok(id) => id,
             Err(refused) => {
@@ -174,9 +174,21 @@ impl CallHandle {
             }
         };
         let stay = Stay {
-            room: room.clone(),
-            id,
+            seat: Seat {
+                room,
+                id,
+                options: Rc::new(options),
+            },
+            call: self.clone(),
         };
+        self.stay(stay).await
+    }
+
+    /// Takes part in the room whose seat that is.
+    async fn stay(&self, stay: Stay) -> Result<Conferenced, CallError> {
+        let begin = clock::now();
+        let (room, options) = (stay.seat.room.clone(), stay.seat.options.clone());
+        self.sits(stay.seat.clone());
         self.vars()
             .channel_vars
             .insert("Conference-ID".to_owned(), room.id().into());
@@ -209,8 +221,8 @@ impl CallHandle {
     ) -> Result<ConferenceEnd, CallError> {
         let mut star = false;
         loop {
-            let stage = stay.room.stage(stay.id);
-            stay.room.seat(stay.id, stage);
+            let stage = stay.seat.room.stage(stay.seat.id);
+            stay.seat.room.seat(stay.seat.id, stage);
             let woken = match stage {
                 Stage::Kicked => return Ok(ConferenceEnd::Kicked),
                 Stage::Over(why) => return Ok(ConferenceEnd::Over(why)),
@@ -244,14 +256,14 @@ impl CallHandle {
             if let Some(key) = state.keys.pop_front() {
                 return Some(Woken::Key(key));
             }
-            Some(Woken::Moved).filter(|_| stay.room.stage(stay.id) != stage)
+            Some(Woken::Moved).filter(|_| stay.seat.room.stage(stay.seat.id) != stage)
         })
         .await
     }
 
     /// A key after `*`.
     async fn control(&self, stay: &Stay, key: char) -> Result<(), CallError> {
-        let (room, id) = (&stay.room, stay.id);
+        let (room, id) = (&stay.seat.room, stay.seat.id);
         let muting = |muted| {
             let prompt = |now| if now { "conf-muted" } else { "conf-unmuted" };
             room.mute(id, muted).map(prompt)
@@ -290,14 +302,51 @@ impl CallHandle {
     }
 }
 
-/// A member's stay; it leaves the room when this is dropped.
-struct Stay {
+/// A member's place in a room.
+#[derive(Clone)]
+pub(in crate::call) struct Seat {
     room: Rc<Conference>,
     id: u32,
+    options: Rc<ConferenceOptions>,
+}
+
+impl Seat {
+    /// Whether both are the same seat.
+    pub(in crate::call) fn is(&self, other: &Self) -> bool {
+        self.id == other.id && Rc::ptr_eq(&self.room, &other.room)
+    }
+
+    /// What whoever takes this seat does: it sits there at once, stays until something ends that, and its call is over.
+    pub(in crate::call) fn script(self) -> Script {
+        Rc::new(move |call: CallHandle| {
+            let taken = self.room.hand_over(self.id, &call).map(|id| Stay {
+                seat: Seat { id, ..self.clone() },
+                call: call.clone(),
+            });
+            Box::pin(async move {
+                let Some(stay) = taken else { return };
+                let sat = async {
+                    call.answer().await?;
+                    call.open_media().await?;
+                    call.stay(stay).await
+                };
+                if let Err(error) = Box::pin(sat).await {
+                    tracing::debug!(?call, %error, "a seat that was handed over is left");
+                }
+            })
+        })
+    }
+}
+
+/// A member's stay; it leaves the room when this is dropped.
+struct Stay {
+    seat: Seat,
+    call: CallHandle,
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        self.room.leave(self.id);
+        self.seat.room.leave(self.seat.id);
+        self.call.leaves(&self.seat);
     }
 }

@@ -10,6 +10,7 @@ use crate::audio::Clip;
 use crate::base::cause::Cause;
 use crate::base::id::OpId;
 use crate::base::keys::Keys;
+use crate::call::core::Script;
 use crate::call::handle::CallHandle;
 use crate::call::heard::Heard;
 use crate::call::joined::Joined;
@@ -104,14 +105,20 @@ impl Talk {
                 (&self.b, &self.a)
             };
             let (from, other) = (from.clone(), other.clone());
-            let refer = match attended(&from, &other, refer) {
+            let begun = match attended(&from, &other, refer) {
                 Attended::Done => return TalkEnd::Moved,
-                Attended::Refused => continue,
-                Attended::No(refer) => refer,
+                Attended::Stays => continue,
+                Attended::Into(second, place, refer) => {
+                    Ok((other.transfer_into(&from, &second, &place, &refer), refer))
+                }
+                Attended::No(refer) => match other.blind_transfer(&from, &refer) {
+                    Ok(pending) => Ok((pending, refer)),
+                    Err(status) => Err((status, refer)),
+                },
             };
-            let pending = match other.blind_transfer(&from, &refer) {
-                Ok(pending) => pending,
-                Err(status) => {
+            let (pending, refer) = match begun {
+                Ok(begun) => begun,
+                Err((status, refer)) => {
                     from.refer_progress(&refer, status);
                     continue;
                 }
@@ -186,34 +193,44 @@ fn parties(a: &CallHandle, b: &CallHandle) -> String {
 enum Attended {
     /// The two others are together.
     Done,
-    /// It cannot be; the transferor has been told.
-    Refused,
+    /// It cannot be, or not at once; the transferor has been told or will be, and the talk goes on until then.
+    Stays,
+    /// The other party takes the place of this leg, which talks with nobody.
+    Into(CallHandle, Script, Box<Refer>),
     /// Nothing: send the other party there.
     No(Box<Refer>),
 }
 
-/// Carries out an attended transfer, when this is one. While the other call of the transferor still rings, or a flow
-/// answers it, its number is called by the one who is transferred: a blind transfer to the same number.
+/// Carries out an attended transfer, when this is one. Where the other call of the transferor is in a flow or a room, the
+/// one who is transferred goes on there. While it still rings, its number is called by that one: a blind transfer to the
+/// same number.
 fn attended(from: &CallHandle, other: &CallHandle, mut refer: Box<Refer>) -> Attended {
     let Some(replaces) = refer.replaces.take() else {
         return Attended::No(refer);
     };
-    let done = other
-        .consulted(from, &replaces)
-        .and_then(|(second, state)| match state {
-            // A flow is there, no telephone: the other party goes through it by itself, from its beginning.
-            DialogState::Confirmed if second.peer().is_none() && !second.is_outbound() => {
-                Ok(Some(second))
+    let consulted = other.consulted(from, &replaces);
+    let done = consulted.and_then(|(second, state)| match state {
+        DialogState::Confirmed => match second.place() {
+            Some(place) => Ok(Then::Into(second, place)),
+            // Some script is there that does not say where it is: the other party goes through it from its beginning.
+            None if second.peer().is_none() && !second.is_outbound() => Ok(Then::Again(second)),
+            None => {
+                other.attended_transfer(from, &second, &refer)?;
+                Ok(Then::Together)
             }
-            DialogState::Confirmed => other
-                .attended_transfer(from, &second, &refer)
-                .map(|()| None),
-            DialogState::Ringing => Ok(Some(second)),
-            DialogState::Calling => Err(481),
-        });
+        },
+        DialogState::Ringing => Ok(Then::Again(second)),
+        // It rings at the transferor: the other party picks it up there.
+        DialogState::Calling => {
+            other.pick_up_from(from, &second, &refer)?;
+            Ok(Then::Picking)
+        }
+    });
     match done {
-        Ok(None) => Attended::Done,
-        Ok(Some(second)) => {
+        Ok(Then::Together) => Attended::Done,
+        Ok(Then::Picking) => Attended::Stays,
+        Ok(Then::Into(second, place)) => Attended::Into(second, place, refer),
+        Ok(Then::Again(second)) => {
             let number = second.own_facts().request_user.clone();
             second.end(Cause::ATTENDED_TRANSFER);
             refer.target.user = Some(number.into());
@@ -221,17 +238,30 @@ fn attended(from: &CallHandle, other: &CallHandle, mut refer: Box<Refer>) -> Att
         }
         Err(status) => {
             from.refer_progress(&refer, status);
-            Attended::Refused
+            Attended::Stays
         }
     }
 }
 
+/// What an attended transfer comes to.
+enum Then {
+    /// The two others are together already.
+    Together,
+    /// They will be once the caller has been answered.
+    Picking,
+    /// One goes on where the other call is.
+    Into(CallHandle, Script),
+    /// The number of the other call is called again.
+    Again(CallHandle),
+}
+
 /// A blind transfer that is waited for. When nobody waits any more, the call stays where it was.
-struct Open<'a>(&'a Rc<Pending>);
+struct Open<'a>(&'a Rc<Pending>, CallHandle);
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.forget();
+        self.1.transfers(false);
     }
 }
 
@@ -242,7 +272,8 @@ async fn moved(
     refer: &Refer,
     pending: &Rc<Pending>,
 ) -> bool {
-    let open = Open(pending);
+    let open = Open(pending, from.clone());
+    from.transfers(true);
     match open.0.outcome(from, other).await {
         Waited::Reached => {
             from.refer_progress(refer, 200);

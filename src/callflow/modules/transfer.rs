@@ -4,13 +4,15 @@
 //! | --- | --- | --- |
 //! | `target` | the number | the first of `captures` |
 //! | `captures` | numbers | `no_match` |
-//! | `leg` | `self`; `bleg` is for feature keys during a bridge | `self` |
+//! | `leg` | `self`; `bleg`: whom the call talks with goes there, and the call ends | `self` |
 //! | `transfer_type` | `blind` or `attended`; in a flow both are blind | `blind` |
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Module;
+use crate::call::Party;
+use crate::call::actions::Acted;
 use crate::callflow::ctx::FlowCtx;
 use crate::callflow::cursor::Next;
 use crate::callflow::error::FlowError;
@@ -60,14 +62,19 @@ impl Module for Transfer {
     const NAME: &'static str = "transfer";
 
     async fn run(self, ctx: &mut FlowCtx) -> Result<Next, FlowError> {
-        if self.leg == Some(Leg::Other) {
-            ctx.note("transfer: there is no other leg outside a bridge");
-            return Ok(Next::Stop(None));
-        }
         let target = self.target.filter(|target| !target.is_empty());
         let target = target
             .or_else(|| self.captures.into_iter().next())
             .unwrap_or_default();
+        if self.leg == Some(Leg::Other) {
+            return Ok(match ctx.call.send_other(&Party::Number(target)) {
+                Acted::Done => Next::Usurped,
+                why => {
+                    ctx.note(format!("transfer: the other leg stays: {why:?}"));
+                    Next::Stop(None)
+                }
+            });
+        }
         let found = ctx.callflow_of(&target, true);
         Ok(match found {
             Some(tree) => {
