@@ -176,7 +176,7 @@ impl Server {
                 .collect(),
         );
         let client = HttpClient::new(io.clone(), Arc::clone(&guard));
-        let runners = runners(&shelf, &directory, &client);
+        let runners = runners(&shelf, &directory, &client, &journal);
         let jobs = task::spawn("jobs", outbox.clone().run(runners));
 
         let speech = speech::provider(&config.tts, &io)?;
@@ -450,9 +450,14 @@ pub async fn try_voice(config: &Config) -> Result<String, String> {
 }
 
 /// Who does which kind of job.
-fn runners(shelf: &Shelf, directory: &Directory, client: &HttpClient) -> Runners {
+fn runners(
+    shelf: &Shelf,
+    directory: &Directory,
+    client: &HttpClient,
+    journal: &Journal,
+) -> Runners {
     let hooks: Arc<dyn Runner> = Arc::new(Delivery::new(directory.clone(), client.clone()));
-    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(shelf.clone(), client.clone()));
+    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(shelf.clone(), client.clone(), journal.clone()));
     let posts: Arc<dyn Runner> = Arc::new(HttpRunner {
         client: client.clone(),
         directory: directory.clone(),

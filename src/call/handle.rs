@@ -19,7 +19,7 @@ use crate::base::cause::Cause;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
-use crate::journal::Fact;
+use crate::journal::{Code, Fact};
 use crate::media::Command;
 use crate::routing::Target;
 use crate::sip::ua::LegId;
@@ -183,6 +183,18 @@ impl CallHandle {
             .services()
             .journal
             .emit(fact(self.0.facts.call_id.clone(), clock::unix_now()));
+    }
+
+    /// Tells the journal that something went wrong, and what.
+    pub fn trouble(&self, code: Code, values: Vec<(&'static str, String)>) {
+        let account = self.0.facts.account.id.to_string();
+        self.note(|call_id, at| Fact::Trouble {
+            call_id,
+            at,
+            account,
+            code,
+            values,
+        });
     }
 
     pub(super) fn state(&self) -> Ref<'_, State> {

@@ -166,6 +166,15 @@ impl Core {
             state.media.pending_offer = Some(session);
         }
         let request = invite(call, &leg, target, destination, first, body);
+        call.note(|call_id, at| Fact::Leg {
+            call_id,
+            at,
+            other: leg.own_facts().call_id.clone(),
+            kind: target.kind.to_owned(),
+            id: target.id.clone(),
+            name: target.name.clone(),
+            server: leg.own_facts().request_realm.clone(),
+        });
         leg.note(|call_id, at| Fact::Started {
             call_id,
             at,

@@ -1,6 +1,7 @@
 //! The only stream of facts: call events, SIP ladders, hook exchanges, call records, the Pivot debug log.
 //!
 //! - `fact`: the typed facts. - `trace`: the facts of each call, kept small, written out when it ended.
+//! - `causes`: why a call failed, in plain words, and the problems of the last hour.
 //! - `cdr`: a leg's record and its document. - `records`: writing and reading them, and sweeping after a crash.
 //! - `debug`: documents of the Pivot debug log, written and read.
 //! - `mask`: what never leaves this room: credentials, keys, digits.
@@ -8,6 +9,7 @@
 //!
 //! Subscribers read facts; nobody steers calls through them. Nothing here waits for the disk.
 
+pub mod causes;
 mod cdr;
 mod debug;
 mod fact;
@@ -24,6 +26,7 @@ use tokio::sync::{broadcast, oneshot};
 use crate::base::time::UnixMicros;
 use crate::store::{Batch, Store, StoreError};
 
+pub use causes::{Cause, Code, Problem};
 pub use cdr::{Cdr, OpenCall};
 pub use debug::{DebugRow, PivotDebug, PivotDebugKind};
 pub use fact::{Fact, Way};
@@ -46,6 +49,8 @@ struct Inner {
     facts: broadcast::Sender<Arc<Fact>>,
     /// Recent facts of each call. Held for a push or a take.
     rings: Mutex<Rings>,
+    /// Why calls fail. Held for a fact or a question.
+    watch: Mutex<causes::Watch>,
     records: records::Clock,
     debug: debug::Sequence,
 }
@@ -64,6 +69,7 @@ impl Journal {
             retention,
             facts: broadcast::Sender::new(BACKLOG),
             rings: Mutex::default(),
+            watch: Mutex::default(),
             records: records::Clock::default(),
             debug: debug::Sequence::default(),
         }))
@@ -77,6 +83,7 @@ impl Journal {
     /// Tells a fact. Never waits. Credentials and media keys in SIP messages are masked first.
     pub fn emit(&self, fact: Fact) {
         let fact = Arc::new(mask::fact(fact));
+        self.watch().note(&fact);
         let finished = self.rings().push(&fact);
         self.keep_traces(finished);
         // Without a subscriber there is nobody to tell, which is no error.
@@ -135,8 +142,27 @@ impl Journal {
     pub async fn trace(&self, call_id: &str) -> Result<Vec<Value>, StoreError> {
         let live = self.rings().lines(call_id);
         let mut lines = trace::stored(&self.0.store, call_id).await?;
+        if !live.is_empty()
+            && let Some(cause) = self.cause(call_id)
+        {
+            lines.extend(live);
+            lines.push(trace::cause_line(&cause, crate::host::clock::unix_now()));
+            return Ok(lines);
+        }
         lines.extend(live);
         Ok(lines)
+    }
+
+    /// Why a call failed that has just ended, or what has gone wrong so far in one that is up.
+    pub fn cause(&self, call_id: &str) -> Option<Cause> {
+        self.watch().cause_of(call_id)
+    }
+
+    /// What went wrong in an account since then, an hour back at most: grouped by cause, newest first. The account
+    /// without a name has what belongs to none: strangers.
+    pub fn problems(&self, account: &str, since: UnixMicros) -> Vec<Problem> {
+        let now = crate::host::clock::unix_now();
+        self.watch().problems(account, since, now)
     }
 
     /// Records of an account that ended in `range`.
@@ -198,6 +224,7 @@ impl Journal {
     /// # Errors
     /// When the store fails.
     pub async fn tidy(&self, now: UnixMicros) -> Result<usize, StoreError> {
+        self.watch().settle(now);
         let finished = self.rings().settle(now);
         self.keep_traces(finished);
         records::beat(&self.0, now);
@@ -224,9 +251,14 @@ impl Journal {
         self.0.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn watch(&self) -> std::sync::MutexGuard<'_, causes::Watch> {
+        self.0.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn keep_traces(&self, finished: Vec<trace::Finished>) {
         for trace in finished {
-            trace::write(&self.0.store, &trace);
+            let cause = self.cause(trace.call_id());
+            trace::write(&self.0.store, &trace, cause.as_ref());
         }
     }
 }

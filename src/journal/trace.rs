@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::causes::Cause;
 use super::fact::Fact;
 use super::retention;
 use crate::base::time::UnixMicros;
@@ -45,6 +46,13 @@ pub(super) struct Finished {
     call_id: Box<str>,
     facts: VecDeque<Arc<Fact>>,
     dropped: u32,
+}
+
+impl Finished {
+    /// Whose facts they are.
+    pub(super) fn call_id(&self) -> &str {
+        &self.call_id
+    }
 }
 
 impl Rings {
@@ -231,14 +239,27 @@ fn lines(facts: &VecDeque<Arc<Fact>>, dropped: u32) -> Vec<Value> {
     lines
 }
 
+/// Why the call failed, as the last line of its trace.
+pub(super) fn cause_line(cause: &Cause, at: UnixMicros) -> Value {
+    let mut line = cause.to_json();
+    if let Value::Object(line) = &mut line {
+        line.remove("event");
+        line.insert("at".into(), at.0.into());
+        line.insert("fact".into(), "cause".into());
+    }
+    line
+}
+
 /// Hands a trace to the store as debug output.
-pub(super) fn write(store: &Store, trace: &Finished) {
+pub(super) fn write(store: &Store, trace: &Finished, cause: Option<&Cause>) {
     let Some(last) = trace.facts.back() else {
         return;
     };
     let at = last.at();
     let key = keys::join(&["trace", &trace.call_id, &keys::time(at)]);
-    let value = Value::Array(lines(&trace.facts, trace.dropped)).to_string();
+    let mut lines = lines(&trace.facts, trace.dropped);
+    lines.extend(cause.map(|cause| cause_line(cause, at)));
+    let value = Value::Array(lines).to_string();
     let mut batch = Batch::droppable();
     retention::put(
         &mut batch,

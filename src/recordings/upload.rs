@@ -5,22 +5,29 @@ use futures_util::future::BoxFuture;
 
 use super::document::{CONTENT_TYPE, Method, UploadState};
 use super::shelf::Shelf;
+use crate::host::clock;
 use crate::host::http::HttpClient;
 use crate::jobs::{HttpJob, Job, Outcome, Runner};
+use crate::journal::{Code, Fact, Journal};
 
 /// Sends recordings.
 pub struct UploadRunner {
     shelf: Shelf,
     client: HttpClient,
+    journal: Journal,
 }
 
 impl UploadRunner {
     /// The kind of such jobs.
     pub const KIND: &'static str = "recording_upload";
 
-    /// Sends recordings of `shelf` by `client`.
-    pub fn new(shelf: Shelf, client: HttpClient) -> Self {
-        Self { shelf, client }
+    /// Sends recordings of `shelf` by `client`; `journal` is told of what does not work.
+    pub fn new(shelf: Shelf, client: HttpClient, journal: Journal) -> Self {
+        Self {
+            shelf,
+            client,
+            journal,
+        }
     }
 }
 
@@ -35,6 +42,7 @@ fn names(job: &Job) -> (String, String) {
 impl Runner for UploadRunner {
     fn run(&self, job: &Job) -> BoxFuture<'static, Outcome> {
         let (shelf, client) = (self.shelf.clone(), self.client.clone());
+        let journal = self.journal.clone();
         let (name, (account, id)) = (job.id.clone(), names(job));
         Box::pin(async move {
             let recording = match shelf.one(&account, &id).await {
@@ -59,6 +67,15 @@ impl Runner for UploadRunner {
             };
             let file = shelf.file(&recording);
             let outcome = request.attempt(&name, &client, Some(file), None).await;
+            if let Outcome::Retry(why) | Outcome::GiveUp(why) = &outcome {
+                journal.emit(Fact::Trouble {
+                    call_id: recording.call_id.clone(),
+                    at: clock::unix_now(),
+                    account: account.clone(),
+                    code: Code::RecordingUpload,
+                    values: vec![("url", upload.url.clone()), ("detail", why.clone())],
+                });
+            }
             if outcome == Outcome::Done {
                 tracing::info!(recording = id, "a recording was uploaded");
                 metrics::counter!("swivel_recordings_uploaded_total").increment(1);

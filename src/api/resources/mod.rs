@@ -108,6 +108,7 @@ resources! {
     menus::RESOURCE,
     phone_numbers::RESOURCE,
     pivot::RESOURCE,
+    problems::RESOURCE,
     quickcall::RESOURCE,
     recordings::RESOURCE,
     registrations::RESOURCE,

@@ -82,6 +82,11 @@ impl CallHandle {
             match select(std::pin::pin!(stop), feed).await {
                 Either::Left((key, _)) => PlayEnd::Terminator(key?),
                 Either::Right((done, _)) => {
+                    if let Err(error) = &done
+                        && let Some((code, values)) = error.trouble()
+                    {
+                        self.trouble(code, values);
+                    }
                     done?;
                     PlayEnd::Done
                 }
