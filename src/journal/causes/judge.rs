@@ -236,7 +236,7 @@ fn of_root<'a>(root: &'a Evidence, legs: &[&Evidence]) -> Option<Suspect<'a>> {
                 None => gave_up,
             }
         }
-        ("INCOMPATIBLE_DESTINATION", _) => caller_codecs(root, n),
+        ("INCOMPATIBLE_DESTINATION", _) if legs.is_empty() => caller_codecs(root, n),
         _ if root.answered.is_none() && legs.is_empty() && !root.module.is_empty() => {
             Suspect::new(Code::FlowEnded, root, n).with("module", &root.module)
         }
@@ -245,6 +245,9 @@ fn of_root<'a>(root: &'a Evidence, legs: &[&Evidence]) -> Option<Suspect<'a>> {
 }
 
 fn caller_codecs(root: &Evidence, n: Option<usize>) -> Suspect<'_> {
+    if root.offer.is_none() {
+        return Suspect::new(Code::BadSdp, root, n);
+    }
     Suspect::new(Code::CodecCaller, root, n)
         .with("offered", offered(root))
         .with("supported", message::supported())
@@ -273,7 +276,7 @@ fn of_door(root: &Evidence) -> Option<Suspect<'_>> {
 fn offered(leg: &Evidence) -> String {
     match &leg.offer {
         Some((_, offer)) if !offer.codecs.is_empty() => offer.list(),
-        _ => "no codec it knows".to_owned(),
+        _ => "unknown codecs".to_owned(),
     }
 }
 

@@ -46,8 +46,10 @@ struct Held {
     evidence: Evidence,
     /// The leg that placed it.
     parent: Option<Box<str>>,
-    /// It waits for its cause.
+    /// It has ended.
     over: bool,
+    /// Its cause was looked for.
+    concluded: bool,
     cause: Option<Cause>,
 }
 
@@ -97,9 +99,12 @@ impl Watch {
         }
         let Some(held) = self.legs.get_mut(fact.call_id()) else { return };
         held.evidence.note(fact, 0);
-        let ends = matches!(fact, Fact::Ended { .. } | Fact::Refused { .. });
-        if ends && held.parent.is_none() && !held.over {
-            held.over = true;
+        let ends = matches!(fact, Fact::Ended { .. } | Fact::Refused { .. }) && !held.over;
+        // A recording is uploaded after its call.
+        let late = matches!(fact, Fact::Trouble { .. }) && held.concluded;
+        if (ends || late) && held.parent.is_none() {
+            held.over |= ends;
+            held.concluded = false;
             self.over.push_back((fact.at().plus(SETTLE), fact.call_id().into()));
         }
     }
@@ -109,6 +114,7 @@ impl Watch {
             evidence: Evidence::new(call_id, at),
             parent: parent.map(Into::into),
             over: false,
+            concluded: false,
             cause: None,
         };
         self.legs.insert(call_id.into(), held);
@@ -120,13 +126,17 @@ impl Watch {
         while let Some((at, _)) = self.over.front()
             && *at <= now
         {
-            let Some((_, call_id)) = self.over.pop_front() else { break };
-            self.conclude(&call_id, now);
+            let Some((at, call_id)) = self.over.pop_front() else { break };
+            self.conclude(&call_id, at);
         }
         while let Some((at, _)) = self.told.front()
             && *at <= now
         {
             let Some((_, call_id)) = self.told.pop_front() else { break };
+            // A late trouble is looked at first.
+            if self.legs.get(&call_id).is_some_and(|held| !held.concluded) {
+                continue;
+            }
             if let Some(held) = self.legs.remove(&call_id) {
                 for leg in &held.evidence.legs {
                     self.legs.remove(leg);
@@ -138,18 +148,21 @@ impl Watch {
     fn conclude(&mut self, call_id: &str, now: UnixMicros) {
         let Some(held) = self.legs.get(call_id) else { return };
         let begun = held.evidence.started && !held.over;
-        if begun || held.cause.is_some() || held.parent.is_some() {
+        if begun || held.concluded || held.parent.is_some() {
             return;
         }
+        let before = held.cause.as_ref().map(|cause| cause.code);
         let evidence = &held.evidence;
         let at = evidence.ended.map_or(now, |end| end.at);
         let account = evidence.account.clone();
-        let cause = self.cause_of(call_id);
-        if let Some(cause) = cause.as_ref().filter(|cause| cause.code.entry().problem) {
+        let cause = self.judged(call_id);
+        let new = cause.as_ref().filter(|cause| before != Some(cause.code));
+        if let Some(cause) = new.filter(|cause| cause.code.entry().problem) {
             self.count(&account, cause, call_id, at);
         }
         if let Some(held) = self.legs.get_mut(call_id) {
             held.cause = cause;
+            held.concluded = true;
             self.told.push_back((now.plus(KEEP), call_id.into()));
         }
     }
@@ -157,9 +170,14 @@ impl Watch {
     /// The cause of a call that is over, or of what has gone wrong in it so far.
     pub(in crate::journal) fn cause_of(&self, call_id: &str) -> Option<Cause> {
         let held = self.legs.get(call_id)?;
-        if held.cause.is_some() {
+        if held.concluded {
             return held.cause.clone();
         }
+        self.judged(call_id)
+    }
+
+    fn judged(&self, call_id: &str) -> Option<Cause> {
+        let held = self.legs.get(call_id)?;
         // The cause of a leg is that of its call.
         let root = held.parent.as_ref().and_then(|parent| self.legs.get(parent)).unwrap_or(held);
         let legs = root.evidence.legs.iter().filter_map(|leg| self.legs.get(leg));

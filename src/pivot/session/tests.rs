@@ -111,6 +111,7 @@ fn run_behind(guard: Guard, settings: Value, answers: Vec<Canned>) -> Outcome {
                 .borrow_mut()
                 .push(format!("{} {:?} {}", hook.step, hook.status, hook.note))
         },
+        trouble: &|_, _| {},
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -263,7 +264,9 @@ fn only_200_and_206_are_answers() {
             out.reply,
             Err(PivotError::Status {
                 url: "http://h/p".to_owned(),
-                status
+                status,
+                took: Duration::ZERO,
+                body: TTS.chars().take(120).collect(),
             })
         );
         assert!(
@@ -518,7 +521,9 @@ fn a_post_that_is_redirected_becomes_a_get_or_is_posted_again() {
         out.reply,
         Err(PivotError::Status {
             url: "http://h/new".to_owned(),
-            status: 302
+            status: 302,
+            took: Duration::ZERO,
+            body: String::new(),
         })
     );
     assert_eq!(out.asked.len(), 5, "the first and four redirects");

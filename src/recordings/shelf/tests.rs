@@ -12,6 +12,7 @@ use crate::base::rng::Rng;
 use crate::directory::Directory;
 use crate::host::http::{Answer, Exchange, HttpClient, HttpError, Transport};
 use crate::jobs::{HttpJob, HttpRunner, Runner};
+use crate::journal::Journal;
 
 struct Place {
     shelf: Shelf,

@@ -82,8 +82,8 @@ fn nodes() -> Vec<Fault> {
         fault(Code::NodeData, &["sleep", "data"], |stage| {
             unchecked(stage, node("sleep", json!({"duration": {"a": 1}})))
         }),
-        fault(Code::DocumentMissing, &["menu", "not there"], |stage| {
-            unchecked(stage, node("menu", json!({"id": "0123456789abcdef0123456789abcdef"})))
+        fault(Code::DocumentMissing, &["callflow", "not there"], |stage| {
+            unchecked(stage, node("callflow", json!({"id": "0123456789abcdef0123456789abcdef"})))
         }),
         fault(Code::FlowEnded, &["response", "486"], |stage| {
             unchecked(stage, node("response", json!({"code": 486, "message": "Busy"})))
@@ -193,7 +193,7 @@ fn rooms() -> Vec<Fault> {
 }
 
 fn server() -> Vec<Fault> {
-    let sleeps = || node("sleep", json!({"duration": 60}));
+    let sleeps = || waits(60);
     /// One call is up, and another comes.
     async fn one_too_many(stage: Stage, flow: Value) -> (World, String) {
         let (_phone, _first) = stage.connect(flow).await;

@@ -21,7 +21,7 @@ use swivel::directory::Kind;
 use swivel::journal::causes::{Cause, diagnose};
 use swivel::journal::{Code, Fact};
 
-use super::flow::{SECOND, Stage, node, stage_with};
+use super::flow::{SECOND, Stage, chain, node, stage_with};
 use super::world::phone::{Phone, PhoneCall};
 use super::world::{ACCOUNT, DEVICE, Settings, World};
 
@@ -136,7 +136,7 @@ fn a_call_that_goes_well_has_no_cause_and_is_no_problem() {
     };
     stage_with(settings, |stage| async move {
         let (_phone, call) = stage
-            .connect(node("sleep", json!({"duration": 1})))
+            .connect(waits(1))
             .await;
         call.wait_for_bye(5 * SECOND).await;
         let (callee, device) = rung(&stage, 51, json!({})).await;
@@ -204,6 +204,11 @@ async fn rung(stage: &Stage, n: u8, more: Value) -> (Phone, String) {
     let doc = json!({"name": format!("Desk {n}"), "sip": {"invite_format": "route", "route": format!("sip:callee@{address}")}});
     let phone = stage.world.phone_at(&address);
     (phone, stage.world.put(Kind::Device, merged(doc, more)).await)
+}
+
+/// A flow that answers, and stays so long.
+fn waits(seconds: u32) -> Value {
+    chain(vec![node("answer", json!({})), node("sleep", json!({"duration": seconds}))])
 }
 
 /// A call to 2000, which rings a telephone.

@@ -120,14 +120,14 @@ fn calls() -> Vec<Fault> {
             (stage.world, call.call_id)
         }),
         fault(Code::AckMissing, &["never sent the ACK", "200"], |stage| async {
-            let (phone, call) = stage.dial(node("sleep", json!({"duration": 60}))).await;
+            let (phone, call) = stage.dial(waits(60)).await;
             call.answered(SECOND).await;
             let bye = phone.expect("BYE ", 40 * SECOND).await;
             call.reply(&bye, "200 OK");
             (stage.world, call.call_id)
         }),
         fault(Code::SessionExpired, &["did not refresh the session", "session timer"], |stage| async {
-            stage.world.callflow("2000", node("sleep", json!({"duration": 600}))).await;
+            stage.world.callflow("2000", waits(600)).await;
             let phone = stage.world.phone();
             let call = phone.call("2000");
             call.invite("Supported: timer\r\nSession-Expires: 90;refresher=uac\r\n");
@@ -137,7 +137,7 @@ fn calls() -> Vec<Fault> {
             (stage.world, call.call_id)
         }),
         fault(Code::PeerGone, &["could not be reached any more", "481"], |stage| async {
-            stage.world.callflow("2000", node("sleep", json!({"duration": 600}))).await;
+            stage.world.callflow("2000", waits(600)).await;
             let phone = stage.world.phone();
             let call = phone.call("2000");
             call.invite("Supported: timer\r\nAllow: INVITE, ACK, BYE, CANCEL, UPDATE\r\nSession-Expires: 90;refresher=uas\r\n");
@@ -188,7 +188,7 @@ fn media() -> Vec<Fault> {
             refused(stage, call).await
         }),
         fault(Code::OneWayAudio, &["not one RTP packet", "192.168.77.7", "NAT"], |stage| async {
-            stage.world.callflow("2000", node("sleep", json!({"duration": 6}))).await;
+            stage.world.callflow("2000", waits(6)).await;
             let phone = stage.world.phone();
             let call = phone.call_with("2000", &offering("RTP/AVP 0", "192.168.77.7"));
             call.invite("");
@@ -198,7 +198,7 @@ fn media() -> Vec<Fault> {
             (stage.world, call.call_id)
         }),
         fault(Code::RtpTimeout, &["no sound came", "RTP timeout"], |stage| async {
-            let (_phone, call) = stage.connect(node("sleep", json!({"duration": 60}))).await;
+            let (_phone, call) = stage.connect(waits(60)).await;
             call.wait_for_bye(30 * SECOND).await;
             (stage.world, call.call_id)
         })

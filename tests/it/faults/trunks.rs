@@ -126,13 +126,11 @@ fn limits() -> Vec<Fault> {
         }),
         fault(Code::NoTrunk, &["No trunk", "4155550199"], |stage| async {
             trunk(&stage, json!({"rules": ["^\\+49\\d+$"]})).await;
-            let call = dial(&stage, "4155550199");
-            refused(stage, call).await
+            whole(stage, node("resources", json!({"to_did": "4155550199"}))).await
         }),
-        fault(Code::EmergencyNoTrunk, &["emergency", "112"], |stage| async {
+        fault(Code::EmergencyNoTrunk, &["emergency", "911"], |stage| async {
             trunk(&stage, json!({"rules": ["^\\+49\\d+$"]})).await;
-            let call = dial(&stage, "112");
-            refused(stage, call).await
+            whole(stage, node("resources", json!({"to_did": "911"}))).await
         }),
         fault(Code::DialPolicy, &["dial_policy", "toll fraud", "972"], |stage| async {
             trunk(&stage, json!({"rules": [".*"]})).await;
@@ -148,12 +146,14 @@ fn limits() -> Vec<Fault> {
             trunk(&stage, json!({})).await;
             let limits = json!({"inbound_trunks": 1, "twoway_trunks": 0, "outbound_trunks": 0});
             stage.world.put(Kind::Limits, limits).await;
-            let flow = node("sleep", json!({"duration": 60}));
+            let flow = waits(60);
             stage.world.callflow("+14155550100", flow).await;
-            let first = inbound(&stage, "+14155550100");
+            let carrier = stage.world.phone_at("10.0.9.1:5060");
+            let [first, call] = [0, 1].map(|_| carrier.call("+14155550100"));
+            first.invite("");
             first.answered(SECOND).await;
             first.ack("");
-            let call = inbound(&stage, "+14155550100");
+            call.invite("");
             refused(stage, call).await
         }),
         fault(Code::Blacklisted, &["blacklist", "603"], |stage| async {

@@ -102,7 +102,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Turn on one of these codecs at the other end.",
         "/people/devices[/{device}]",
     ]),
-    problem(BadSdp, 79, "caller", [
+    problem(BadSdp, 81, "caller", [
         "The call of {caller} was refused with 488.",
         "The session description in its INVITE cannot be read.",
         "Look at the body of the INVITE, and report it to the maker of the phone.",
