@@ -12,7 +12,7 @@ use crate::base::time::UnixMicros;
 use crate::host::clock;
 use crate::jobs::HttpJob;
 use crate::jobs::webhooks::LegEvent;
-use crate::journal::{Cdr, Fact, OpenCall};
+use crate::journal::{Cdr, Code, Fact, OpenCall};
 use crate::media::PortStats;
 use crate::routing::{Attributes, IdKind, Identity};
 use crate::store::Batch;
@@ -67,6 +67,9 @@ impl CallHandle {
             return;
         };
         let Some(ended) = self.ended() else { return };
+        if let Some(answered) = answered {
+            self.listen_back(at.since(answered));
+        }
         let cdr = self.cdr(Some((ended, at)), answered);
         let mut more = Batch::new();
         let webhooks = self.0.core.0.webhooks.borrow().clone();
@@ -97,6 +100,19 @@ impl CallHandle {
         }
         if let Some(webhooks) = webhooks.filter(|_| tells) {
             webhooks.when_durable();
+        }
+    }
+
+    /// Tells of a leg that has talked for a while and sent not one packet.
+    fn listen_back(&self, talked: Duration) {
+        let silent = {
+            let state = self.state();
+            let sends = state.media.agreed.as_ref().is_some_and(|agreed| !agreed.held);
+            sends && state.stats.as_ref().is_some_and(|stats| stats.packets_received == 0)
+        };
+        if silent && talked >= HEARD_BY {
+            let seconds = talked.as_secs().to_string();
+            self.trouble(Code::OneWayAudio, vec![("seconds", seconds)]);
         }
     }
 
@@ -279,5 +295,7 @@ fn figures(stats: &PortStats) -> Map<String, Value> {
         .collect()
 }
 
+/// A telephone sends within this time of its answer.
+const HEARD_BY: Duration = Duration::from_secs(3);
 /// How long an answer waits for the store.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);

@@ -91,6 +91,8 @@ pub(super) struct Inner {
     pub(super) over: RefCell<Recent>,
     /// Who is told what happens to legs.
     pub(super) webhooks: RefCell<Option<Webhooks>>,
+    /// Why the connection that was wanted last could not be had, while that is told.
+    pub(super) no_connection: RefCell<Option<String>>,
     changed: Notify,
     overload: Overload,
     pub(super) conferences: RefCell<Conferences>,
@@ -128,6 +130,7 @@ impl Core {
             reach: RefCell::default(),
             over: RefCell::default(),
             webhooks: RefCell::default(),
+            no_connection: RefCell::default(),
             changed: Notify::new(),
             conferences: RefCell::default(),
             queues: RefCell::default(),
@@ -356,6 +359,13 @@ impl Signalling for Core {
     fn connect_failed(&self, now: Instant, request: u64) {
         self.0.endpoint.borrow_mut().connect_failed(now, request);
         self.dispatch();
+    }
+
+    fn connect_failed_because(&self, now: Instant, request: u64, why: &str) {
+        // Legs that end of it tell why.
+        self.0.no_connection.replace(Some(why.to_owned()));
+        self.connect_failed(now, request);
+        self.0.no_connection.take();
     }
 
     fn flow_closed(&self, now: Instant, flow: Flow) {

@@ -2,6 +2,7 @@
 
 use crate::base::cause::Cause;
 use crate::clips::ClipError;
+use crate::journal::Code;
 use crate::media::MediaError;
 use crate::speech::SpeechError;
 
@@ -63,5 +64,34 @@ impl CallError {
     /// Whether the reason is that the call has ended.
     pub fn is_ended(&self) -> bool {
         matches!(self, Self::Ended(_))
+    }
+
+    /// What is told of it in plain words; `None` when the call is simply over.
+    pub fn trouble(&self) -> Option<(Code, Vec<(&'static str, String)>)> {
+        let detail = |code| Some((code, vec![("detail", self.to_string())]));
+        match self {
+            Self::Clip(ClipError::Speech(_)) => detail(Code::TtsFailed),
+            Self::Clip(ClipError::Decode(_)) => detail(Code::AudioUndecodable),
+            Self::Clip(ClipError::Fetch { .. } | ClipError::Status { .. }) => {
+                detail(Code::AudioFetch)
+            }
+            Self::Clip(ClipError::Media { id, what }) => Some((
+                Code::AudioMissing,
+                vec![("media", id.clone()), ("detail", (*what).to_owned())],
+            )),
+            Self::Clip(ClipError::Prompt { id }) => {
+                Some((Code::AudioMissing, vec![("media", id.clone())]))
+            }
+            Self::Clip(ClipError::Reference { reference }) => {
+                Some((Code::AudioMissing, vec![("media", reference.clone())]))
+            }
+            Self::Clip(ClipError::Gone) | Self::Ended(_) | Self::NotAnswered | Self::Dialog(_) => {
+                None
+            }
+            Self::Clip(_) => detail(Code::AudioUndecodable),
+            Self::Speech(_) | Self::NoRecogniser => detail(Code::SpeechFailed),
+            Self::NoCommonCodec => Some((Code::CodecCaller, Vec::new())),
+            Self::Media(_) => None,
+        }
     }
 }

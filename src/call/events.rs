@@ -4,7 +4,7 @@ use crate::base::cause::Cause;
 use crate::base::keys::Keys;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
-use crate::journal::{Detail, Fact, Quality};
+use crate::journal::{Code, Detail, Fact, Quality};
 use crate::media::{Command, MediaEvent, PortStats, Sample, Via};
 use crate::sdp::Session;
 use crate::sdp::negotiate::{self, Direction};
@@ -114,10 +114,12 @@ impl CallHandle {
             MediaEvent::Talking { .. } => {}
             MediaEvent::Silent { .. } => {
                 tracing::debug!(call = ?self, "no RTP from the caller");
+                self.trouble(Code::RtpTimeout, Vec::new());
                 self.media_lost(Cause::MEDIA_TIMEOUT, 408, "RTP timeout");
             }
             MediaEvent::Insecure { .. } => {
                 tracing::info!(call = ?self, "the DTLS handshake failed");
+                self.trouble(Code::DtlsFailed, Vec::new());
                 self.media_lost(
                     Cause::INCOMPATIBLE_DESTINATION,
                     488,
@@ -317,6 +319,20 @@ impl CallHandle {
             Phase::Answered { at } => Some(at),
             Phase::Ringing { .. } | Phase::Ended(_) => None,
         };
+        let trouble = match how {
+            How::NoAck | How::NoAnswer if answered_at.is_some() => Some((Code::AckMissing, None)),
+            How::SessionExpired => Some((Code::SessionExpired, None)),
+            How::Dead { status } => Some((Code::PeerGone, Some(status))),
+            How::Unreachable if answered_at.is_some() => Some((Code::PeerGone, None)),
+            _ => None,
+        };
+        if let Some((code, status)) = trouble {
+            let status = status.map(|status| ("status", status.to_string()));
+            self.trouble(code, status.into_iter().collect());
+        }
+        if answered_at.is_none() {
+            self.no_connection();
+        }
         let ended = self.how_ended(by, how, reason.as_ref(), answered_at);
         self.0.times.set(Some((answered_at, now)));
         let (port, picker) = {
@@ -350,6 +366,27 @@ impl CallHandle {
             Some(port) => drop(port),
             None => self.write_cdr(),
         }
+    }
+
+    /// Tells why a leg cannot be placed, when that is because of its connection.
+    fn no_connection(&self) {
+        let Some(why) = self.0.core.0.no_connection.borrow().clone() else {
+            return;
+        };
+        let Some(target) = self.0.target.as_deref() else {
+            return;
+        };
+        let low = why.to_lowercase();
+        let code = if target.kind != "resource" {
+            Code::PhoneUnreachable
+        } else if low.contains("expired") {
+            Code::TrunkCertificate
+        } else if ["certificate", "tls", "handshake"].iter().any(|word| low.contains(word)) {
+            Code::TrunkTls
+        } else {
+            Code::TrunkConnection
+        };
+        self.trouble(code, vec![("detail", why)]);
     }
 
     /// An INVITE that would take this leg's place comes too late from now on.

@@ -19,7 +19,7 @@ use crate::base::cause::Cause;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
-use crate::journal::{Detail, Fact, Leg};
+use crate::journal::{Code, Detail, Fact, Leg};
 use crate::media::Command;
 use crate::routing::Target;
 use crate::sip::ua::LegId;
@@ -212,6 +212,18 @@ impl CallHandle {
             internal: self.0.seed.is_some(),
             parent: parent.map(|parent| parent.own_facts().call_id.clone()),
         })));
+    }
+
+    /// Tells the journal that something went wrong, and what.
+    pub fn trouble(&self, code: Code, values: Vec<(&'static str, String)>) {
+        let account = self.0.facts.account.id.to_string();
+        self.note(|call_id, at| Fact::Trouble {
+            call_id,
+            at,
+            account,
+            code,
+            values,
+        });
     }
 
     pub(super) fn state(&self) -> Ref<'_, State> {

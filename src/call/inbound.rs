@@ -24,7 +24,7 @@ use crate::directory::Account;
 use crate::directory::formatters::Way;
 use crate::host::{clock, task};
 use crate::jobs::webhooks::LegEvent;
-use crate::journal::{Detail, Fact, Journal, Leg};
+use crate::journal::{Code, Detail, Fact, Journal, Leg};
 use crate::routing;
 use crate::routing::caps::Full;
 use crate::sdp::Session;
@@ -36,10 +36,14 @@ impl Core {
     pub(super) fn inbound(&self, invite: IncomingInvite) {
         if self.calls() >= self.0.config.max_calls {
             metrics::counter!("swivel_calls_refused_total", "why" => "max_calls").increment(1);
+            let most = self.0.config.max_calls.to_string();
+            self.door_trouble(&invite, Code::TooManyCalls, vec![("limit", most)]);
             return self.refuse(&invite, 503, Some((Name::RetryAfter, "5".into())));
         }
         if self.0.media.is_full() {
             metrics::counter!("swivel_calls_refused_total", "why" => "ports").increment(1);
+            let used = format!("{} ports", self.0.media.counts().in_use);
+            self.door_trouble(&invite, Code::NoPorts, vec![("detail", used)]);
             return self.refuse(&invite, 503, Some((Name::RetryAfter, "5".into())));
         }
         let services = self.services();
@@ -69,17 +73,23 @@ impl Core {
                 status: 603,
                 why: "the caller is on a blacklist of the account",
             });
+            let caller = facts.caller_id_number.clone();
+            self.door_trouble_of(&facts, Code::Blacklisted, vec![("caller", caller)]);
             return self.refuse(&invite, 603, None);
         }
         let facts = Rc::new(facts);
         if wants_secrecy(&facts) && !is_secret(&invite) {
             metrics::counter!("swivel_calls_refused_total", "why" => "media").increment(1);
+            self.door_trouble_of(&facts, Code::SrtpRequired, Vec::new());
             let warning = format!("399 {AGENT} \"Media must be encrypted\"");
             return self.refuse(&invite, 488, Some((Name::Warning, warning)));
         }
         let offer = match self.look_at_offer(&invite) {
             Ok(offer) => offer,
-            Err(warning) => {
+            Err((code, warning)) => {
+                if let Some(code) = code {
+                    self.door_trouble_of(&facts, code, Vec::new());
+                }
                 metrics::counter!("swivel_calls_refused_total", "why" => "media").increment(1);
                 return self.refuse(&invite, 488, Some((Name::Warning, warning)));
             }
@@ -95,6 +105,7 @@ impl Core {
         }
         if facts.passes >= MAX_PASSES {
             metrics::counter!("swivel_calls_refused_total", "why" => "loop").increment(1);
+            self.door_trouble_of(&facts, Code::ForwardLoop, vec![("status", "482".into())]);
             return self.refuse(&invite, 482, None);
         }
         let Some(route) = routing::route(&account, &facts.request_user, &caller(&facts)) else {
@@ -105,6 +116,7 @@ impl Core {
                 status: 404,
                 why: "no callflow of the account has this number",
             });
+            self.door_trouble_of(&facts, Code::NumberNotFound, Vec::new());
             return self.refuse(&invite, 404, None);
         };
         let line = match self.inbound_line(&facts) {
@@ -173,6 +185,7 @@ impl Core {
             status,
             why: "no account has the number a carrier has called",
         });
+        self.door_trouble_of(facts, Code::UnknownDid, vec![("status", status.to_string())]);
         self.refuse(invite, status, None);
     }
 
@@ -194,6 +207,7 @@ impl Core {
             status: 486,
             why: "the account's inbound trunks are all in use (limits)",
         });
+        self.door_trouble_of(facts, Code::InboundLimit, Vec::new());
         self.refuse(invite, 486, None);
     }
 
@@ -206,13 +220,43 @@ impl Core {
         }
     }
 
-    /// Parses the offer and tries it, so that a call without a common codec is refused before its script runs.
-    fn look_at_offer(&self, invite: &IncomingInvite) -> Result<Option<Session>, String> {
+    /// Why an INVITE is refused, before there is a call.
+    fn door_trouble(&self, invite: &IncomingInvite, code: Code, values: Values) {
+        self.services().journal.emit(Fact::Trouble {
+            call_id: invite.message.call_id().unwrap_or_default().to_owned(),
+            at: clock::unix_now(),
+            account: invite.principal.account.to_string(),
+            code,
+            values,
+        });
+    }
+
+    /// The same when it is known who calls whom.
+    fn door_trouble_of(&self, facts: &CallFacts, code: Code, mut values: Values) {
+        values.push(("dialled", facts.request_user.clone()));
+        if facts.authorizing_type == "device" {
+            values.push(("device", facts.authorizing_id.clone()));
+        }
+        self.services().journal.emit(Fact::Trouble {
+            call_id: facts.call_id.clone(),
+            at: clock::unix_now(),
+            account: facts.account.id.to_string(),
+            code,
+            values,
+        });
+    }
+
+    /// Parses the offer and tries it, so that a call without a common codec is refused before its script runs. An error
+    /// has its cause, where the offer alone does not tell, and its Warning.
+    fn look_at_offer(
+        &self,
+        invite: &IncomingInvite,
+    ) -> Result<Option<Session>, (Option<Code>, String)> {
         let Some(body) = &invite.offer else {
             return Ok(None);
         };
         let offer = Session::parse(&body.bytes)
-            .map_err(|_| "399 swivel \"Bad session description\"".to_owned())?;
+            .map_err(|_| (Some(Code::BadSdp), "399 swivel \"Bad session description\"".to_owned()))?;
         let here = SocketAddr::new(invite.flow.local.ip(), 9);
         let (crypto, webrtc) = self.secrets(negotiate::keying(&offer), here);
         let probe = Local {
@@ -220,7 +264,7 @@ impl Core {
             webrtc,
             ..Local::new(here.ip(), here.port(), 1)
         };
-        negotiate::answer(&offer, &probe).map_err(|refused| refused.warning(AGENT))?;
+        negotiate::answer(&offer, &probe).map_err(|refused| (None, refused.warning(AGENT)))?;
         Ok(Some(offer))
     }
 
@@ -492,6 +536,9 @@ fn custom_headers(message: &Message) -> Map<String, Value> {
         .take(CUSTOM_HEADERS)
         .collect()
 }
+
+/// What is known of a trouble.
+type Values = Vec<(&'static str, String)>;
 
 /// Who warns in a Warning header.
 pub(super) const AGENT: &str = "swivel";

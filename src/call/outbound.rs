@@ -167,6 +167,15 @@ impl Core {
         }
         let request = invite(call, &leg, target, destination, first, body);
         leg.note_leg(Some(call));
+        call.note(|call_id, at| Fact::Leg {
+            call_id,
+            at,
+            other: leg.own_facts().call_id.clone(),
+            kind: target.kind.to_owned(),
+            id: target.id.clone(),
+            name: target.name.clone(),
+            server: leg.own_facts().request_realm.clone(),
+        });
         leg.note(|call_id, at| Fact::Started {
             call_id,
             at,

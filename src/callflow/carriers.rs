@@ -19,6 +19,7 @@ use crate::call::{BridgeOptions, Strategy};
 use crate::directory::Account;
 use crate::directory::numbers::DialPlan;
 use crate::host::clock;
+use crate::journal::Code;
 use crate::routing::policy::Policy;
 use crate::routing::trunks::{self, Attempt, Dial, NotDialled};
 use crate::routing::{self, IdKind};
@@ -112,6 +113,7 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
     let account = ctx.account_now();
     let Some(number) = destination(ctx, &account, &wanted) else {
         ctx.note("a call from a carrier leaves again only to a number its callflow names");
+        ctx.call.trouble(Code::CarrierToCarrier, Vec::new());
         return fail(ctx, Cause::OUTGOING_CALL_BARRED, 403).await;
     };
     let is_emergency = routing::classify(&routing::to_e164(&number)) == routing::EMERGENCY;
@@ -124,10 +126,13 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
         Err(NotDialled::Policy) => {
             metrics::counter!("swivel_calls_refused_total", "why" => "dial_policy").increment(1);
             ctx.note(format!("the account's dial_policy does not allow {number}"));
+            ctx.call.trouble(Code::DialPolicy, vec![("number", number)]);
             return fail(ctx, Cause::OUTGOING_CALL_BARRED, 403).await;
         }
         Err(NotDialled::NoTrunk) => {
             ctx.note(format!("no carrier takes {number}"));
+            let code = if is_emergency { Code::EmergencyNoTrunk } else { Code::NoTrunk };
+            ctx.call.trouble(code, vec![("number", number)]);
             return fail(ctx, Cause::NO_ROUTE_DESTINATION, 404).await;
         }
     };
@@ -141,6 +146,8 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
         Ok(line) => line,
         Err(full) => {
             ctx.note(format!("the account has used up its {}", full.what()));
+            let values = vec![("number", number), ("limit", full.what().to_owned())];
+            ctx.call.trouble(Code::AccountLimit, values);
             return fail(ctx, Cause::NORMAL_CIRCUIT_CONGESTION, 503).await;
         }
     };
@@ -167,6 +174,12 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
         let trunk_line = match ctx.call.take_trunk_line(&trunk) {
             Err(full) if !is_emergency => {
                 ctx.note(format!("{} has used up its {}", trunk.name, full.what()));
+                let values = vec![
+                    ("trunk", trunk.name.clone()),
+                    ("trunk_id", trunk.id.clone()),
+                    ("limit", full.what().to_owned()),
+                ];
+                ctx.call.trouble(Code::TrunkLimit, values);
                 continue;
             }
             taken => taken,

@@ -45,6 +45,13 @@ impl FlowCtx {
             .note(|call_id, at| Fact::Note { call_id, at, text });
     }
 
+    /// Tells the journal why something is not heard.
+    pub(super) fn cannot_play(&self, error: &FlowError) {
+        if let Some((code, values)) = error.cause() {
+            self.call.trouble(code, values);
+        }
+    }
+
     /// Audio by reference: a media id, a URL, `prompt://`, `tone_stream://` …
     pub(super) async fn media(&self, reference: &str) -> Result<Audio, FlowError> {
         if reference.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::cursor::Next;
 use crate::call::CallError;
+use crate::journal::Code;
 use crate::pivot::PivotError;
 use crate::store::StoreError;
 
@@ -66,6 +67,19 @@ impl FlowError {
             | Self::Missing { .. }
             | Self::Pattern { .. }
             | Self::NothingToPlay => Next::Failed,
+        }
+    }
+
+    /// What is told of it in plain words; `None` when the caller is gone, or it was told where it happened.
+    pub(crate) fn cause(&self) -> Option<(Code, Vec<(&'static str, String)>)> {
+        let detail = |code| Some((code, vec![("detail", self.to_string())]));
+        match self {
+            Self::Call(error) => error.trouble(),
+            Self::Pivot(_) => None,
+            Self::Store(_) | Self::Crashed { .. } => detail(Code::ModuleCrashed),
+            Self::Data(_) | Self::Pattern { .. } | Self::NothingToPlay => detail(Code::NodeData),
+            Self::NotBuilt { .. } => Some((Code::ModuleUnknown, Vec::new())),
+            Self::Missing { .. } => detail(Code::DocumentMissing),
         }
     }
 

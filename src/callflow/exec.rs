@@ -22,7 +22,7 @@ use crate::base::cause::Cause;
 use crate::call::{CallHandle, PlayOptions, Script};
 use crate::clips::Audio;
 use crate::host::task::panic_text;
-use crate::journal::{Detail, Fact};
+use crate::journal::{Code, Detail, Fact};
 use crate::routing;
 
 /// What `call` starts for every accepted call: its callflow.
@@ -73,6 +73,8 @@ async fn run_to_end(call: CallHandle, document: Arc<Value>) {
         ctx.note(format!(
             "the caller may not have this call: {restriction:?}"
         ));
+        let values = vec![("detail", format!("{restriction:?}").to_lowercase())];
+        ctx.call.trouble(Code::CallRestricted, values);
         return refuse(&ctx).await;
     }
     ctx.call.record_automatically();
@@ -234,6 +236,9 @@ fn failed(ctx: &FlowCtx, error: &FlowError) -> Next {
                 .increment(1);
         }
         ctx.note(format!("the module failed: {error}"));
+        if let Some((code, values)) = error.cause() {
+            ctx.call.trouble(code, values);
+        }
     }
     error.next()
 }
@@ -256,6 +261,7 @@ async fn finish(ctx: &FlowCtx, end: End) {
         End::Failed => fault(ctx).await,
         End::Limit(what) => {
             ctx.note(format!("the flow was ended: too many {what}"));
+            ctx.call.trouble(Code::CallflowLoop, vec![("detail", what.to_string())]);
             fault(ctx).await;
         }
     }
@@ -323,6 +329,7 @@ async fn hear(ctx: &FlowCtx, kind: &str, id: &str) {
         && !error.is_hangup()
     {
         ctx.note(format!("{id} cannot be played: {error}"));
+        ctx.cannot_play(&error);
         // Made on the spot: it needs neither voice nor network.
         let tone = ctx.call.play(reorder_tone(), PlayOptions::default());
         if let Ok(Err(error)) = tokio::time::timeout(HEAR_AT_MOST, tone).await {

@@ -15,6 +15,7 @@ use crate::base::cause::Cause;
 use crate::base::secret::Secret;
 use crate::call::{Attended, CallError};
 use crate::host::clock;
+use crate::journal::Code;
 use crate::pivot::{Check, Settings};
 use crate::routing::endpoints::{self, Endpoints, NotRung, Options, Ringing};
 use crate::routing::forward::{self, NoForward};
@@ -51,6 +52,7 @@ pub(super) async fn run(
         twiml::Outcome::Moved => Next::Usurped,
         twiml::Outcome::Failed(why) => {
             ctx.note(format!("TwiML was ended: {why}"));
+            ctx.call.trouble(Code::TwimlEnded, vec![("detail", why.clone())]);
             crate::pivot::remark(&ctx.call, settings, session.iteration, &why);
             ctx.call.hangup(Cause::NORMAL_TEMPORARY_FAILURE);
             Next::HardStop

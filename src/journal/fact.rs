@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::causes::Code;
 use super::detail::Detail;
 use crate::base::time::UnixMicros;
 use crate::sip::flow::Transport;
@@ -141,6 +142,36 @@ pub enum Fact {
         /// Why it ended.
         why: &'static str,
     },
+    /// A leg is placed for this call.
+    Leg {
+        /// SIP Call-ID of the call.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Call-ID of the leg.
+        other: String,
+        /// Whom it is placed to: `device`, `resource` …
+        kind: String,
+        /// The id of that.
+        id: String,
+        /// The name of that.
+        name: String,
+        /// The host of the Request-URI.
+        server: String,
+    },
+    /// Something went wrong, told by who saw it.
+    Trouble {
+        /// SIP Call-ID.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// Account id; empty where the call has one or nobody does.
+        account: String,
+        /// What; its words are in `causes`.
+        code: Code,
+        /// Values for these words.
+        values: Vec<(&'static str, String)>,
+    },
     /// A remark in plain words.
     Note {
         /// SIP Call-ID.
@@ -275,6 +306,8 @@ impl Fact {
             | Self::Digit { call_id, .. }
             | Self::Collected { call_id, .. }
             | Self::Note { call_id, .. }
+            | Self::Leg { call_id, .. }
+            | Self::Trouble { call_id, .. }
             | Self::Registration { call_id, .. }
             | Self::TrunkRegistration { call_id, .. }
             | Self::Conference { call_id, .. }
@@ -298,6 +331,8 @@ impl Fact {
             | Self::Digit { at, .. }
             | Self::Collected { at, .. }
             | Self::Note { at, .. }
+            | Self::Leg { at, .. }
+            | Self::Trouble { at, .. }
             | Self::Registration { at, .. }
             | Self::TrunkRegistration { at, .. }
             | Self::Conference { at, .. }
@@ -353,6 +388,22 @@ impl Fact {
                 ("collected", json!({"count": count, "why": why}))
             }
             Self::Note { text, .. } => ("note", json!({"text": text})),
+            Self::Leg {
+                other,
+                kind,
+                id,
+                name,
+                server,
+                ..
+            } => (
+                "leg",
+                json!({"other": other, "kind": kind, "id": id, "name": name, "server": server}),
+            ),
+            Self::Trouble { code, values, .. } => {
+                let values = values.iter().map(|(name, text)| ((*name).to_owned(), json!(text)));
+                let values: Map<String, Value> = values.collect();
+                ("trouble", json!({"code": code.name(), "values": values}))
+            }
             Self::Registration {
                 account,
                 device,

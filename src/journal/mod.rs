@@ -1,6 +1,7 @@
 //! The only stream of facts: call events, SIP ladders, hook exchanges, call records, the Pivot debug log.
 //!
 //! - `fact`: the typed facts. - `trace`: the facts of each call, kept small, written out when it ended.
+//! - `causes`: why a call failed, in plain words, and the problems of the last hour.
 //! - `cdr`: a leg's record and its document. - `records`: writing and reading them, and sweeping after a crash.
 //! - `debug`: documents of the Pivot debug log, written and read.
 //! - `mask`: what never leaves this room: credentials, keys, digits.
@@ -8,6 +9,7 @@
 //!
 //! Subscribers read facts; nobody steers calls through them. Nothing here waits for the disk.
 
+pub mod causes;
 mod cdr;
 mod debug;
 mod detail;
@@ -29,6 +31,7 @@ use tokio::sync::{Notify, broadcast, oneshot};
 use crate::base::time::UnixMicros;
 use crate::store::{Batch, Store, StoreError};
 
+pub use causes::{Cause, Code, Problem};
 pub use cdr::{Cdr, OpenCall};
 pub use debug::{DebugRow, PivotDebug, PivotDebugKind};
 pub use detail::{Asked, Detail, Leg, Quality, Timing, Told};
@@ -61,6 +64,8 @@ struct Inner {
     writer: Notify,
     /// Names exchanges with web servers.
     exchanges: AtomicU64,
+    /// Why calls fail. Held for a fact or a question.
+    watch: Mutex<causes::Watch>,
     records: records::Clock,
     debug: debug::Sequence,
 }
@@ -82,6 +87,7 @@ impl Journal {
             finished: Mutex::default(),
             writer: Notify::new(),
             exchanges: AtomicU64::new(1),
+            watch: Mutex::default(),
             records: records::Clock::default(),
             debug: debug::Sequence::default(),
         }))
@@ -100,6 +106,7 @@ impl Journal {
     /// Tells a fact. Never waits. Credentials and media keys in SIP messages are masked first.
     pub fn emit(&self, fact: Fact) {
         let fact = Arc::new(mask::fact(fact));
+        self.why().note(&fact);
         let finished = self.rings().push(&fact);
         self.keep_traces(finished);
         // Without a subscriber there is nobody to tell, which is no error.
@@ -158,8 +165,14 @@ impl Journal {
     pub async fn trace(&self, call_id: &str) -> Result<Vec<Value>, StoreError> {
         // From the newest place to the oldest: what moves on meanwhile is seen twice, never not at all.
         let mut lines = self.trace_in_memory(call_id);
+        // A stored trace ends with its cause.
+        let cause = self.cause(call_id).filter(|_| !lines.is_empty());
         lines.extend(trace::stored(&self.0.store, call_id).await?);
-        Ok(trace::in_order(lines))
+        let mut lines = trace::in_order(lines);
+        if let Some(cause) = cause {
+            lines.push(trace::cause_line(&cause, crate::host::clock::unix_now()));
+        }
+        Ok(lines)
     }
 
     /// The part of a call's trace that is not stored yet.
@@ -170,6 +183,18 @@ impl Journal {
             lines.extend(trace.lines());
         }
         lines
+    }
+
+    /// Why a call failed that has just ended, or what has gone wrong so far in one that is up.
+    pub fn cause(&self, call_id: &str) -> Option<Cause> {
+        self.why().cause_of(call_id)
+    }
+
+    /// What went wrong in an account since then, an hour back at most: grouped by cause, newest first. The account
+    /// without a name has what belongs to none: strangers.
+    pub fn problems(&self, account: &str, since: UnixMicros) -> Vec<Problem> {
+        let now = crate::host::clock::unix_now();
+        self.why().problems(account, since, now)
     }
 
     /// Records of an account that ended in `range`.
@@ -231,6 +256,7 @@ impl Journal {
     /// # Errors
     /// When the store fails.
     pub async fn tidy(&self, now: UnixMicros) -> Result<usize, StoreError> {
+        self.why().settle(now);
         let finished = self.rings().settle(now);
         self.keep_traces(finished);
         self.write_traces();
@@ -265,6 +291,10 @@ impl Journal {
         self.0.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn why(&self) -> MutexGuard<'_, causes::Watch> {
+        self.0.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn finished(&self) -> MutexGuard<'_, Vec<Arc<trace::Finished>>> {
         let finished = &self.0.finished;
         finished.lock().unwrap_or_else(PoisonError::into_inner)
@@ -291,7 +321,8 @@ impl Journal {
         for trace in waiting {
             if trace.begin_writing() {
                 let (journal, written) = (self.clone(), Arc::clone(&trace));
-                trace::write(&self.0.store, &trace, move || {
+                let cause = self.cause(trace.call_id());
+                trace::write(&self.0.store, &trace, cause.as_ref(), move || {
                     let mut waiting = journal.finished();
                     waiting.retain(|one| !Arc::ptr_eq(one, &written));
                 });

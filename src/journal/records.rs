@@ -8,12 +8,14 @@
 //! | `open`, account, Call-ID | the record so far |
 //! | `alive` | when the process last wrote, for the end of calls it took down with it |
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::causes::Code;
 use super::cdr::{Cdr, OpenCall};
 use super::fact::Fact;
 use super::{Inner, mask};
@@ -192,6 +194,18 @@ fn put(batch: &mut Batch, cdr: &Cdr) -> bool {
     true
 }
 
+/// A call that was up when the process died has failed, and why.
+fn cut_off(inner: &Inner, cdr: &Cdr) {
+    let mut watch = inner.watch.lock().unwrap_or_else(PoisonError::into_inner);
+    watch.note(&Fact::Trouble {
+        call_id: cdr.call_id.clone(),
+        at: clock::unix_now(),
+        account: cdr.account.clone(),
+        code: Code::Restarted,
+        values: Vec::new(),
+    });
+}
+
 pub(super) async fn sweep(
     inner: &Inner,
     more: impl Fn(&Cdr, &mut Batch) + Send + Sync,
@@ -214,6 +228,7 @@ pub(super) async fn sweep(
         for (key, value) in rows {
             match decode(&value) {
                 Ok(cdr) => {
+                    cut_off(inner, &cdr);
                     swept +=
                         usize::from(end_by_restart(inner, &mut batch, cdr, alive, &more).await?)
                 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::causes::Cause;
 use super::detail::{self, Detail};
 use super::fact::Fact;
 use super::retention;
@@ -98,6 +99,7 @@ impl Finished {
         *self.account == *account && *self.interaction == *interaction
     }
 
+    /// Whose facts they are.
     pub(super) fn call_id(&self) -> &str {
         &self.call_id
     }
@@ -413,15 +415,33 @@ fn lines(head: &[Kept], facts: &VecDeque<Kept>, lost: Lost) -> Vec<Value> {
     lines
 }
 
+/// Why the call failed, as the last line of its trace.
+pub(super) fn cause_line(cause: &Cause, at: UnixMicros) -> Value {
+    let mut line = cause.to_json();
+    if let Value::Object(line) = &mut line {
+        line.remove("event");
+        line.insert("at".into(), at.0.into());
+        line.insert("fact".into(), "cause".into());
+    }
+    line
+}
+
 /// Hands a trace to the store as debug output; `done` is called when it is there, or lost.
-pub(super) fn write(store: &Store, trace: &Finished, done: impl FnOnce() + Send + 'static) {
+pub(super) fn write(
+    store: &Store,
+    trace: &Finished,
+    cause: Option<&Cause>,
+    done: impl FnOnce() + Send + 'static,
+) {
     let Some((_, last)) = trace.facts.back() else {
         return done();
     };
     let at = last.at();
     let time = keys::time(at);
     let key = keys::join(&["trace", &trace.call_id, &time]);
-    let value = Value::Array(trace.lines()).to_string();
+    let mut lines = trace.lines();
+    lines.extend(cause.map(|cause| cause_line(cause, at)));
+    let value = Value::Array(lines).to_string();
     let mut batch = Batch::droppable();
     let log = retention::Log::Trace;
     retention::put(&mut batch, log, at, key, value.into_bytes());

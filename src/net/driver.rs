@@ -33,6 +33,11 @@ pub trait Signalling: 'static {
     fn connected(&self, now: Instant, request: u64, flow: Flow);
     /// It could not be opened.
     fn connect_failed(&self, now: Instant, request: u64);
+    /// The same with what the system or TLS said of it.
+    fn connect_failed_because(&self, now: Instant, request: u64, why: &str) {
+        tracing::debug!(request, why, "no connection");
+        self.connect_failed(now, request);
+    }
     /// A stream connection has closed.
     fn flow_closed(&self, now: Instant, flow: Flow);
     /// The machine refused to send on that flow.
@@ -211,7 +216,9 @@ impl<S: Signalling> Driver<S> {
                         self.signalling.connected(now, request, flow);
                     }
                 }
-                Arrival::Refused { request, .. } => self.signalling.connect_failed(now, request),
+                Arrival::Refused { request, why } => {
+                    self.signalling.connect_failed_because(now, request, &why);
+                }
                 Arrival::Message { flow, bytes } => self.signalling.receive(now, flow, bytes),
                 Arrival::Malformed { flow, malformed } => self.malformed(flow, malformed),
                 Arrival::Closed { flow } => self.closed(flow),
@@ -270,12 +277,14 @@ impl<S: Signalling> Driver<S> {
     async fn connect(self: Rc<Self>, request: u64, remote: SocketAddr) {
         // Always a connection of its own: one that a peer opened from that address says nothing about who listens there.
         let flow = match tokio::time::timeout(CONNECT, TcpStream::connect(remote)).await {
-            Ok(Ok(stream)) => self.adopt(stream, None).ok(),
-            Ok(Err(_)) | Err(_) => None,
+            Ok(Ok(stream)) => self.adopt(stream, None).map_err(|error| error.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_elapsed) => Err(format!("no answer within {CONNECT:?}")),
         };
+        let now = clock::now();
         match flow {
-            Some(flow) => self.signalling.connected(clock::now(), request, flow),
-            None => self.signalling.connect_failed(clock::now(), request),
+            Ok(flow) => self.signalling.connected(now, request, flow),
+            Err(why) => self.signalling.connect_failed_because(now, request, &why),
         }
         self.wake();
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::host::http::HttpError;
+use crate::journal::Code;
 use crate::twiml::NotTwiml;
 
 /// Why a Pivot request led to no flow. Each of them takes the failure path of the node.
@@ -33,6 +34,10 @@ pub enum PivotError {
         url: String,
         /// The status.
         status: u16,
+        /// How long it took.
+        took: Duration,
+        /// The first line of its body.
+        body: String,
     },
     /// The answer has no body.
     #[error("the answer is empty")]
@@ -81,4 +86,82 @@ pub enum PivotError {
     /// The call has ended and may ask no more.
     #[error("the call has ended")]
     Ended,
+}
+
+impl PivotError {
+    /// What is told of it in plain words; `None` when the caller is simply gone.
+    pub fn cause(&self) -> Option<(Code, Vec<(&'static str, String)>)> {
+        let detail = || vec![("detail", self.to_string())];
+        Some(match self {
+            Self::NoUrl | Self::Url { .. } => (Code::HookUrl, detail()),
+            Self::Http { url, error } => {
+                let (code, mut values) = of_http(error);
+                values.push(("url", url.clone()));
+                (code, values)
+            }
+            Self::Status {
+                url,
+                status,
+                took,
+                body,
+            } => {
+                let code = match status {
+                    300..=399 => Code::HookRedirects,
+                    500.. => Code::HookFailed,
+                    _ => Code::HookRefused,
+                };
+                let values = vec![
+                    ("url", url.clone()),
+                    ("status", status.to_string()),
+                    ("took", took.as_millis().to_string()),
+                    ("body", body.clone()),
+                ];
+                (code, values)
+            }
+            Self::Empty => (Code::HookEmpty, Vec::new()),
+            Self::Unknown { content_type } => (
+                Code::HookContentType,
+                vec![("content_type", content_type.clone())],
+            ),
+            Self::Json { message, at } => (
+                Code::HookJson,
+                vec![("detail", format!("{message} at byte {at}"))],
+            ),
+            Self::Schema { path, message, .. } => {
+                let place = if path.is_empty() { "the document" } else { path };
+                (Code::HookSchema, vec![("detail", format!("{place}: {message}"))])
+            }
+            Self::NotTwiml(why) => (Code::HookTwiml, vec![("detail", why.to_string())]),
+            Self::TooMany { .. } | Self::Loop { .. } => (Code::HookLoop, detail()),
+            Self::Ended => return None,
+        })
+    }
+}
+
+/// What is told of a request without an answer.
+fn of_http(error: &HttpError) -> (Code, Vec<(&'static str, String)>) {
+    let said = || vec![("detail", error.to_string())];
+    match error {
+        HttpError::Refused(_) => (Code::HookBlocked, said()),
+        HttpError::Timeout { after } => {
+            (Code::HookTimeout, vec![("seconds", after.as_secs_f64().to_string())])
+        }
+        HttpError::Name { .. } => (Code::HookDns, Vec::new()),
+        HttpError::Connect { detail, .. } | HttpError::Broken { detail, .. } => {
+            let low = detail.to_lowercase();
+            let has = |words: &[&str]| words.iter().any(|word| low.contains(word));
+            let code = if has(&["expired"]) {
+                Code::HookCertificate
+            } else if has(&["certificate", "tls", "handshake", "unknownissuer"]) {
+                Code::HookTls
+            } else if matches!(error, HttpError::Connect { .. }) {
+                Code::HookUnreachable
+            } else {
+                Code::HookBroken
+            };
+            (code, vec![("detail", detail.clone())])
+        }
+        HttpError::TooLarge { .. } | HttpError::Bomb { .. } => (Code::HookTooLarge, said()),
+        _ => (Code::HookBroken, said()),
+    }
 }

@@ -18,7 +18,7 @@ use crate::base::secret::Secret;
 use crate::call::{CallHandle, CallVars};
 use crate::host::clock;
 use crate::host::http::{HttpClient, HttpRequest, HttpResponse, USER_AGENT, Watcher};
-use crate::journal::{Fact, PivotDebug, PivotDebugKind};
+use crate::journal::{Code, Fact, PivotDebug, PivotDebugKind};
 use crate::twiml::Document;
 
 /// Asks the server of a `pivot` node what the call does next. `iteration` is 1 for the node itself and one more for
@@ -58,10 +58,12 @@ pub async fn ask(
             note: hook.note,
         });
     };
+    let trouble = |code: Code, values: Vec<(&'static str, String)>| call.trouble(code, values);
     let logs = Logs {
         debug: &debug,
         hook: &hook,
         watcher: Some(services.journal.watch(&facts.call_id, "pivot")),
+        trouble: &trouble,
     };
     let params = {
         let language = call.language();
@@ -163,6 +165,7 @@ struct Logs<'a> {
     hook: &'a dyn Fn(Hook),
     /// Shows the exchanges in the call's trace.
     watcher: Option<Watcher>,
+    trouble: &'a dyn Fn(Code, Vec<(&'static str, String)>),
 }
 
 /// One step of an exchange, for the call's trace.
@@ -179,6 +182,9 @@ struct Hook {
 fn logged<T>(logs: &Logs<'_>, result: Result<T, PivotError>) -> Result<T, PivotError> {
     if let Err(error) = &result {
         tracing::debug!(%error, "pivot failed");
+        if let Some((code, values)) = error.cause() {
+            (logs.trouble)(code, values);
+        }
         let told = matches!(
             error,
             PivotError::Json { .. } | PivotError::Schema { .. } | PivotError::Status { .. }
@@ -327,9 +333,9 @@ async fn fetch(
     );
     let started = clock::now();
     let answered = http.send(request).await;
-    let took = Some(clock::now().saturating_duration_since(started));
+    let took = clock::now().saturating_duration_since(started);
     let response = answered.map_err(|error| {
-        hook("failure", None, took, error.to_string());
+        hook("failure", None, Some(took), error.to_string());
         PivotError::Http {
             url: plain(url),
             error,
@@ -343,7 +349,7 @@ async fn fetch(
     hook(
         "response",
         Some(response.status),
-        took,
+        Some(took),
         format!("{} bytes{redirects}", response.body.len()),
     );
     let accepted = matches!(response.status, 200 | 206);
@@ -356,6 +362,8 @@ async fn fetch(
         return Err(PivotError::Status {
             url: plain(&response.url),
             status: response.status,
+            took,
+            body: first_line(&response.body),
         });
     }
     Ok(response)
@@ -532,6 +540,25 @@ fn plain(url: &Url) -> String {
     url.set_query(None);
     url.set_fragment(None);
     shown(&url)
+}
+
+/// The first words of a body that somebody might read: of an HTML page, its text.
+fn first_line(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..4096).unwrap_or(body)).into_owned();
+    let (mut bare, mut tag) = (String::new(), false);
+    for c in text.chars() {
+        match c {
+            '<' => tag = true,
+            '>' if tag => {
+                tag = false;
+                bare.push('\n');
+            }
+            c if !tag => bare.push(c),
+            _ => {}
+        }
+    }
+    let line = bare.lines().map(str::trim).find(|line| !line.is_empty());
+    line.unwrap_or_default().chars().take(120).collect()
 }
 
 /// Most Pivot requests of one call.

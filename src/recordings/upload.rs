@@ -5,9 +5,10 @@ use futures_util::future::BoxFuture;
 
 use super::document::{CONTENT_TYPE, Method, UploadState};
 use super::shelf::Shelf;
+use crate::host::clock;
 use crate::host::http::HttpClient;
 use crate::jobs::{HttpJob, Job, Outcome, Runner};
-use crate::journal::Journal;
+use crate::journal::{Code, Fact, Journal};
 
 /// Sends recordings.
 pub struct UploadRunner {
@@ -71,6 +72,17 @@ impl Runner for UploadRunner {
             let outcome = request
                 .attempt(&name, &client, Some(file), None, Some(watcher))
                 .await;
+            if let Outcome::Retry(why) | Outcome::GiveUp(why) = &outcome {
+                let url = upload.shown();
+                let url = url.split('?').next().unwrap_or_default().to_owned();
+                journal.emit(Fact::Trouble {
+                    call_id: recording.call_id.clone(),
+                    at: clock::unix_now(),
+                    account: account.clone(),
+                    code: Code::RecordingUpload,
+                    values: vec![("url", url), ("detail", why.clone())],
+                });
+            }
             if outcome == Outcome::Done {
                 tracing::info!(recording = id, "a recording was uploaded");
                 metrics::counter!("swivel_recordings_uploaded_total").increment(1);

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::config::SecurityConfig;
 use super::server::Registrar;
+use crate::host::clock;
+use crate::journal::{Code, Fact};
 use crate::sip::flow::Transport;
 use crate::sip::gate::source_key;
 use crate::sip::ua::{BadCredentials, Endpoint};
@@ -131,6 +133,7 @@ impl Registrar {
             shortened(&bad.username),
             bad.realm,
         );
+        self.tell_wrong(bad);
         if bad.flow.transport == Transport::Udp && self.is_known(source) {
             return;
         }
@@ -139,8 +142,38 @@ impl Registrar {
             endpoint.ban(now, source, until);
             metrics::counter!("swivel_bans_total").increment(1);
             let seconds = until.saturating_duration_since(now).as_secs();
+            let values = vec![("source", source.to_string()), ("seconds", seconds.to_string())];
+            self.trouble(format!("ban {source}"), &bad.realm, Code::AddressBanned, values);
             tracing::warn!(target: "swivel::security", "banned {source} for {seconds} seconds");
         }
+    }
+
+    /// Tells the journal whose credentials are wrong: the name's, or nobody's.
+    fn tell_wrong(&self, bad: &BadCredentials) {
+        let known = self.0.directory.secret(&bad.realm, &bad.username);
+        let (code, device) = match known {
+            Some((_, device, _)) => (Code::WrongPassword, device.id.clone()),
+            None => (Code::UnknownUser, String::new()),
+        };
+        let values = vec![
+            ("method", bad.method.as_str().to_owned()),
+            ("user", shortened(&bad.username).to_owned()),
+            ("realm", bad.realm.to_string()),
+            ("source", bad.flow.remote.ip().to_canonical().to_string()),
+            ("device", device),
+        ];
+        self.trouble(bad.call_id.to_string(), &bad.realm, code, values);
+    }
+
+    pub(super) fn trouble(&self, call_id: String, realm: &str, code: Code, values: Vec<(&'static str, String)>) {
+        let account = self.0.directory.by_realm(realm);
+        self.0.journal.emit(Fact::Trouble {
+            call_id,
+            at: clock::unix_now(),
+            account: account.map(|account| account.id.to_string()).unwrap_or_default(),
+            code,
+            values,
+        });
     }
 
     /// Whether an address is a trunk's, a trusted device's or a registered phone's.

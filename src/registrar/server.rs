@@ -18,7 +18,7 @@ use crate::base::rng::Rng;
 use crate::base::time::UnixMicros;
 use crate::directory::{Account, Device, Directory};
 use crate::host::clock;
-use crate::journal::{Fact, Journal};
+use crate::journal::{Code, Fact, Journal};
 use crate::sip::msg::{Host, Message, Method, Name, Uri};
 use crate::sip::ua::{Endpoint, IncomingRequest, RequestId, Response};
 use crate::store::{Batch, Store, StoreError};
@@ -34,6 +34,8 @@ pub(super) struct Inner {
     pub(super) trunks: RefCell<Trunks>,
     /// OPTIONS on their way.
     pub(super) asked: RefCell<std::collections::BTreeMap<RequestId, super::table::Place>>,
+    /// Whose bindings were lost.
+    lapsed: RefCell<std::collections::BTreeMap<Aor, Lapsed>>,
     pub(super) rng: RefCell<Rng>,
     pub(super) config: RegistrarConfig,
     pub(super) directory: Directory,
@@ -57,6 +59,18 @@ pub struct Parts {
     pub rng: Rng,
 }
 
+/// How the last binding of an address of record was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lapsed {
+    /// When.
+    pub at: UnixMicros,
+    /// It is there, and does not answer our OPTIONS.
+    pub silent: bool,
+}
+
+/// Addresses of record remembered that have lost their binding.
+const MOST_LAPSED: usize = 4096;
+
 /// What a REGISTER did: the headers of its 200, and what changed.
 type Done = (Vec<(Name, String)>, Vec<Change>);
 
@@ -77,6 +91,7 @@ impl Registrar {
             mwi: RefCell::new(mwi),
             trunks: RefCell::default(),
             asked: RefCell::default(),
+            lapsed: RefCell::default(),
             rng: RefCell::new(parts.rng),
             config: parts.config,
             directory: parts.directory,
@@ -105,11 +120,57 @@ impl Registrar {
         }
         let (status, reason, headers, changes) = match self.register(now, request) {
             Ok((headers, changes)) => (200, "", headers, changes),
-            Err(refused) => (refused.status, refused.reason, refused.headers, Vec::new()),
+            Err(refused) => {
+                if matches!(refused.status, 403 | 404) {
+                    self.tell_refused(request, refused.status);
+                }
+                (refused.status, refused.reason, refused.headers, Vec::new())
+            }
         };
         metrics::counter!("swivel_registers_total", "status" => status.to_string()).increment(1);
         endpoint.reply(now, request.transaction, status, reason, &headers, None);
         self.greet(endpoint, now, &changes);
+    }
+
+    /// Tells the journal of a phone that registers what is not its own.
+    fn tell_refused(&self, request: &IncomingRequest, status: u16) {
+        let message = &request.message;
+        let to = message.to().ok().map(|to| to.uri.to_string());
+        self.0.journal.emit(Fact::Trouble {
+            call_id: message.call_id().unwrap_or_default().to_owned(),
+            at: clock::unix_now(),
+            account: request.principal.account.to_string(),
+            code: Code::RegisterRefused,
+            values: vec![
+                ("user", to.unwrap_or_default()),
+                ("source", request.flow.remote.ip().to_canonical().to_string()),
+                ("status", status.to_string()),
+                ("device", request.principal.device.to_string()),
+            ],
+        });
+    }
+
+    /// When, and whether for want of an answer, the last binding of an address of record was lost.
+    pub fn lapsed(&self, username: &str, realm: &str) -> Option<Lapsed> {
+        self.0.lapsed.borrow().get(&Aor::new(username, realm)).copied()
+    }
+
+    /// Remembers whose bindings were lost.
+    fn note_lapsed(&self, change: &Change) {
+        let silent = match change.what {
+            What::Expired | What::Closed => false,
+            What::Unreachable => true,
+            _ => {
+                self.0.lapsed.borrow_mut().remove(&change.aor);
+                return;
+            }
+        };
+        let mut lapsed = self.0.lapsed.borrow_mut();
+        if lapsed.len() >= MOST_LAPSED && !lapsed.contains_key(&change.aor) {
+            lapsed.pop_first();
+        }
+        let at = clock::unix_now();
+        lapsed.insert(change.aor.clone(), Lapsed { at, silent });
     }
 
     fn register(&self, now: Instant, request: &IncomingRequest) -> Result<Done, Refused> {
@@ -226,6 +287,7 @@ impl Registrar {
         }
         for change in changes {
             if change.what != What::Refreshed {
+                self.note_lapsed(change);
                 self.tell(change);
             }
         }

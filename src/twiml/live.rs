@@ -307,7 +307,13 @@ impl<D: Dialler> Live<'_, D> {
                 // Whoever hangs up while a file is fetched ends the wait.
                 tokio::select! {
                     ended = self.call.wait_for_hangup() => Err(ended.into()),
-                    found = found => found.map_err(|error| Trouble::Failed(error.to_string())),
+                    found = found => found.map_err(|error| {
+                        let error = CallError::from(error);
+                        if let Some((code, values)) = error.trouble() {
+                            self.call.trouble(code, values);
+                        }
+                        Trouble::Failed(error.to_string())
+                    }),
                 }
             }
         }

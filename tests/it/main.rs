@@ -18,6 +18,7 @@ mod call;
 mod conference;
 mod conformance;
 mod dropped;
+mod faults;
 mod flow;
 mod fuzz;
 mod fuzz_flow;

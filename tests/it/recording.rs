@@ -119,7 +119,7 @@ async fn work(world: &World) {
     let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(
         world.shelf.clone(),
         client.clone(),
-        swivel::journal::Journal::new(swivel::store::Store::memory()),
+        world.journal.clone(),
     ));
     let posts: Arc<dyn Runner> = Arc::new(HttpRunner {
         client,

@@ -3,7 +3,7 @@
 
 mod guess;
 mod mwi;
-mod phone;
+pub(crate) mod phone;
 mod random;
 mod trunks;
 

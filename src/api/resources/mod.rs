@@ -113,6 +113,7 @@ resources! {
     now::RESOURCE,
     phone_numbers::RESOURCE,
     pivot::RESOURCE,
+    problems::RESOURCE,
     quickcall::RESOURCE,
     recordings::RESOURCE,
     registrations::RESOURCE,

@@ -158,6 +158,13 @@ fn rung(at_us: u64, fact: &Value) -> Rung {
         "digit" => format!("a key ({})", text("via")),
         "collected" => format!("{} keys collected ({})", number("count"), text("why")),
         "note" => text("text"),
+        "leg" => format!("leg {} to {}", text("other"), text("name")),
+        "trouble" => format!("trouble: {}", text("code")),
+        "cause" => {
+            let said = ["what", "why", "todo"].map(|part| printable(fact[part].as_str().unwrap_or(""), 400));
+            let said: Vec<&str> = said.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+            format!("{} [{}]", said.join(" "), text("code"))
+        }
         "ended" => format!(
             "ended: {} ({}, {})",
             text("cause"),
@@ -221,5 +228,7 @@ mod tests {
             "refused with 404: no callflow"
         );
         assert_eq!(said(json!({"fact": "note", "text": "a\u{1b}b"})), "a?b");
+        let cause = json!({"fact": "cause", "code": "phone_busy", "what": "Phone 201 is busy.", "why": "", "todo": "Call later."});
+        assert_eq!(said(cause), "Phone 201 is busy. Call later. [phone_busy]");
     }
 }

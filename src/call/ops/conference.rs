@@ -16,6 +16,7 @@ use crate::call::core::Script;
 use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
 use crate::host::clock;
+use crate::journal::Code;
 
 /// Which room, and how to take part in it.
 #[derive(Clone)]
@@ -163,6 +164,15 @@ impl CallHandle {
         let id = match room.enter(self, &options) {
             Ok(id) => id,
             Err(refused) => {
+                let code = match refused {
+                    Refused::Full => Code::ConferenceFull,
+                    Refused::Locked => Code::ConferenceLocked,
+                };
+                let values = vec![
+                    ("conference", options.name.clone()),
+                    ("limit", room.len().to_string()),
+                ];
+                self.trouble(code, values);
                 return Ok(Conferenced {
                     id: String::new(),
                     why: match refused {

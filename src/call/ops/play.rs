@@ -97,6 +97,11 @@ impl CallHandle {
                     if let (Some(heard), Some(why)) = (&mut heard, why) {
                         heard.ends(why);
                     }
+                    if let Err(error) = &done
+                        && let Some((code, values)) = error.trouble()
+                    {
+                        self.trouble(code, values);
+                    }
                     done?;
                     PlayEnd::Done
                 }

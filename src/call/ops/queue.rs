@@ -14,6 +14,7 @@ use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
 use crate::call::queue::{Handover, Queue, Step};
 use crate::host::clock;
+use crate::journal::Code;
 
 /// Where and how to wait.
 #[derive(Debug, Clone)]
@@ -171,7 +172,10 @@ impl CallHandle {
             waited: Duration::ZERO,
             talked: None,
         };
-        let Some(ticket) = queue.join(self, options.most.min(MOST_WAITING)) else {
+        let most = options.most.min(MOST_WAITING);
+        let Some(ticket) = queue.join(self, most) else {
+            let values = vec![("queue", options.name.clone()), ("limit", most.to_string())];
+            self.trouble(Code::QueueFull, values);
             return Ok(done);
         };
         let place = Place {

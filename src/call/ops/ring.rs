@@ -25,8 +25,10 @@ use crate::call::joined::Joined;
 use crate::call::outbound::Destination;
 use crate::call::state::Phase;
 use crate::host::clock;
+use crate::journal::Code;
 use crate::media::{Command, Source};
-use crate::routing::{Secrecy, Target};
+use crate::routing::{Place, Secrecy, Target};
+use crate::sip::msg::Uri;
 use crate::sip::ua::Reason;
 
 /// A leg that hangs up with its bridge, unless somebody else has taken it over.
@@ -263,8 +265,9 @@ impl<'a> Ring<'a> {
         };
         attempt.stage = Stage::Over;
         let (target, step) = (attempt.target.clone(), attempt.step);
-        let registered = matches!(target.place, crate::routing::Place::Registered { .. });
+        let registered = matches!(target.place, Place::Registered { .. });
         if places.is_empty() {
+            self.nowhere(&target);
             let why = if registered {
                 Cause::SUBSCRIBER_ABSENT
             } else {
@@ -278,6 +281,41 @@ impl<'a> Ring<'a> {
         for place in places {
             self.place(&target, step, place);
         }
+    }
+
+    /// Tells why a target leads nowhere.
+    fn nowhere(&self, target: &Target) {
+        let name = match &target.place {
+            _ if !target.name.is_empty() => target.name.clone(),
+            Place::Registered { username, .. } => format!("phone {username}"),
+            _ => String::new(),
+        };
+        let (code, more) = match &target.place {
+            Place::Registered { username, realm } => {
+                let lapsed = self.call.core().registrar().lapsed(username, realm);
+                match lapsed {
+                    Some(lapsed) if lapsed.silent => {
+                        (Code::PhoneUnreachable, ("user", username.clone()))
+                    }
+                    Some(lapsed) => {
+                        let ago = clock::unix_now().since(lapsed.at);
+                        (Code::RegistrationExpired, ("ago", in_words(ago)))
+                    }
+                    None => (Code::NotRegistered, ("user", username.clone())),
+                }
+            }
+            Place::Uri { uri, .. } => {
+                let host = Uri::parse(uri).map(|uri| uri.host.to_string());
+                (Code::TrunkDns, ("server", host.unwrap_or_else(|_| uri.clone())))
+            }
+            _ => return,
+        };
+        let of = match target.kind {
+            "resource" => "trunk_id",
+            _ => "device",
+        };
+        let values = vec![("phone", name.clone()), ("trunk", name), more, (of, target.id.clone())];
+        self.call.trouble(code, values);
     }
 
     /// Places one INVITE.
@@ -679,6 +717,15 @@ fn best(failures: &[(u16, Cause)]) -> (u16, Cause) {
         Cause::NO_ROUTE_DESTINATION.status,
         Cause::NO_ROUTE_DESTINATION,
     ))
+}
+
+/// A time, roughly.
+fn in_words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
 }
 
 /// How long a key sent to whoever answered sounds.

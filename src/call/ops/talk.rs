@@ -16,7 +16,7 @@ use crate::call::heard::Heard;
 use crate::call::joined::Joined;
 use crate::call::transfer::{Pending, Waited};
 use crate::jobs::webhooks::LegEvent;
-use crate::journal::Fact;
+use crate::journal::{Code, Fact};
 use crate::media::{Command, Source};
 use crate::sip::ua::{DialogState, Refer};
 
@@ -119,6 +119,7 @@ impl Talk {
             let (pending, refer) = match begun {
                 Ok(begun) => begun,
                 Err((status, refer)) => {
+                    transfer_failed(&from, &refer, status);
                     from.refer_progress(&refer, status);
                     continue;
                 }
@@ -237,6 +238,7 @@ fn attended(from: &CallHandle, other: &CallHandle, mut refer: Box<Refer>) -> Att
             Attended::No(refer)
         }
         Err(status) => {
+            transfer_failed(from, &refer, status);
             from.refer_progress(&refer, status);
             Attended::Stays
         }
@@ -265,6 +267,20 @@ impl Drop for Open<'_> {
     }
 }
 
+/// Tells the journal that a transfer came to nothing.
+fn transfer_failed(from: &CallHandle, refer: &Refer, status: u16) {
+    let number = refer.target.user_text().map(|user| user.into_owned());
+    let mut values = vec![
+        ("number", number.unwrap_or_default()),
+        ("status", status.to_string()),
+    ];
+    if status == 404 {
+        let why = "No callflow of the account has this number";
+        values.push(("detail", why.to_owned()));
+    }
+    from.trouble(Code::TransferFailed, values);
+}
+
 /// Waits for what becomes of a blind transfer; whether the transferee is gone from here.
 async fn moved(
     from: &CallHandle,
@@ -282,6 +298,7 @@ async fn moved(
             true
         }
         Waited::Failed(status) => {
+            transfer_failed(from, refer, status);
             from.refer_progress(refer, status);
             false
         }

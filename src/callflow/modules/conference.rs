@@ -29,6 +29,7 @@ use crate::callflow::conference_name;
 use crate::callflow::ctx::FlowCtx;
 use crate::callflow::cursor::Next;
 use crate::callflow::error::FlowError;
+use crate::journal::Code;
 
 /// Takes part in a conference
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +92,7 @@ impl Conference {
             None => ask_number(ctx).await?,
         };
         let Some(mut found) = found else {
+            ctx.call.trouble(Code::ConferencePin, vec![("detail", "number".to_owned())]);
             ctx.say_prompt("conf-too_many_attempts").await?;
             return Ok(Next::Stop(None));
         };
@@ -105,6 +107,8 @@ impl Conference {
             match ask_pin(settings, found.role, ctx).await? {
                 Some(role) => role,
                 None => {
+                    let values = vec![("conference", found.name), ("detail", "PIN".to_owned())];
+                    ctx.call.trouble(Code::ConferencePin, values);
                     ctx.say_prompt("conf-too_many_attempts").await?;
                     return Ok(Next::Stop(None));
                 }

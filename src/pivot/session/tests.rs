@@ -112,6 +112,7 @@ fn run_behind(guard: Guard, settings: Value, answers: Vec<Canned>) -> Outcome {
                 .push(format!("{} {:?} {}", hook.step, hook.status, hook.note))
         },
         watcher: None,
+        trouble: &|_, _| {},
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -264,7 +265,9 @@ fn only_200_and_206_are_answers() {
             out.reply,
             Err(PivotError::Status {
                 url: "http://h/p".to_owned(),
-                status
+                status,
+                took: Duration::ZERO,
+                body: TTS.chars().take(120).collect(),
             })
         );
         assert!(
@@ -519,7 +522,9 @@ fn a_post_that_is_redirected_becomes_a_get_or_is_posted_again() {
         out.reply,
         Err(PivotError::Status {
             url: "http://h/new".to_owned(),
-            status: 302
+            status: 302,
+            took: Duration::ZERO,
+            body: String::new(),
         })
     );
     assert_eq!(out.asked.len(), 5, "the first and four redirects");

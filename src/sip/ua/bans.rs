@@ -155,6 +155,7 @@ impl Endpoint {
                 method: request.method.clone(),
                 username: username.to_owned(),
                 realm: realm.clone(),
+                call_id: request.call_id.to_string().into(),
             })));
         self.slow.failed(now, realm, username)
     }

@@ -215,6 +215,8 @@ pub struct BadCredentials {
     pub username: String,
     /// The realm they are for.
     pub realm: Arc<str>,
+    /// Call-ID of the request.
+    pub call_id: Box<str>,
 }
 
 /// A new call to us.

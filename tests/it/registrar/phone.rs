@@ -9,11 +9,11 @@ use crate::world::World;
 use crate::world::phone::{Phone, header};
 
 /// A phone with a user name and a password.
-pub(super) struct Desk {
+pub(crate) struct Desk {
     /// Where it is, as swivel sees it.
-    pub(super) phone: Phone,
+    pub(crate) phone: Phone,
     /// Its digest password.
-    pub(super) password: String,
+    pub(crate) password: String,
     name: String,
     /// What it takes for its own address.
     own: String,
@@ -26,12 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Desk {
     /// A phone at that address.
-    pub(super) fn new(world: &World, address: &str, name: &str) -> Self {
+    pub(crate) fn new(world: &World, address: &str, name: &str) -> Self {
         Self::behind_nat(world, address, address, name)
     }
 
     /// A phone that is seen at `address` and believes to be at `own`.
-    pub(super) fn behind_nat(world: &World, address: &str, own: &str, name: &str) -> Self {
+    pub(crate) fn behind_nat(world: &World, address: &str, own: &str, name: &str) -> Self {
         Self {
             phone: world.phone_at(address),
             password: format!("{name}-password"),
@@ -67,42 +67,42 @@ impl Desk {
     }
 
     /// Its address of record.
-    pub(super) fn aor(&self) -> String {
+    pub(crate) fn aor(&self) -> String {
         format!("sip:{}@world.test", self.name)
     }
 
     /// A REGISTER of its own address.
-    pub(super) fn request(&self, uri: &str, more: &str, expires: u32) -> String {
+    pub(crate) fn request(&self, uri: &str, more: &str, expires: u32) -> String {
         let more = format!("{}{more}", self.contact(expires));
         self.head(uri, &self.aor(), &more)
     }
 
     /// Sends a request and waits for its answer.
-    pub(super) async fn ask(&self, text: &str) -> String {
+    pub(crate) async fn ask(&self, text: &str) -> String {
         self.phone.send(text);
         self.phone.expect("SIP/2.0 ", PATIENCE).await
     }
 
     /// Registers; the last answer.
-    pub(super) async fn register(&self, expires: u32) -> String {
+    pub(crate) async fn register(&self, expires: u32) -> String {
         self.go("sip:world.test", &self.aor(), &self.contact(expires))
             .await
     }
 
     /// Registers at a domain.
-    pub(super) async fn register_at(&self, uri: &str) -> String {
+    pub(crate) async fn register_at(&self, uri: &str) -> String {
         let host = uri.trim_start_matches("sip:");
         let aor = format!("sip:{}@{host}", self.name);
         self.go(uri, &aor, &self.contact(600)).await
     }
 
     /// Registers its address for somebody.
-    pub(super) async fn register_as(&self, aor: &str, expires: u32) -> String {
+    pub(crate) async fn register_as(&self, aor: &str, expires: u32) -> String {
         self.go("sip:world.test", aor, &self.contact(expires)).await
     }
 
     /// Registers with these headers.
-    pub(super) async fn register_with(&self, aor: &str, more: &str) -> String {
+    pub(crate) async fn register_with(&self, aor: &str, more: &str) -> String {
         self.go("sip:world.test", aor, more).await
     }
 
@@ -116,7 +116,7 @@ impl Desk {
     }
 
     /// The Authorization header that answers a challenge, by MD5.
-    pub(super) fn answer(&self, challenge: &str, method: &str, uri: &str) -> String {
+    pub(crate) fn answer(&self, challenge: &str, method: &str, uri: &str) -> String {
         let line = challenge
             .lines()
             .filter(|line| line.starts_with("WWW-Authenticate:"))
@@ -156,12 +156,12 @@ impl Desk {
     }
 
     /// Subscribes with these headers (`to` is the value of To); the last answer.
-    pub(super) async fn subscribe(&self, to: &str, more: &str) -> String {
+    pub(crate) async fn subscribe(&self, to: &str, more: &str) -> String {
         self.subscribe_to(&self.aor(), to, more).await
     }
 
     /// Subscribes to what is at that address.
-    pub(super) async fn subscribe_at(&self, uri: &str, more: &str) -> String {
+    pub(crate) async fn subscribe_at(&self, uri: &str, more: &str) -> String {
         self.subscribe_to(uri, &format!("<{uri}>"), more).await
     }
 
@@ -175,7 +175,7 @@ impl Desk {
     }
 
     /// Answers a request of swivel's.
-    pub(super) fn reply(&self, request: &str, status: &str) {
+    pub(crate) fn reply(&self, request: &str, status: &str) {
         let mut text = format!("SIP/2.0 {status}\r\n");
         for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
             text.push_str(&format!("{name}: {}\r\n", header(request, name)));
@@ -185,7 +185,7 @@ impl Desk {
     }
 
     /// Registers over a bad link with Timer E and F of RFC 3261; whether it succeeded within some attempts.
-    pub(super) async fn register_patiently(&self, expires: u32) -> bool {
+    pub(crate) async fn register_patiently(&self, expires: u32) -> bool {
         let mut authorization = String::new();
         for _ in 0..10 {
             let more = format!("{authorization}{}", self.contact(expires));

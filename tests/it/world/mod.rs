@@ -108,6 +108,16 @@ pub struct Settings {
     pub held_timeout: Option<Duration>,
     /// Who understands speech.
     pub recognition: Option<Recognition>,
+    /// Whether every SIP message is a fact.
+    pub trace: bool,
+    /// Most calls at once; 1000.
+    pub max_calls: Option<usize>,
+    /// Most media ports at once.
+    pub max_ports: usize,
+    /// How late signalling may be on average; an hour.
+    pub overload_lag: Option<Duration>,
+    /// The longest call; four hours.
+    pub max_call: Option<Duration>,
 }
 
 /// Runs `test` in a fresh world under simulated time; every call runs `script`.
@@ -190,6 +200,7 @@ impl World {
             .unwrap_or_else(|| Rc::new(tempfile::tempdir().unwrap()));
         let config = MediaConfig {
             record_dir: recorded.path().to_owned(),
+            max_ports: settings.max_ports,
             ..MediaConfig::default()
         };
         let (media, mut worker, mut media_events) =
@@ -227,6 +238,7 @@ impl World {
             EndpointConfig {
                 registrar: true,
                 watch: true,
+                trace: settings.trace,
                 ..EndpointConfig::default()
             },
             vec![Listener {
@@ -238,14 +250,14 @@ impl World {
             rng.fork(),
         );
         let core_config = CoreConfig {
-            max_call: Duration::from_secs(4 * 3600),
-            max_calls: 1000,
+            max_call: settings.max_call.unwrap_or(Duration::from_secs(4 * 3600)),
+            max_calls: settings.max_calls.unwrap_or(1000),
             rtp_timeout: settings.rtp_timeout,
             held_timeout: settings.held_timeout,
             advertise: None,
             local_nets: Vec::new(),
             unknown_number_code: settings.unknown_number_code.unwrap_or(404),
-            overload_lag: Duration::from_secs(3600),
+            overload_lag: settings.overload_lag.unwrap_or(Duration::from_secs(3600)),
         };
         let core = Core::new(
             endpoint,

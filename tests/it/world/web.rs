@@ -26,6 +26,8 @@ struct Inner {
     refusal: Option<u16>,
     /// What a WebSocket holds that nobody reads, in bytes.
     patience: Option<usize>,
+    /// What every exchange ends with.
+    failure: Option<HttpError>,
 }
 
 /// One answer.
@@ -78,6 +80,11 @@ impl Web {
         self.0.lock().unwrap().patience = Some(bytes);
     }
 
+    /// Every exchange fails from now on.
+    pub fn fail(&self, error: HttpError) {
+        self.0.lock().unwrap().failure = Some(error);
+    }
+
     /// What was asked, in order.
     pub fn asked(&self) -> Vec<Exchange> {
         self.0.lock().unwrap().asked.clone()
@@ -89,6 +96,9 @@ impl Transport for Web {
         let reply = {
             let mut inner = self.0.lock().unwrap();
             inner.asked.push(exchange);
+            if let Some(error) = inner.failure.clone() {
+                return async { Err(error) }.boxed();
+            }
             if inner.replies.len() > 1 {
                 inner.replies.pop_front()
             } else {
