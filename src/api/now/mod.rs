@@ -10,6 +10,7 @@ mod hour;
 mod watch;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -18,12 +19,14 @@ use crate::base::time::UnixMicros;
 use crate::call::channels::Channel;
 use crate::directory::Account;
 use crate::host::clock;
+use crate::journal::Problem;
 
 pub(super) use hour::Hours;
 pub(super) use watch::Watch;
 
 /// The name of the binding.
 pub(super) const BINDING: &str = "now";
+const HOUR: Duration = Duration::from_secs(3600);
 /// How long a point of a curve stands for, in seconds.
 const STEP: u64 = 15;
 /// Points of a curve.
@@ -37,6 +40,8 @@ pub(super) async fn whole(api: &Api, account: &Account) -> Value {
         None => Vec::new(),
     };
     let calls = calls(api, account, &legs);
+    let hour_ago = UnixMicros(now.0.saturating_sub(HOUR.as_micros() as u64));
+    let problems = api.journal().problems(&account.id, hour_ago);
     let hour = api.hours().of(api, account, now).await;
     let mut figures = api.watch().figures(&account.id, now);
     figures["calls"] = json!(calls.len());
@@ -46,7 +51,7 @@ pub(super) async fn whole(api: &Api, account: &Account) -> Value {
     json!({
         "calls": calls,
         "figures": figures,
-        "problems": hour.problems,
+        "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
         "calls_last_hour": hour.calls,
         "trunks": doors::trunks(api, account).await,
         "phones": doors::phones(api, account, &legs).await,
@@ -129,8 +134,6 @@ fn point(at: UnixMicros, now: UnixMicros) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

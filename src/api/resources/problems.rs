@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::{NONE, READ, Resource};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
@@ -12,6 +10,8 @@ use crate::api::error::ApiError;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
 use crate::journal::Problem;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 pub(in crate::api) const RESOURCE: Resource = Resource::new(
     "problems",
@@ -27,20 +27,5 @@ fn answer(call: &Call) -> Result<Answer, ApiError> {
         all.extend(call.api.journal().problems("", since));
         all.sort_by_key(|problem| std::cmp::Reverse(problem.last_at));
     }
-    Ok(Answer::ok(all.iter().map(row).collect()))
+    Ok(Answer::ok(all.iter().map(Problem::to_json).collect()))
 }
-
-fn row(problem: &Problem) -> Value {
-    json!({
-        "code": problem.code.name(),
-        "what": problem.what,
-        "why": problem.why,
-        "todo": problem.todo,
-        "link": problem.link,
-        "count": problem.count,
-        "last_call": problem.last_call,
-        "last_at": problem.last_at,
-    })
-}
-
-const HOUR: Duration = Duration::from_secs(3600);

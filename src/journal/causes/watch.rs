@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::evidence::Evidence;
 use super::table::Code;
 use super::{Cause, judge};
@@ -28,6 +30,22 @@ pub struct Problem {
     pub last_call: String,
     /// When that was.
     pub last_at: UnixMicros,
+}
+
+impl Problem {
+    /// As the API shows it.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "code": self.code.name(),
+            "what": self.what,
+            "why": self.why,
+            "todo": self.todo,
+            "link": self.link,
+            "count": self.count,
+            "last_call": self.last_call,
+            "last_at": self.last_at,
+        })
+    }
 }
 
 /// What is known of calls that are up or have just ended.
