@@ -25,6 +25,7 @@ mod fuzz_flow;
 mod fuzz_media;
 mod handed_on;
 mod keypad;
+mod lens;
 mod originate;
 mod places;
 mod queue;

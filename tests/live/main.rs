@@ -37,6 +37,7 @@ mod howto;
 mod http;
 mod kamailio;
 mod kazoo_sdk;
+mod lens;
 mod limits;
 mod linphone;
 mod media_streams;

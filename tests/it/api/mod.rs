@@ -10,6 +10,7 @@ mod described;
 mod documents;
 mod envelope;
 mod hosted;
+mod lens;
 mod media;
 mod page;
 mod placing;
