@@ -50,6 +50,7 @@ use tokio::sync::MutexGuard;
 
 use crate::base::rng::Rng;
 use crate::call::channels::Channels;
+use crate::clips::Clips;
 use crate::directory::Directory;
 use crate::jobs::Outbox;
 use crate::jobs::webhooks::Webhooks;
@@ -115,6 +116,8 @@ struct Inner {
     webhooks: OnceLock<Webhooks>,
     /// Where callbacks wait for their turn.
     outbox: OnceLock<Outbox>,
+    /// What texts sound like.
+    clips: OnceLock<Clips>,
     throttles: throttle::Throttles,
     /// Who listens to live events.
     sessions: events::Sessions,
@@ -144,6 +147,7 @@ impl Api {
             recordings: OnceLock::new(),
             webhooks: OnceLock::new(),
             outbox: OnceLock::new(),
+            clips: OnceLock::new(),
             throttles: throttle::Throttles::default(),
             sessions: events::Sessions::default(),
             saving: tokio::sync::Mutex::new(()),
@@ -183,6 +187,15 @@ impl Api {
     /// Where callbacks go from now on; the first time counts.
     pub fn set_outbox(&self, outbox: Outbox) {
         drop(self.0.outbox.set(outbox));
+    }
+
+    /// What texts sound like from now on; the first time counts.
+    pub fn set_clips(&self, clips: Clips) {
+        drop(self.0.clips.set(clips));
+    }
+
+    fn clips(&self) -> Option<&Clips> {
+        self.0.clips.get()
     }
 
     fn outbox(&self) -> Option<&Outbox> {

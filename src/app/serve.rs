@@ -227,6 +227,7 @@ impl Server {
         let office = Arc::new(office.keeping(&config));
 
         api.set_outbox(outbox.clone());
+        api.set_clips(clips.clone());
         let services = Services {
             clips,
             recognition: speech::recogniser(&config.stt, &io)?,

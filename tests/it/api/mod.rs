@@ -15,6 +15,7 @@ mod recordings;
 mod records;
 mod registrations;
 mod roles;
+mod stubs;
 mod trunks;
 
 use std::net::SocketAddr;
