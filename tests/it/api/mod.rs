@@ -17,6 +17,7 @@ mod registrations;
 mod roles;
 mod stubs;
 mod trunks;
+mod twilio;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
