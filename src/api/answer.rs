@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use serde_json::Value;
 
 use crate::base::finding::Finding;
@@ -27,6 +28,17 @@ pub(super) struct Answer {
     pub(super) file: Option<Download>,
     /// Column order for CSV.
     pub(super) columns: Option<&'static [&'static str]>,
+    /// Instead of `data`, for CSV of many rows: the table, piece by piece.
+    pub(super) table: Option<Table>,
+}
+
+/// A table that is made while it is sent.
+pub(super) struct Table(pub(super) BoxStream<'static, Result<Bytes, std::io::Error>>);
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Table")
+    }
 }
 
 /// Where a page of a list begins and the next one would.

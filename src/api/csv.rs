@@ -34,6 +34,24 @@ pub(super) fn table(data: &Value, columns: Option<&[&str]>) -> String {
     out
 }
 
+/// The first line of a table with these columns.
+pub(super) fn head(columns: &[&str]) -> String {
+    line(columns.iter().copied())
+}
+
+/// Lines of a table whose columns are known.
+pub(super) fn lines(rows: &[Map<String, Value>], columns: &[&str]) -> String {
+    let mut out = String::new();
+    for row in rows {
+        let cells: Vec<String> = columns
+            .iter()
+            .map(|name| row.get(*name).map(cell).unwrap_or_default())
+            .collect();
+        out.push_str(&line(cells.iter().map(String::as_str)));
+    }
+    out
+}
+
 fn line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
     let quoted: Vec<String> = cells.map(quote).collect();
     quoted.join(",") + "\r\n"

@@ -88,9 +88,9 @@ pub(super) fn success(about: &About, answer: Answer) -> Response<Body> {
     }
     if about.accept == Accept::Csv
         && answer.status == 200
-        && (answer.data.is_array() || answer.data.is_object())
+        && (answer.data.is_array() || answer.data.is_object() || answer.table.is_some())
     {
-        return sheet(about, &answer);
+        return sheet(about, answer);
     }
     let revision = answer
         .revision
@@ -225,8 +225,7 @@ fn json_response(
     build(status, headers, Bytes::from(text))
 }
 
-fn sheet(about: &About, answer: &Answer) -> Response<Body> {
-    let text = csv::table(&answer.data, answer.columns);
+fn sheet(about: &About, answer: Answer) -> Response<Body> {
     let mut headers = common_headers(about);
     set(
         &mut headers,
@@ -246,7 +245,17 @@ fn sheet(about: &About, answer: &Answer) -> Response<Body> {
             next,
         );
     }
-    build(200, headers, Bytes::from(text))
+    match answer.table {
+        Some(table) => {
+            let mut response = build(200, headers, Bytes::new());
+            *response.body_mut() = Body::from_stream(table.0);
+            response
+        }
+        None => {
+            let text = csv::table(&answer.data, answer.columns);
+            build(200, headers, Bytes::from(text))
+        }
+    }
 }
 
 fn download(about: &About, file: &Download) -> Response<Body> {

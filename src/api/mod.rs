@@ -61,6 +61,7 @@ use tokio::sync::MutexGuard;
 
 use crate::base::rng::Rng;
 use crate::call::channels::Channels;
+use crate::clips::Clips;
 use crate::directory::Directory;
 use crate::jobs::Outbox;
 use crate::host::http::HttpClient;
@@ -144,6 +145,8 @@ struct Inner {
     webhooks: OnceLock<Webhooks>,
     /// Where callbacks wait for their turn.
     outbox: OnceLock<Outbox>,
+    /// What texts sound like.
+    clips: OnceLock<Clips>,
     throttles: throttle::Throttles,
     /// Keys that sign in once.
     links: links::Links,
@@ -182,6 +185,7 @@ impl Api {
             http: OnceLock::new(),
             webhooks: OnceLock::new(),
             outbox: OnceLock::new(),
+            clips: OnceLock::new(),
             throttles: throttle::Throttles::default(),
             links: links::Links::default(),
             tabs: tabs::Tabs::default(),
@@ -235,6 +239,15 @@ impl Api {
     /// Where callbacks go from now on; the first time counts.
     pub fn set_outbox(&self, outbox: Outbox) {
         drop(self.0.outbox.set(outbox));
+    }
+
+    /// What texts sound like from now on; the first time counts.
+    pub fn set_clips(&self, clips: Clips) {
+        drop(self.0.clips.set(clips));
+    }
+
+    fn clips(&self) -> Option<&Clips> {
+        self.0.clips.get()
     }
 
     fn outbox(&self) -> Option<&Outbox> {

@@ -273,6 +273,9 @@ async fn answer(
     if resource.of_account && call.account.is_none() {
         return Err(ApiError::NoPath);
     }
+    if about.accept == Accept::Csv {
+        call.envelope.insert("accept_csv".to_owned(), true.into());
+    }
     if about.accept == Accept::File {
         call.envelope.insert("accept_file".to_owned(), true.into());
     }

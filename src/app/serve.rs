@@ -228,6 +228,7 @@ impl Server {
 
         api.set_outbox(outbox.clone());
         api.set_http(client.clone());
+        api.set_clips(clips.clone());
         let services = Services {
             clips,
             recognition: speech::recogniser(&config.stt, &io)?,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::http;
 use super::server::{Server, encoded};
-use super::tools::{python, printed, run, stdout};
+use super::tools::{printed, python, run, stdout};
 
 /// Answers judged.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
@@ -21,7 +21,10 @@ fn documents() -> Vec<(&'static str, Value)> {
     vec![
         ("users", json!({"first_name": "A", "last_name": "B"})),
         ("devices", json!({"name": "d"})),
-        ("callflows", json!({"name": "f", "numbers": ["4711"], "flow": flow})),
+        (
+            "callflows",
+            json!({"name": "f", "numbers": ["4711"], "flow": flow}),
+        ),
         ("menus", json!({"name": "m"})),
         ("conferences", json!({"name": "r"})),
         ("lists", json!({"name": "l"})),
@@ -30,11 +33,20 @@ fn documents() -> Vec<(&'static str, Value)> {
         ("directories", json!({"name": "y"})),
         ("blacklists", json!({"name": "b"})),
         ("clicktocall", json!({"name": "c", "extension": "4711"})),
-        ("webhooks", json!({"name": "h", "hook": "all", "uri": "https://hooks.invalid/"})),
+        (
+            "webhooks",
+            json!({"name": "h", "hook": "all", "uri": "https://hooks.invalid/"}),
+        ),
         ("documents", json!({"name": "t", "flow_doc": "<Response/>"})),
         ("temporal_rules", json!({"name": "z", "cycle": "daily"})),
-        ("temporal_rules_sets", json!({"name": "s", "temporal_rules": []})),
-        ("resources", json!({"name": "carrier", "gateways": [{"server": "sip.invalid"}]})),
+        (
+            "temporal_rules_sets",
+            json!({"name": "s", "temporal_rules": ["00000000000000000000000000000001"]}),
+        ),
+        (
+            "resources",
+            json!({"name": "carrier", "gateways": [{"server": "sip.invalid"}]}),
+        ),
     ]
 }
 
@@ -84,23 +96,58 @@ fn what_the_description_allows_is_answered_as_it_says() {
         .arg(&file)
         .arg("run")
         .arg(format!("http://{}/v2/openapi.json", server.api))
-        .args(["--checks", CHECKS, "--phases", phases, "--max-examples", examples])
-        .args(["--exclude-path-regex", NOT_ASKED, "--suppress-health-check", "all"])
-        .args(["--continue-on-failure", "--no-shrink", "--no-color", "--warnings", "off"])
-        .args(["--workers", "2", "--seed", "4711", "--request-timeout", "30"]));
+        .args([
+            "--checks",
+            CHECKS,
+            "--phases",
+            phases,
+            "--max-examples",
+            examples,
+        ])
+        .args([
+            "--exclude-path-regex",
+            NOT_ASKED,
+            "--suppress-health-check",
+            "all",
+        ])
+        .args([
+            "--continue-on-failure",
+            "--no-shrink",
+            "--no-color",
+            "--warnings",
+            "off",
+        ])
+        .args([
+            "--workers",
+            "2",
+            "--seed",
+            "4711",
+            "--request-timeout",
+            "30",
+        ]));
     let said = stdout(&output);
     assert!(output.status.success(), "{}", printed(&output));
-    let cases = said
-        .lines()
-        .find_map(|line| line.trim().strip_suffix(" passed")?.split(' ').next()?.replace(',', "").parse().ok());
+    let cases = said.lines().find_map(|line| {
+        line.trim()
+            .strip_suffix(" passed")?
+            .split(' ')
+            .next()?
+            .replace(',', "")
+            .parse()
+            .ok()
+    });
     let cases: u64 = cases.unwrap_or_else(|| panic!("no count of cases: {said}"));
     assert!(cases > if soak { 10_000 } else { 500 }, "{said}");
     server.assert_running();
     // It was somebody who asked: most is refused for what it says, not for who says it.
-    let metrics = http::request(server.api, "GET", "/metrics", &[], None).unwrap().body;
+    let metrics = http::request(server.api, "GET", "/metrics", &[], None)
+        .unwrap()
+        .body;
     let count = |name: &str| {
         let lines = metrics.lines().filter(|line| line.starts_with(name));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum::<f64>()
     };
     let strangers = count("swivel_http_refused_total{status=\"401\"}");
     let all = count("swivel_http_requests_total");

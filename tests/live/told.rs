@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::crash::place_calls;
+use super::peer::soak;
 use super::server::Server;
 use super::tools::{eventually, python, root};
 
@@ -158,6 +159,90 @@ fn a_receiver_that_is_down_for_a_while_is_told_later_and_the_calls_do_not_wait()
     let attempts = server.data("webhooks/attempts");
     assert!(attempts.as_array().unwrap().len() >= 6, "{attempts:#}");
     assert_eq!(attempts[0]["result"], "failure");
+}
+
+/// Says something to each connection, if anything, and then reads until it is closed.
+fn misbehaves(answer: Option<String>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let answer = answer.clone();
+            std::thread::spawn(move || {
+                let mut stream = stream;
+                let mut buffer = [0; 4096];
+                while let Ok(1..) = stream.read(&mut buffer) {
+                    if let Some(answer) = &answer
+                        && stream.write_all(answer.as_bytes()).is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// Whoever does not answer, redirects in circles or says what is no HTTP keeps neither calls nor the others waiting.
+#[test]
+fn receivers_that_are_slow_down_redirect_or_lie_delay_neither_calls_nor_the_healthy_one() {
+    let healthy = Receiver::start();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let down = closed.local_addr().unwrap();
+    drop(closed);
+    let silent = misbehaves(None);
+    let around = format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{silent}/in\r\nContent-Length: 0\r\n\r\n"
+    );
+    let lies = [
+        None,
+        Some(around),
+        Some("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\nlittle".to_owned()),
+        Some("220 mail.example ESMTP\r\n".to_owned()),
+        Some(format!(
+            "HTTP/1.1 200 OK\r\n{}",
+            "X-Filler: x\r\n".repeat(2000)
+        )),
+    ];
+    let mut addresses: Vec<SocketAddr> = lies.into_iter().map(misbehaves).collect();
+    addresses.push(down);
+    addresses.push(healthy.address);
+    let hooks: Vec<Value> = addresses
+        .iter()
+        .enumerate()
+        .map(|(n, address)| json!({"name": format!("hook {n}"), "hook": "all", "format": "json", "uri": format!("http://{address}/in")}))
+        .collect();
+    let flow = json!({"module": "answer", "data": {}, "children": {"_":
+        {"module": "sleep", "data": {"duration": 100, "unit": "ms"}, "children": {}}}});
+    let server = Server::start(
+        &[],
+        json!({"callflows": [{"name": "flow", "numbers": ["1000"], "flow": flow}], "webhooks": hooks}),
+    );
+    let many = if soak() { 10_000 } else { 100 };
+    let stop = Arc::new(AtomicBool::new(false));
+    let answered: Arc<Mutex<std::collections::BTreeSet<String>>> = Arc::default();
+    let load = {
+        let (sip, stop, answered) = (server.sip, stop.clone(), answered.clone());
+        std::thread::spawn(move || place_calls(sip, 0, &stop, &answered))
+    };
+    // One that waited for a receiver would wait for many seconds each.
+    let patience = Duration::from_secs(if soak() { 600 } else { 30 });
+    eventually("answered calls", patience, || {
+        (answered.lock().unwrap().len() >= many).then_some(())
+    });
+    stop.store(true, Ordering::Relaxed);
+    load.join().unwrap();
+    let answered = answered.lock().unwrap().clone();
+    let whole = ["channel_create", "channel_answer", "channel_destroy"];
+    let legs = eventually("the last event", patience, || {
+        let legs = healthy.legs();
+        let over = |leg: &String| legs.get(leg).is_some_and(|events| events.len() == 3);
+        answered.iter().all(over).then_some(legs)
+    });
+    for leg in &answered {
+        assert_eq!(legs[leg], whole, "{leg}");
+    }
 }
 
 #[test]

@@ -1,14 +1,19 @@
 //! `/cdrs` (`api.md` §3.8): call records, read only; as JSON or CSV.
 
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
 use serde_json::{Map, Value, json};
 
 use super::{NONE, READ, Resource};
-use crate::api::answer::{Answer, Paging};
+use crate::api::answer::{Answer, Paging, Table};
 use crate::api::call::Call;
+use crate::api::csv;
 use crate::api::error::ApiError;
 use crate::api::list::{self, Filters, Wanted};
 use crate::base::time::UnixMicros;
-use crate::journal::{Cdr, TimeRange};
+use crate::journal::{Cdr, Journal, TimeRange};
+use crate::store::StoreError;
 
 pub(in crate::api) const RESOURCE: Resource = Resource::new(
     "cdrs",
@@ -105,6 +110,21 @@ async fn rows(call: &Call, owner: Option<&str>, interactions: bool) -> Result<An
         Some(text) => text.parse().map_err(|_| ApiError::Faulty("utc_offset must be a number of seconds".to_owned()))?,
         None => 0_i64,
     };
+    if wanted.page_size.is_none() && !interactions && call.envelope.contains_key("accept_csv") {
+        let walk = Walk {
+            journal: call.api.journal().clone(),
+            account: call.account()?.id.to_string(),
+            owner: owner.map(str::to_owned),
+            filters,
+            offset,
+            range: TimeRange { limit: STEP, ..list::time_range(call, &wanted)? },
+            left: list::MOST,
+            begun: false,
+            headed: false,
+        };
+        let table = Some(Table(walk.lines()));
+        return Ok(Answer { columns: Some(COLUMNS), table, ..Answer::ok(Value::Null) });
+    }
     let size = wanted.page_size.unwrap_or(list::MOST);
     let mut range = TimeRange { limit: STEP, ..list::time_range(call, &wanted)? };
     let account = &call.account()?.id;
@@ -144,6 +164,60 @@ async fn rows(call: &Call, owner: Option<&str>, interactions: bool) -> Result<An
     let start_key = first.filter(|_| !rows.is_empty()).map(|key| list::opaque(&key));
     let paging = wanted.page_size.map(|_| Paging { rows: rows.len(), start_key, next_start_key: next });
     Ok(Answer { columns: Some(COLUMNS), ..Answer::page(rows, paging) })
+}
+
+/// A long table, made while it is sent: what its first line costs does not grow with its length.
+struct Walk {
+    journal: Journal,
+    account: String,
+    owner: Option<String>,
+    filters: Filters,
+    offset: i64,
+    range: TimeRange,
+    left: usize,
+    begun: bool,
+    headed: bool,
+}
+
+impl Walk {
+    fn lines(self) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
+        let step = |walk: Option<Self>| async move {
+            let mut walk = walk?;
+            match walk.step().await {
+                Ok((text, more)) => Some((Ok(Bytes::from(text)), more.then_some(walk))),
+                Err(error) => Some((Err(std::io::Error::other(error)), None)),
+            }
+        };
+        stream::unfold(Some(self), step).boxed()
+    }
+
+    /// The next lines, and whether there may be more.
+    async fn step(&mut self) -> Result<(String, bool), StoreError> {
+        let found = self.journal.cdrs(&self.account, self.range.clone()).await?;
+        let full = found.len() == self.range.limit;
+        let last = found.last().map(|stored| stored.key.clone());
+        let mut rows = Vec::new();
+        for stored in found {
+            // A step begins with the record the one before has ended with.
+            if self.begun && self.range.start.as_ref() == Some(&stored.key) {
+                continue;
+            }
+            let cdr = &stored.cdr;
+            let owned = self.owner.as_ref().is_none_or(|owner| cdr.owner_id == *owner);
+            if self.left > 0 && owned && (self.filters.is_empty() || self.filters.pass(&whole(cdr))) {
+                rows.push(row(cdr, self.offset));
+                self.left -= 1;
+            }
+        }
+        let mut text = csv::lines(&rows, COLUMNS);
+        if !self.headed && !rows.is_empty() {
+            text.insert_str(0, &csv::head(COLUMNS));
+            self.headed = true;
+        }
+        self.begun = true;
+        self.range.start = last.or(self.range.start.take());
+        Ok((text, full && self.left > 0))
+    }
 }
 
 async fn is_first_leg(call: &Call, account: &str, cdr: &Cdr) -> Result<bool, ApiError> {

@@ -10,8 +10,10 @@ use crate::api::call::Call;
 use crate::api::documents::{self, Documents, Draft};
 use crate::api::error::ApiError;
 use crate::api::list;
+use crate::api::placing;
 use crate::api::verb::Verb;
 use crate::call::conference::{ConferenceInfo, MemberOrder, Order, Participant};
+use crate::call::{Originate, Party, ShownAs};
 use crate::directory::Kind;
 use crate::host::clock;
 
@@ -73,7 +75,8 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
                 Some("lock") => Order::Lock(true),
                 Some("unlock") => Order::Lock(false),
                 Some("play") => Order::Play(media(call)?),
-                other => return Err(unknown(other, "lock, unlock and play")),
+                Some("dial") => return dial(call, id).await,
+                other => return Err(unknown(other, "lock, unlock, play and dial")),
             };
             obeyed(call, id, order, id).await
         }
@@ -141,6 +144,79 @@ async fn obeyed(call: &Call, id: &str, order: Order, named: &str) -> Result<Answ
         id: named.to_owned(),
     })
 }
+
+/// Rings endpoints (ids of devices or users, or numbers), each of which joins the conference once it answers.
+async fn dial(call: &Call, id: &str) -> Result<Answer, ApiError> {
+    let account = call.account()?;
+    if !account.conferences.contains_key(id) {
+        return Err(ApiError::NoDocument {
+            what: "conference",
+            id: id.to_owned(),
+        });
+    }
+    let endpoints = call.data.get("endpoints").and_then(Value::as_array);
+    let endpoints = endpoints
+        .filter(|all| !all.is_empty())
+        .ok_or_else(|| ApiError::field("endpoints", "required", "names who is rung"))?;
+    let timeout = placing::ring_time(call.number("timeout")?);
+    let mut parties = Vec::new();
+    for (n, endpoint) in endpoints.iter().enumerate().take(MOST_DIALLED) {
+        let path = format!("endpoints.{n}");
+        let Some(endpoint) = endpoint.as_str().filter(|text| !text.is_empty()) else {
+            let message = "must be the id of a device or user, or a number";
+            return Err(ApiError::field(&path, "type", message));
+        };
+        let data = json!({"id": endpoint, "timeout": timeout.as_secs(), "can_call_self": true});
+        parties.push(if account.devices.contains_key(endpoint) {
+            placing::flow(endpoint, "device", data)
+        } else if account.users.contains_key(endpoint) {
+            placing::flow(endpoint, "user", data)
+        } else {
+            Party::Number(endpoint.to_owned())
+        });
+    }
+    let principal = call.principal.as_ref().ok_or(ApiError::Credentials)?;
+    let owner = principal.user.as_ref().map(|user| user.id.clone());
+    let flags = call.data.get("participant_flags").and_then(Value::as_array);
+    let flagged = |name: &str| flags.is_some_and(|flags| flags.iter().any(|flag| flag == name));
+    let mut ids = Vec::new();
+    for first in parties {
+        let (outcome, _) = tokio::sync::oneshot::channel();
+        let call_id = format!("{}-conference", call.api.rng().hex(16));
+        let join = json!({"id": id, "moderator": flagged("is_moderator")});
+        let wanted = Originate {
+            account: std::sync::Arc::clone(account),
+            call_id: call_id.clone(),
+            first,
+            then: placing::flow(id, "conference", join),
+            authorizing_id: owner
+                .clone()
+                .unwrap_or_else(|| principal.account.id.to_string()),
+            authorizing_type: "user",
+            owner_id: owner.clone(),
+            caller_id: ShownAs {
+                name: call.text("caller_id_name"),
+                number: call.text("caller_id_number"),
+            },
+            then_caller_id: ShownAs::default(),
+            as_answerer: false,
+            timeout,
+            headers: Vec::new(),
+            ringback: None,
+            hold_music: None,
+            application_vars: placing::application_vars(call, None),
+            outcome,
+            keeps_id: false,
+            stages: None,
+        };
+        placing::place(call, wanted).await?;
+        ids.push(call_id);
+    }
+    Ok(Answer::created(json!({"call_ids": ids})))
+}
+
+/// Most who are rung by one request.
+const MOST_DIALLED: usize = 20;
 
 fn action(call: &Call) -> Option<String> {
     let envelope = call.envelope.get("action").and_then(Value::as_str);

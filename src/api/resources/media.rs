@@ -9,6 +9,8 @@ use crate::api::documents::{self, Documents, Draft, Mode};
 use crate::api::error::ApiError;
 use crate::api::list;
 use crate::api::verb::Verb;
+use crate::audio::wav;
+use crate::clips::Audio;
 use crate::directory::{Change, Kind};
 use crate::store::Batch;
 
@@ -178,7 +180,9 @@ async fn download(call: &Call, id: &str) -> Result<Answer, ApiError> {
     let account = call.account()?;
     let missing = || ApiError::NoDocument { what: "media", id: id.to_owned() };
     let doc = account.media.get(id).ok_or_else(missing)?;
-    let bytes = call.api.directory().media_bytes(&account.id, id).await?.ok_or_else(missing)?;
+    let Some(bytes) = call.api.directory().media_bytes(&account.id, id).await? else {
+        return spoken(call, id, doc).await?.ok_or_else(missing);
+    };
     let content_type = doc.get("content_type").and_then(Value::as_str).unwrap_or("audio/wav").to_owned();
     let extension = match content_type.as_str() {
         "audio/mp3" | "audio/mpeg" | "audio/mpeg3" => "mp3",
@@ -191,6 +195,38 @@ async fn download(call: &Call, id: &str) -> Result<Answer, ApiError> {
     let file = Download { content_type, bytes, name, ..Download::default() };
     Ok(Answer { status: 200, file: Some(file), ..Answer::default() })
 }
+
+/// The sound of a text, as callers hear it; `None` for media that are no text.
+async fn spoken(call: &Call, id: &str, doc: &Value) -> Result<Option<Answer>, ApiError> {
+    if doc.pointer("/tts/text").and_then(Value::as_str).is_none_or(|text| text.trim().is_empty()) {
+        return Ok(None);
+    }
+    let unavailable = |why: String| ApiError::Unavailable(format!("the text cannot be spoken: {why}"));
+    let Some(clips) = call.api.clips() else {
+        return Err(unavailable("no voice runs here".to_owned()));
+    };
+    let language = doc.get("language").and_then(Value::as_str).unwrap_or("en-us");
+    let audio = clips.resolve(call.account()?, id, language).await;
+    let mut pcm: Vec<i16> = Vec::new();
+    match audio.map_err(|error| unavailable(error.to_string()))? {
+        Audio::Speech(mut speaking) => {
+            while let Some(sentence) = speaking.next().await {
+                let sentence = sentence.map_err(|error| unavailable(error.to_string()))?;
+                pcm.extend(sentence.pcm(SPOKEN_HZ).iter());
+            }
+        }
+        Audio::Clip(clip) => pcm.extend(clip.pcm(SPOKEN_HZ).iter()),
+        _ => return Ok(None),
+    }
+    let mut bytes = wav::header(SPOKEN_HZ, 1, pcm.len() as u64 * 2).to_vec();
+    wav::samples(&pcm, &mut bytes);
+    let name = format!("{}.wav", id.replace('/', "_"));
+    let file = Download { content_type: "audio/wav".to_owned(), bytes: bytes.into(), name, ..Download::default() };
+    Ok(Some(Answer { status: 200, file: Some(file), ..Answer::default() }))
+}
+
+/// Samples a second of a text's sound.
+const SPOKEN_HZ: u32 = 16_000;
 
 #[cfg(test)]
 mod tests {

@@ -18,8 +18,10 @@ mod recordings;
 mod records;
 mod registrations;
 mod roles;
+mod stubs;
 mod trunks;
 mod twiml;
+mod twilio;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -56,6 +56,31 @@ async fn the_csv_of_call_records_has_kazoos_header_in_kazoos_order() {
         "{}",
         lines[1]
     );
+    // A long table is made while it is sent, and is the same.
+    let whole = office.ask("GET", "~/cdrs?accept=csv&paginate=false");
+    assert_eq!(whole.send().await.text(), text);
+    for n in 0..450 {
+        let mut more = leg(&office, &format!("m{n}@x"), 60);
+        more.hangup_cause = if n % 3 == 0 {
+            "USER_BUSY"
+        } else {
+            "NORMAL_CLEARING"
+        }
+        .to_owned();
+        office.journal.close_leg(Box::new(more));
+    }
+    for (query, rows) in [
+        ("", 451),
+        ("&filter_hangup_cause=USER_BUSY", 150),
+        ("&filter_call_id=m449@x", 1),
+    ] {
+        let path = format!("~/cdrs?accept=csv&paginate=false{query}");
+        let table = office.ask("GET", &path).send().await.text();
+        let all: std::collections::BTreeSet<&str> = table.split("\r\n").collect();
+        // Its head, and what follows the last end of line.
+        assert_eq!(all.len(), rows + 2, "{query}");
+        assert_eq!(table.split("\r\n").count(), rows + 2, "{query}");
+    }
     let empty = office
         .ask("GET", "~/cdrs?accept=csv&filter_call_id=none")
         .send()

@@ -96,7 +96,7 @@ async fn several_carriers_are_stored_at_once_and_each_is_judged() {
         .data(both)
         .send()
         .await
-        .data(200);
+        .data(201);
     assert_eq!(done["success"].as_object().unwrap().len(), 1);
     assert_eq!(
         done["errors"]["1"]["gateways"]["required"]["value"],
