@@ -62,18 +62,22 @@ demo: deps voice
 voice: deps
 	@$(MAKE) --no-print-directory .venv/piper/.ready || echo "Piper could not be installed: espeak-ng will speak."
 
-# A telephone in a browser: JsSIP, driven in the system's Chromium. The page, driven and examined.
-.venv/browser/.ready: tests/live/browser/package-lock.json $(shell find tests/live/browser -name '*.mjs')
+# A telephone in a browser, JsSIP driven in the system's Chromium; the page, driven and examined; Twilio's library for Node.
+.venv/browser/.ready .venv/twilio/.ready: .venv/%/.ready:
 	rm -rf $(@D)
 	mkdir -p $(@D)
-	cp -r tests/live/browser/* $(@D)
+	cp -r tests/live/$*/* $(@D)
 	cd $(@D) && npm ci --no-audit --no-fund --silent
 	touch $@
 
-# What only the browser's test needs; without it that test says that it was not run.
+.venv/browser/.ready: tests/live/browser/package-lock.json $(shell find tests/live/browser -name '*.mjs')
+.venv/twilio/.ready: tests/live/twilio/package-lock.json tests/live/twilio/documents.mjs
+
+# What only the tests with a browser and with Node need; without it they say that they were not run.
 browser:
 	@scripts/deps chromium $(if $(shell command -v npm),,nodejs npm) || echo "Chromium could not be installed."
 	@$(MAKE) --no-print-directory .venv/browser/.ready || echo "The telephone in a browser could not be installed."
+	@$(MAKE) --no-print-directory .venv/twilio/.ready || echo "Twilio's library for Node could not be installed."
 
 # Other people's telephones and their attackers: pjsua2, linphone, sipvicious. Without them their tests say that they were
 # not run.

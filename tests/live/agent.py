@@ -3,7 +3,7 @@
 
 Says on standard output what happens, one JSON object a line. Argument: the port. The agent repeats what it hears until a
 key is pressed; then it says three short things with a mark after each; then it begins to say something long, is
-interrupted, ten times; then it ends."""
+interrupted, seven times; then it ends."""
 
 import asyncio
 import json
@@ -101,7 +101,7 @@ class Agent(FrameProcessor):
             await self.speak(1)
             await self.mark(name, OutputTransportMessageFrame)
         say(marks=[await self.came_back() for _ in range(3)])
-        for n in range(10):
+        for n in range(7):
             await self.speak(5)
             await asyncio.sleep(0.3)
             # At once: after all that was sent until now.
@@ -109,7 +109,8 @@ class Agent(FrameProcessor):
             await asyncio.sleep(0.1)
             await self.push_frame(InterruptionFrame())
             say(cut=await self.came_back())
-            await asyncio.sleep(0.4)
+            # The transport's clock goes on for what was not sent.
+            await asyncio.sleep(1.2)
         await self.push_frame(EndWorkerFrame(), FrameDirection.UPSTREAM)
 
 
@@ -125,8 +126,8 @@ async def agent(socket: WebSocket):
         params=FastAPIWebsocketParams(
             audio_in_enabled=True,
             audio_out_enabled=True,
-            # A second at a time, so that there is something to be cleared.
-            audio_out_10ms_chunks=100,
+            # Half a second at a time, so that there is something to be cleared.
+            audio_out_10ms_chunks=50,
             serializer=serializer,
         ),
     )
@@ -136,6 +137,11 @@ async def agent(socket: WebSocket):
     worker = PipelineWorker(
         pipeline, params=PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE)
     )
+
+    @transport.event_handler("on_client_disconnected")
+    async def gone(_transport, _socket):
+        await worker.cancel()
+
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
     await runner.run()

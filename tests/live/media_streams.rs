@@ -152,8 +152,8 @@ impl Drop for Python {
 
 /// A caller who speaks, and notes what he hears and when.
 pub(super) struct Caller {
-    peer: Peer,
-    placed: Placed,
+    pub(super) peer: Peer,
+    pub(super) placed: Placed,
     ended: Arc<AtomicBool>,
     heard: std::thread::JoinHandle<Vec<(f64, Vec<u8>)>>,
 }
@@ -218,7 +218,7 @@ impl Caller {
         self.stop()
     }
 
-    fn stop(self) -> Vec<(f64, Vec<u8>)> {
+    pub(super) fn stop(self) -> Vec<(f64, Vec<u8>)> {
         self.ended.store(true, Ordering::Relaxed);
         self.heard.join().unwrap()
     }

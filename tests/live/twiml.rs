@@ -1,4 +1,4 @@
-//! `swivel twiml` on documents that Twilio's own library generates, and on mistakes.
+//! `swivel twiml` on documents that Twilio's own libraries generate, and on mistakes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -51,10 +51,26 @@ fn claims() -> BTreeMap<(String, String), BTreeSet<String>> {
 }
 
 #[test]
-fn everything_twilios_library_generates_has_the_status_the_documentation_claims() {
+fn everything_twilios_library_for_python_generates_has_the_status_the_documentation_claims() {
     let python = python("test").expect("make installs .venv/test");
-    let script = root().join("tests/live/twiml.py");
-    let made = run(Command::new(python).arg(script));
+    assert_as_claimed(Command::new(python).arg(root().join("tests/live/twiml.py")));
+}
+
+#[test]
+fn everything_twilios_library_for_node_generates_has_the_status_the_documentation_claims() {
+    let folder = root().join(".venv/twilio");
+    if !folder.join(".ready").exists() {
+        eprintln!(
+            "Twilio's library for Node is not installed (`make test` does that): it was not tried"
+        );
+        return;
+    }
+    assert_as_claimed(Command::new("node").arg(folder.join("documents.mjs")));
+}
+
+/// Fails unless each word of the documents that a library has made, one a line, has the status that is claimed of it.
+fn assert_as_claimed(library: &mut Command) {
+    let made = run(library);
     assert!(made.status.success(), "{}", printed(&made));
     let claims = claims();
     let mut words = 0;
