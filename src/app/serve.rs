@@ -457,7 +457,11 @@ fn runners(
     journal: &Journal,
 ) -> Runners {
     let hooks: Arc<dyn Runner> = Arc::new(Delivery::new(directory.clone(), client.clone()));
-    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(shelf.clone(), client.clone(), journal.clone()));
+    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(
+        shelf.clone(),
+        client.clone(),
+        journal.clone(),
+    ));
     let posts: Arc<dyn Runner> = Arc::new(HttpRunner {
         client: client.clone(),
         directory: directory.clone(),

@@ -73,7 +73,18 @@ impl Runner for UploadRunner {
                     at: clock::unix_now(),
                     account: account.clone(),
                     code: Code::RecordingUpload,
-                    values: vec![("url", upload.shown().split('?').next().unwrap_or_default().to_owned()), ("detail", why.clone())],
+                    values: vec![
+                        (
+                            "url",
+                            upload
+                                .shown()
+                                .split('?')
+                                .next()
+                                .unwrap_or_default()
+                                .to_owned(),
+                        ),
+                        ("detail", why.clone()),
+                    ],
                 });
             }
             if outcome == Outcome::Done {

@@ -116,7 +116,11 @@ fn near(recording: &Recording, ms: u64) {
 /// Does the jobs until none is left.
 async fn work(world: &World) {
     let client = HttpClient::stub(Arc::new(world.web.clone()));
-    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(world.shelf.clone(), client.clone(), world.journal.clone()));
+    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(
+        world.shelf.clone(),
+        client.clone(),
+        world.journal.clone(),
+    ));
     let posts: Arc<dyn Runner> = Arc::new(HttpRunner {
         client,
         directory: world.directory.clone(),

@@ -18,6 +18,7 @@ mod demo;
 mod phone;
 mod run;
 mod telephone;
+mod top;
 mod trace;
 mod twiml;
 
@@ -66,6 +67,8 @@ enum Command {
     Unblock(block::UnblockArgs),
     /// Show the messages and web requests of a call.
     Trace(trace::TraceArgs),
+    /// Watch calls, the ladder of one of them, and problems in words, on a terminal.
+    Top(top::TopArgs),
     /// Run a server with a small web application, and let it call itself.
     Demo(demo::DemoArgs),
     /// Place one call and print what happened.
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Block(args) => block::block(args),
         Command::Unblock(args) => block::unblock(args),
         Command::Trace(args) => trace::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Phone(args) => phone::run(&args),

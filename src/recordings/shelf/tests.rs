@@ -177,7 +177,11 @@ impl Transport for Server {
 async fn run(place: &Place, server: &Server) {
     let directory = Directory::load(Store::memory()).await.unwrap();
     let client = HttpClient::stub(Arc::new(server.clone()));
-    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(place.shelf.clone(), client.clone(), Journal::new(place.store.clone())));
+    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(
+        place.shelf.clone(),
+        client.clone(),
+        Journal::new(place.store.clone()),
+    ));
     let posts: Arc<dyn Runner> = Arc::new(HttpRunner { client, directory });
     let runners = BTreeMap::from([(UploadRunner::KIND, uploads), (HttpJob::KIND, posts)]);
     let work = place.outbox.clone().run(runners);
