@@ -130,6 +130,14 @@ impl Outcome {
         !matches!(self, Self::Well | Self::NoCall)
     }
 
+    fn outcome(self) -> String {
+        match self {
+            Self::Well | Self::NoCall | Self::Ended => "the call was ended".to_owned(),
+            Self::Refused(status) => format!("the call was refused with {status}"),
+            Self::Cancelled => "the caller hung up".to_owned(),
+        }
+    }
+
     fn so(self) -> String {
         match self {
             Self::Well => ", and the call went on without it".to_owned(),
@@ -371,6 +379,7 @@ fn words(best: &Suspect<'_>, root: &Evidence, outcome: &Outcome) -> Cause {
     let leg = best.leg;
     let called = name(leg);
     add("so", outcome.so());
+    add("outcome", outcome.outcome());
     add("phone", called.clone());
     add("trunk", called);
     add(

@@ -81,7 +81,12 @@ impl Watch {
             return self.registration(fact);
         }
         if !self.legs.contains_key(fact.call_id()) {
-            if !Evidence::begins_with(fact) || self.legs.len() >= MOST_LEGS {
+            // INVITEs of strangers must leave room for calls.
+            let most = match fact {
+                Fact::Sip { .. } => MOST_LEGS / 2,
+                _ => MOST_LEGS,
+            };
+            if !Evidence::begins_with(fact) || self.legs.len() >= most {
                 return;
             }
             self.hold(fact.call_id(), fact.at(), None);
@@ -305,5 +310,47 @@ impl Watch {
             .collect();
         found.sort_by_key(|problem| std::cmp::Reverse(problem.last_at));
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(n: u64) -> Fact {
+        Fact::Trouble {
+            call_id: format!("call {n}"),
+            at: UnixMicros(n * 1_000),
+            account: "a".to_owned(),
+            code: Code::NumberNotFound,
+            values: vec![("dialled", n.to_string())],
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_by_calls_and_by_problems() {
+        let mut watch = Watch::default();
+        for n in 0..60_000 {
+            watch.note(&refused(n));
+            assert!(watch.legs.len() <= MOST_LEGS);
+        }
+        let end = UnixMicros(60_000_000 + 60_000_000);
+        let problems = watch.problems("a", UnixMicros(0), end);
+        assert_eq!(problems.len(), MOST_GROUPS);
+        assert!(problems[0].what.contains("59999"), "the newest stay");
+        watch.settle(end.plus(KEEP));
+        assert!(watch.legs.is_empty() && watch.over.is_empty() && watch.told.is_empty());
+        assert_eq!(watch.problems("b", UnixMicros(0), end), []);
+    }
+
+    #[test]
+    fn a_cause_can_be_asked_for_before_and_after_it_is_settled_and_not_for_ever() {
+        let mut watch = Watch::default();
+        watch.note(&refused(0));
+        assert_eq!(watch.cause_of("call 0").unwrap().code, Code::NumberNotFound);
+        watch.settle(UnixMicros(5_000_000));
+        assert_eq!(watch.cause_of("call 0").unwrap().code, Code::NumberNotFound);
+        watch.settle(UnixMicros(60_000_000));
+        assert_eq!(watch.cause_of("call 0"), None);
     }
 }

@@ -11,7 +11,7 @@ pub(super) const UNKNOWN: Entry = problem(
     1,
     "",
     [
-        "The call failed{so}.",
+        "{outcome}.",
         "swivel does not know why. The last thing seen was {last}.",
         "Look at the messages of the call.",
         "/calls[/{call_id}]",

@@ -302,9 +302,10 @@ pub(super) fn fill<'a>(words: &str, value: impl Fn(&str) -> Option<&'a str> + Co
         rest = behind;
     }
     put(&mut out, rest, value, true);
-    // A sentence may begin with a value: `phone 201 rang`. Our own name is never written otherwise.
+    // A sentence may begin with a value: `phone 201 rang`. Names and addresses stay as they are.
     let first = out.chars().next().unwrap_or_default();
-    if first.is_lowercase() && !out.starts_with("swivel") {
+    let word = out.split(' ').next().unwrap_or_default();
+    if first.is_lowercase() && word != "swivel" && !word.contains(['.', ':', '/']) {
         out.replace_range(..first.len_utf8(), &first.to_uppercase().to_string());
     }
     out
@@ -336,6 +337,7 @@ fn names(words: &str) -> impl Iterator<Item = &str> {
 /// What is said where a value is not known.
 fn instead_of(name: &str) -> &'static str {
     match name {
+        "outcome" => "the call failed",
         "phone" => "the phone",
         "trunk" => "the trunk",
         "caller" => "the caller",

@@ -1,4 +1,5 @@
-//! Phones: who they are, whether they are there, what they say and hear.
+//! Phones: who they are, whether they are there, what they say and hear. What strangers can cause is not told apart by
+//! what they write: there would be no end of it.
 
 use super::Code::*;
 use super::{Entry, everyday, problem};
@@ -20,7 +21,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     problem(
         UnknownUser,
         88,
-        "user",
+        "",
         [
             "The {method} of {user} from {source} was refused with 401.",
             "No device at {realm} has the user name {user}.",
@@ -31,7 +32,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     problem(
         SourceNotAllowed,
         60,
-        "source",
+        "",
         [
             "The {method} from {source} was refused with {status}.",
             "No device and no trunk has this address, and the caller sent no user name and password.",
@@ -42,7 +43,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     problem(
         AddressBanned,
         85,
-        "source",
+        "",
         [
             "swivel does not listen to {source} for {seconds} s.",
             "Too many wrong passwords have come from there.",
@@ -284,7 +285,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     problem(
         BadRequest,
         58,
-        "source",
+        "",
         [
             "The {method} from {source} was refused with {status}[ {phrase}].",
             "The request breaks a rule of SIP or needs what swivel does not have.",
