@@ -107,8 +107,16 @@ impl CallHandle {
     fn listen_back(&self, talked: Duration) {
         let silent = {
             let state = self.state();
-            let sends = state.media.agreed.as_ref().is_some_and(|agreed| !agreed.held);
-            sends && state.stats.as_ref().is_some_and(|stats| stats.packets_received == 0)
+            let sends = state
+                .media
+                .agreed
+                .as_ref()
+                .is_some_and(|agreed| !agreed.held);
+            sends
+                && state
+                    .stats
+                    .as_ref()
+                    .is_some_and(|stats| stats.packets_received == 0)
         };
         if silent && talked >= HEARD_BY {
             let seconds = talked.as_secs().to_string();

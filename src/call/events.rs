@@ -381,7 +381,10 @@ impl CallHandle {
             Code::PhoneUnreachable
         } else if low.contains("expired") {
             Code::TrunkCertificate
-        } else if ["certificate", "tls", "handshake"].iter().any(|word| low.contains(word)) {
+        } else if ["certificate", "tls", "handshake"]
+            .iter()
+            .any(|word| low.contains(word))
+        {
             Code::TrunkTls
         } else {
             Code::TrunkConnection

@@ -185,7 +185,11 @@ impl Core {
             status,
             why: "no account has the number a carrier has called",
         });
-        self.door_trouble_of(facts, Code::UnknownDid, vec![("status", status.to_string())]);
+        self.door_trouble_of(
+            facts,
+            Code::UnknownDid,
+            vec![("status", status.to_string())],
+        );
         self.refuse(invite, status, None);
     }
 
@@ -255,8 +259,12 @@ impl Core {
         let Some(body) = &invite.offer else {
             return Ok(None);
         };
-        let offer = Session::parse(&body.bytes)
-            .map_err(|_| (Some(Code::BadSdp), "399 swivel \"Bad session description\"".to_owned()))?;
+        let offer = Session::parse(&body.bytes).map_err(|_| {
+            (
+                Some(Code::BadSdp),
+                "399 swivel \"Bad session description\"".to_owned(),
+            )
+        })?;
         let here = SocketAddr::new(invite.flow.local.ip(), 9);
         let (crypto, webrtc) = self.secrets(negotiate::keying(&offer), here);
         let probe = Local {

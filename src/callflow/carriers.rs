@@ -131,7 +131,11 @@ pub(super) async fn dial(ctx: &FlowCtx, wanted: Carriers) -> Result<Next, FlowEr
         }
         Err(NotDialled::NoTrunk) => {
             ctx.note(format!("no carrier takes {number}"));
-            let code = if is_emergency { Code::EmergencyNoTrunk } else { Code::NoTrunk };
+            let code = if is_emergency {
+                Code::EmergencyNoTrunk
+            } else {
+                Code::NoTrunk
+            };
             ctx.call.trouble(code, vec![("number", number)]);
             return fail(ctx, Cause::NO_ROUTE_DESTINATION, 404).await;
         }

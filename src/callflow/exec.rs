@@ -261,7 +261,8 @@ async fn finish(ctx: &FlowCtx, end: End) {
         End::Failed => fault(ctx).await,
         End::Limit(what) => {
             ctx.note(format!("the flow was ended: too many {what}"));
-            ctx.call.trouble(Code::CallflowLoop, vec![("detail", what.to_string())]);
+            ctx.call
+                .trouble(Code::CallflowLoop, vec![("detail", what.to_string())]);
             fault(ctx).await;
         }
     }

@@ -52,7 +52,8 @@ pub(super) async fn run(
         twiml::Outcome::Moved => Next::Usurped,
         twiml::Outcome::Failed(why) => {
             ctx.note(format!("TwiML was ended: {why}"));
-            ctx.call.trouble(Code::TwimlEnded, vec![("detail", why.clone())]);
+            ctx.call
+                .trouble(Code::TwimlEnded, vec![("detail", why.clone())]);
             crate::pivot::remark(&ctx.call, settings, session.iteration, &why);
             ctx.call.hangup(Cause::NORMAL_TEMPORARY_FAILURE);
             Next::HardStop

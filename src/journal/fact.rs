@@ -400,7 +400,9 @@ impl Fact {
                 json!({"other": other, "kind": kind, "id": id, "name": name, "server": server}),
             ),
             Self::Trouble { code, values, .. } => {
-                let values = values.iter().map(|(name, text)| ((*name).to_owned(), json!(text)));
+                let values = values
+                    .iter()
+                    .map(|(name, text)| ((*name).to_owned(), json!(text)));
                 let values: Map<String, Value> = values.collect();
                 ("trouble", json!({"code": code.name(), "values": values}))
             }

@@ -128,8 +128,15 @@ impl PivotError {
                 vec![("detail", format!("{message} at byte {at}"))],
             ),
             Self::Schema { path, message, .. } => {
-                let place = if path.is_empty() { "the document" } else { path };
-                (Code::HookSchema, vec![("detail", format!("{place}: {message}"))])
+                let place = if path.is_empty() {
+                    "the document"
+                } else {
+                    path
+                };
+                (
+                    Code::HookSchema,
+                    vec![("detail", format!("{place}: {message}"))],
+                )
             }
             Self::NotTwiml(why) => (Code::HookTwiml, vec![("detail", why.to_string())]),
             Self::TooMany { .. } | Self::Loop { .. } => (Code::HookLoop, detail()),
@@ -143,9 +150,10 @@ fn of_http(error: &HttpError) -> (Code, Vec<(&'static str, String)>) {
     let said = || vec![("detail", error.to_string())];
     match error {
         HttpError::Refused(_) => (Code::HookBlocked, said()),
-        HttpError::Timeout { after } => {
-            (Code::HookTimeout, vec![("seconds", after.as_secs_f64().to_string())])
-        }
+        HttpError::Timeout { after } => (
+            Code::HookTimeout,
+            vec![("seconds", after.as_secs_f64().to_string())],
+        ),
         HttpError::Name { .. } => (Code::HookDns, Vec::new()),
         HttpError::Connect { detail, .. } | HttpError::Broken { detail, .. } => {
             let low = detail.to_lowercase();

@@ -142,8 +142,16 @@ impl Registrar {
             endpoint.ban(now, source, until);
             metrics::counter!("swivel_bans_total").increment(1);
             let seconds = until.saturating_duration_since(now).as_secs();
-            let values = vec![("source", source.to_string()), ("seconds", seconds.to_string())];
-            self.trouble(format!("ban {source}"), &bad.realm, Code::AddressBanned, values);
+            let values = vec![
+                ("source", source.to_string()),
+                ("seconds", seconds.to_string()),
+            ];
+            self.trouble(
+                format!("ban {source}"),
+                &bad.realm,
+                Code::AddressBanned,
+                values,
+            );
             tracing::warn!(target: "swivel::security", "banned {source} for {seconds} seconds");
         }
     }
@@ -165,12 +173,20 @@ impl Registrar {
         self.trouble(bad.call_id.to_string(), &bad.realm, code, values);
     }
 
-    pub(super) fn trouble(&self, call_id: String, realm: &str, code: Code, values: Vec<(&'static str, String)>) {
+    pub(super) fn trouble(
+        &self,
+        call_id: String,
+        realm: &str,
+        code: Code,
+        values: Vec<(&'static str, String)>,
+    ) {
         let account = self.0.directory.by_realm(realm);
         self.0.journal.emit(Fact::Trouble {
             call_id,
             at: clock::unix_now(),
-            account: account.map(|account| account.id.to_string()).unwrap_or_default(),
+            account: account
+                .map(|account| account.id.to_string())
+                .unwrap_or_default(),
             code,
             values,
         });

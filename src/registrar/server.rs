@@ -143,7 +143,10 @@ impl Registrar {
             code: Code::RegisterRefused,
             values: vec![
                 ("user", to.unwrap_or_default()),
-                ("source", request.flow.remote.ip().to_canonical().to_string()),
+                (
+                    "source",
+                    request.flow.remote.ip().to_canonical().to_string(),
+                ),
                 ("status", status.to_string()),
                 ("device", request.principal.device.to_string()),
             ],
@@ -152,7 +155,11 @@ impl Registrar {
 
     /// When, and whether for want of an answer, the last binding of an address of record was lost.
     pub fn lapsed(&self, username: &str, realm: &str) -> Option<Lapsed> {
-        self.0.lapsed.borrow().get(&Aor::new(username, realm)).copied()
+        self.0
+            .lapsed
+            .borrow()
+            .get(&Aor::new(username, realm))
+            .copied()
     }
 
     /// Remembers whose bindings were lost.

@@ -77,6 +77,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hickory_resolver", &["net/dns/"]),
     ("jsonwebtoken", &["api/"]),
     ("clap", &["app/"]),
+    ("ratatui", &["app/"]),
     ("toml", &["app/"]),
     ("tracing_subscriber", &["app/"]),
     ("metrics_exporter_prometheus", &["app/"]),

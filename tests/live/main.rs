@@ -5,8 +5,6 @@
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks. `page`: the page in Chromium.
 //! - The others are the tests, named for what they look at. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
-//! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks.
-//! - `pivot`, `recordings`, `registrar`, `bridged`, `carriers`, `conference`, `kamailio`, `sipp`, `commands`, `crash`, `howto`, `kazoo_sdk`, `described`, `asked`, `secrets`, `told`, `backup`, `fetch`, `transports`, `media_streams`, `recognise`, `signatures`, `twilio_rest`, `twiml`: the tests. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -33,6 +31,7 @@ mod conference;
 mod crash;
 mod described;
 mod desk;
+mod faults;
 mod fetch;
 mod flood;
 mod hostile;

@@ -25,7 +25,7 @@ pub(crate) struct Server {
     _turn: Turn,
 }
 
-const PASSWORD: &str = "only-for-this-test";
+pub(crate) const PASSWORD: &str = "only-for-this-test";
 /// Not a variable of swivel's: how many files its process may have open.
 const FILES: &str = "TEST_FILES";
 

@@ -23,7 +23,11 @@ fn answer(call: &Call) -> Result<Answer, ApiError> {
     let account = &call.account()?.id;
     let since = UnixMicros(clock::unix_now().0.saturating_sub(HOUR.as_micros() as u64));
     let mut all = call.api.journal().problems(account, since);
-    if call.principal.as_ref().is_some_and(|principal| principal.is_superduper()) {
+    if call
+        .principal
+        .as_ref()
+        .is_some_and(|principal| principal.is_superduper())
+    {
         all.extend(call.api.journal().problems("", since));
         all.sort_by_key(|problem| std::cmp::Reverse(problem.last_at));
     }

@@ -19,6 +19,7 @@ mod link;
 mod phone;
 mod run;
 mod telephone;
+mod top;
 mod trace;
 mod twiml;
 
@@ -69,6 +70,8 @@ enum Command {
     Link(link::LinkArgs),
     /// Show the messages and web requests of a call.
     Trace(trace::TraceArgs),
+    /// Watch calls, the ladder of one of them, and problems in words, on a terminal.
+    Top(top::TopArgs),
     /// Run a server with a small web application, and let it call itself.
     Demo(demo::DemoArgs),
     /// Place one call and print what happened.
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Unblock(args) => block::unblock(args),
         Command::Link(args) => link::run(args),
         Command::Trace(args) => trace::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Phone(args) => phone::run(&args),

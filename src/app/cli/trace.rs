@@ -188,8 +188,13 @@ fn rung(at_us: u64, fact: &Value) -> Rung {
         "leg" => format!("leg {} to {}", text("other"), text("name")),
         "trouble" => format!("trouble: {}", text("code")),
         "cause" => {
-            let said = ["what", "why", "todo"].map(|part| printable(fact[part].as_str().unwrap_or(""), 400));
-            let said: Vec<&str> = said.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+            let said = ["what", "why", "todo"]
+                .map(|part| printable(fact[part].as_str().unwrap_or(""), 400));
+            let said: Vec<&str> = said
+                .iter()
+                .map(String::as_str)
+                .filter(|part| !part.is_empty())
+                .collect();
             format!("{} [{}]", said.join(" "), text("code"))
         }
         "ended" => format!(

@@ -306,7 +306,10 @@ impl<'a> Ring<'a> {
             }
             Place::Uri { uri, .. } => {
                 let host = Uri::parse(uri).map(|uri| uri.host.to_string());
-                (Code::TrunkDns, ("server", host.unwrap_or_else(|_| uri.clone())))
+                (
+                    Code::TrunkDns,
+                    ("server", host.unwrap_or_else(|_| uri.clone())),
+                )
             }
             _ => return,
         };
@@ -314,7 +317,12 @@ impl<'a> Ring<'a> {
             "resource" => "trunk_id",
             _ => "device",
         };
-        let values = vec![("phone", name.clone()), ("trunk", name), more, (of, target.id.clone())];
+        let values = vec![
+            ("phone", name.clone()),
+            ("trunk", name),
+            more,
+            (of, target.id.clone()),
+        ];
         self.call.trouble(code, values);
     }
 

@@ -92,7 +92,8 @@ impl Conference {
             None => ask_number(ctx).await?,
         };
         let Some(mut found) = found else {
-            ctx.call.trouble(Code::ConferencePin, vec![("detail", "number".to_owned())]);
+            ctx.call
+                .trouble(Code::ConferencePin, vec![("detail", "number".to_owned())]);
             ctx.say_prompt("conf-too_many_attempts").await?;
             return Ok(Next::Stop(None));
         };

@@ -67,7 +67,7 @@ fn example(code: Code, name: &str) -> Option<&'static str> {
         "seconds" => "20",
         "ago" => "12 min",
         "offered" => "AMR-WB",
-        "supported" => "PCMU, PCMA, G722, opus",
+        "supported" => "PCMU, PCMA, G722, Opus",
         "url" => "https://app.example.com/voice.php",
         "took" => "31",
         "body" => "Undefined array key \"Digits\"",
@@ -80,7 +80,9 @@ fn example(code: Code, name: &str) -> Option<&'static str> {
         "detail" => "no details",
         "last" => "a BYE from the other end without a reason",
         "retry" => "5",
-        "phrase" | "open" | "device" | "trunk_id" | "callflow" | "call_id" | "silent" | "refused" => return None,
+        "outcome" => "the call was refused with 480",
+        "phrase" | "open" | "device" | "trunk_id" | "callflow" | "call_id" | "silent"
+        | "refused" => return None,
         _ => return None,
     })
 }
@@ -89,7 +91,7 @@ fn own_example(code: Code, name: &str) -> Option<&'static str> {
     use Code::*;
     Some(match (code, name) {
         (CodecCallee | SrtpRefused, "status") => "488 Not Acceptable Here",
-        (CodecCallee, "offered") => "PCMU, PCMA, G722, opus",
+        (CodecCallee, "offered") => "PCMU, PCMA, G722, Opus",
         (PhoneDeclined, "status") => "603 Decline",
         (PhoneUnavailable, "status") => "480 Temporarily Unavailable",
         (PhoneRefused, "status") => "500 Server Internal Error",

@@ -82,14 +82,21 @@ pub(super) struct Final {
 
 impl Evidence {
     pub(super) fn new(call_id: &str, at: UnixMicros) -> Self {
-        Self { call_id: call_id.into(), begun: at, ..Self::default() }
+        Self {
+            call_id: call_id.into(),
+            begun: at,
+            ..Self::default()
+        }
     }
 
     /// Whether a fact is the beginning of something that can fail: an INVITE, a call, a trouble.
     pub(super) fn begins_with(fact: &Fact) -> bool {
         match fact {
             Fact::Sip { bytes, .. } => bytes.starts_with(b"INVITE "),
-            Fact::Started { .. } | Fact::Refused { .. } | Fact::Trouble { .. } | Fact::Leg { .. } => true,
+            Fact::Started { .. }
+            | Fact::Refused { .. }
+            | Fact::Trouble { .. }
+            | Fact::Leg { .. } => true,
             _ => false,
         }
     }
@@ -97,8 +104,20 @@ impl Evidence {
     /// Takes a fact of this leg; `n` says which it is.
     pub(super) fn note(&mut self, fact: &Fact, n: usize) {
         match fact {
-            Fact::Sip { bytes, direction, peer, at, .. } => self.message(bytes, *direction, *peer, *at, n),
-            Fact::Started { account, from, dialled, callflow, .. } => {
+            Fact::Sip {
+                bytes,
+                direction,
+                peer,
+                at,
+                ..
+            } => self.message(bytes, *direction, *peer, *at, n),
+            Fact::Started {
+                account,
+                from,
+                dialled,
+                callflow,
+                ..
+            } => {
                 self.started = true;
                 self.account.clone_from(account);
                 self.from.clone_from(from);
@@ -109,23 +128,49 @@ impl Evidence {
                 self.answered.get_or_insert(*at);
                 self.last = ("the answer".to_owned(), n);
             }
-            Fact::Leg { other, .. } if self.legs.len() < 32 => self.legs.push(other.as_str().into()),
+            Fact::Leg { other, .. } if self.legs.len() < 32 => {
+                self.legs.push(other.as_str().into())
+            }
             Fact::Refused { status, .. } => self.refused = Some(*status),
             Fact::Node { module, .. } => {
                 self.module.clone_from(module);
                 self.last = (format!("the {module} node"), n);
             }
-            Fact::Trouble { code, account, values, .. } => {
+            Fact::Trouble {
+                code,
+                account,
+                values,
+                ..
+            } => {
                 if self.account.is_empty() {
                     self.account.clone_from(account);
                 }
                 if self.troubles.len() < MOST_TROUBLES {
-                    let values = values.iter().map(|(name, text)| (*name, plain(text))).collect();
-                    self.troubles.push(Told { code: *code, values, n });
+                    let values = values
+                        .iter()
+                        .map(|(name, text)| (*name, plain(text)))
+                        .collect();
+                    self.troubles.push(Told {
+                        code: *code,
+                        values,
+                        n,
+                    });
                 }
             }
-            Fact::Ended { at, cause, status, disposition, .. } => {
-                self.ended = Some(End { at: *at, cause, status: *status, disposition, n });
+            Fact::Ended {
+                at,
+                cause,
+                status,
+                disposition,
+                ..
+            } => {
+                self.ended = Some(End {
+                    at: *at,
+                    cause,
+                    status: *status,
+                    disposition,
+                    n,
+                });
             }
             _ => {}
         }
@@ -133,7 +178,14 @@ impl Evidence {
 
     /// This leg was placed by another.
     pub(super) fn placed_by(&mut self, fact: &Fact) {
-        if let Fact::Leg { kind, id, name, server, .. } = fact {
+        if let Fact::Leg {
+            kind,
+            id,
+            name,
+            server,
+            ..
+        } = fact
+        {
             self.placed = Some(Placed {
                 kind: kind.clone(),
                 id: id.clone(),
@@ -146,12 +198,22 @@ impl Evidence {
     fn message(&mut self, bytes: &[u8], way: Way, peer: SocketAddr, at: UnixMicros, n: usize) {
         // All but a few messages of a call say nothing about its end.
         let response = bytes.starts_with(b"SIP/2.0 ");
-        if !response && !["INVITE ", "BYE ", "CANCEL "].iter().any(|m| bytes.starts_with(m.as_bytes())) {
+        if !response
+            && !["INVITE ", "BYE ", "CANCEL "]
+                .iter()
+                .any(|m| bytes.starts_with(m.as_bytes()))
+        {
             return;
         }
-        let Some(seen) = message::read(bytes) else { return };
+        let Some(seen) = message::read(bytes) else {
+            return;
+        };
         self.peer.get_or_insert(peer);
-        let who = if way == Way::In { "the other end" } else { "swivel" };
+        let who = if way == Way::In {
+            "the other end"
+        } else {
+            "swivel"
+        };
         if !response {
             if self.method.is_empty() {
                 seen.method.clone_into(&mut self.method);
@@ -160,8 +222,19 @@ impl Evidence {
                 "" => " without a reason".to_owned(),
                 reason => format!(" with the reason {}", plain(reason)),
             };
-            let reason = if seen.method == "INVITE" { String::new() } else { reason };
-            self.last = (format!("{} {} from {who}{reason}", article(seen.method), seen.method), n);
+            let reason = if seen.method == "INVITE" {
+                String::new()
+            } else {
+                reason
+            };
+            self.last = (
+                format!(
+                    "{} {} from {who}{reason}",
+                    article(seen.method),
+                    seen.method
+                ),
+                n,
+            );
             if self.from.is_empty() && way == Way::In {
                 self.from = plain(user_of(seen.from));
             }
@@ -213,7 +286,11 @@ fn user_of(from: &str) -> &str {
 }
 
 fn article(word: &str) -> &'static str {
-    if word.starts_with(['A', 'I', 'O']) { "an" } else { "a" }
+    if word.starts_with(['A', 'I', 'O']) {
+        "an"
+    } else {
+        "a"
+    }
 }
 
 const MOST_TROUBLES: usize = 12;

@@ -45,7 +45,10 @@ pub(super) fn judge(root: &Evidence, legs: &[&Evidence]) -> Option<Cause> {
     let mut best: Option<Suspect<'_>> = None;
     for suspect in suspects {
         let weight = suspect.code.entry().weight;
-        if best.as_ref().is_none_or(|best| weight > best.code.entry().weight) {
+        if best
+            .as_ref()
+            .is_none_or(|best| weight > best.code.entry().weight)
+        {
             best = Some(suspect);
         }
     }
@@ -62,7 +65,15 @@ fn is_attempt(code: Code) -> bool {
     use Code::*;
     matches!(
         code,
-        NotRegistered | RegistrationExpired | PhoneUnreachable | TrunkDns | TrunkConnection | TrunkTls | TrunkCertificate | TrunkLimit | NoTrunk
+        NotRegistered
+            | RegistrationExpired
+            | PhoneUnreachable
+            | TrunkDns
+            | TrunkConnection
+            | TrunkTls
+            | TrunkCertificate
+            | TrunkLimit
+            | NoTrunk
     )
 }
 
@@ -88,7 +99,10 @@ impl Outcome {
             return Some(Self::Refused(status));
         }
         let Some(end) = root.ended else {
-            let refused = root.last_final.as_ref().filter(|last| last.ours && !root.started);
+            let refused = root
+                .last_final
+                .as_ref()
+                .filter(|last| last.ours && !root.started);
             return match refused {
                 // A challenge is answered by another INVITE, most often.
                 Some(last) => Some(Self::Refused(last.status)),
@@ -97,7 +111,11 @@ impl Outcome {
             };
         };
         Some(match end {
-            End { cause: "ORIGINATOR_CANCEL", disposition: "recv_cancel", .. } => Self::Cancelled,
+            End {
+                cause: "ORIGINATOR_CANCEL",
+                disposition: "recv_cancel",
+                ..
+            } => Self::Cancelled,
             End { status: 300.., .. } => match (root.answered, &root.last_final) {
                 (None, Some(last)) if last.ours => Self::Refused(last.status),
                 (None, _) => Self::Refused(end.status),
@@ -110,6 +128,14 @@ impl Outcome {
 
     fn failed(self) -> bool {
         !matches!(self, Self::Well | Self::NoCall)
+    }
+
+    fn outcome(self) -> String {
+        match self {
+            Self::Well | Self::NoCall | Self::Ended => "the call was ended".to_owned(),
+            Self::Refused(status) => format!("the call was refused with {status}"),
+            Self::Cancelled => "the caller hung up".to_owned(),
+        }
     }
 
     fn so(self) -> String {
@@ -136,11 +162,21 @@ const GOOD: &[&str] = &[
 
 impl<'a> Suspect<'a> {
     fn new(code: Code, leg: &'a Evidence, n: Option<usize>) -> Self {
-        Self { code, values: Vec::new(), n, leg }
+        Self {
+            code,
+            values: Vec::new(),
+            n,
+            leg,
+        }
     }
 
     fn told(told: &Told, leg: &'a Evidence) -> Self {
-        Self { code: told.code, values: told.values.clone(), n: Some(told.n), leg }
+        Self {
+            code: told.code,
+            values: told.values.clone(),
+            n: Some(told.n),
+            leg,
+        }
     }
 
     fn with(mut self, name: &'static str, value: impl ToString) -> Self {
@@ -155,24 +191,53 @@ fn of_leg<'a>(leg: &'a Evidence, root: &Evidence) -> Option<Suspect<'a>> {
     if leg.answered.is_some() && end.cause != "INCOMPATIBLE_DESTINATION" {
         return None;
     }
-    let trunk = leg.placed.as_ref().is_some_and(|placed| placed.kind == "resource");
-    if let Some(last) = leg.last_final.as_ref().filter(|last| !last.ours && last.status != 487) {
-        let code = if trunk { of_trunk(last, leg) } else { of_phone(last, leg) }?;
+    let trunk = leg
+        .placed
+        .as_ref()
+        .is_some_and(|placed| placed.kind == "resource");
+    if let Some(last) = leg
+        .last_final
+        .as_ref()
+        .filter(|last| !last.ours && last.status != 487)
+    {
+        let code = if trunk {
+            of_trunk(last, leg)
+        } else {
+            of_phone(last, leg)
+        }?;
         let suspect = Suspect::new(code, leg, Some(last.n)).with("status", status_line(last));
         let phrase = warning_text(&last.warning).unwrap_or(&last.phrase);
-        return Some(suspect.with("phrase", phrase).with("offered", offered(leg)).with("number", &leg.dialled));
+        return Some(
+            suspect
+                .with("phrase", phrase)
+                .with("offered", offered(leg))
+                .with("number", &leg.dialled),
+        );
     }
     let code = match (end.cause, end.status) {
         ("INCOMPATIBLE_DESTINATION", _) => {
-            return Some(Suspect::new(Code::CodecCallee, leg, Some(end.n)).with("status", "the call").with("offered", offered(leg)));
+            return Some(
+                Suspect::new(Code::CodecCallee, leg, Some(end.n))
+                    .with("status", "the call")
+                    .with("offered", offered(leg)),
+            );
         }
         _ if leg.rang.is_some() => {
             // Who hangs up first is the caller then.
-            let cancelled = matches!(root.ended, Some(End { disposition: "recv_cancel", .. }));
+            let cancelled = matches!(
+                root.ended,
+                Some(End {
+                    disposition: "recv_cancel",
+                    ..
+                })
+            );
             if cancelled {
                 return None;
             }
-            let rang = leg.rang.map(|at| end.at.since(at).as_secs()).unwrap_or_default();
+            let rang = leg
+                .rang
+                .map(|at| end.at.since(at).as_secs())
+                .unwrap_or_default();
             return Some(Suspect::new(Code::NoAnswer, leg, Some(end.n)).with("seconds", rang));
         }
         (_, 503) | ("NORMAL_TEMPORARY_FAILURE", _) if trunk => Code::TrunkConnection,
@@ -314,11 +379,26 @@ fn words(best: &Suspect<'_>, root: &Evidence, outcome: &Outcome) -> Cause {
     let leg = best.leg;
     let called = name(leg);
     add("so", outcome.so());
+    add("outcome", outcome.outcome());
     add("phone", called.clone());
     add("trunk", called);
-    add("caller", if root.from.is_empty() { "an unknown caller".to_owned() } else { root.from.clone() });
+    add(
+        "caller",
+        if root.from.is_empty() {
+            "an unknown caller".to_owned()
+        } else {
+            root.from.clone()
+        },
+    );
     add("dialled", root.dialled.clone());
-    add("number", if leg.dialled.is_empty() { root.dialled.clone() } else { leg.dialled.clone() });
+    add(
+        "number",
+        if leg.dialled.is_empty() {
+            root.dialled.clone()
+        } else {
+            leg.dialled.clone()
+        },
+    );
     add("callflow", root.callflow.clone());
     add("call_id", escaped(&root.call_id));
     add("module", root.module.clone());
@@ -348,7 +428,9 @@ fn words(best: &Suspect<'_>, root: &Evidence, outcome: &Outcome) -> Cause {
     }
     // Words may be looked up without their being known; what is known and empty counts as unknown.
     let value = |name: &str| {
-        let found = values.iter().find(|(known, text)| *known == name && !text.is_empty());
+        let found = values
+            .iter()
+            .find(|(known, text)| *known == name && !text.is_empty());
         found.map(|(_, text)| text.as_str())
     };
     Cause {

@@ -33,7 +33,10 @@ pub(super) fn read(bytes: &[u8]) -> Option<Seen<'_>> {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
     let mut lines = head.split("\r\n");
     let first = lines.next()?;
-    let mut seen = Seen { body, ..Seen::default() };
+    let mut seen = Seen {
+        body,
+        ..Seen::default()
+    };
     match first.strip_prefix("SIP/2.0 ") {
         Some(rest) => {
             let (status, phrase) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -43,7 +46,9 @@ pub(super) fn read(bytes: &[u8]) -> Option<Seen<'_>> {
         None => seen.method = first.split(' ').next()?,
     }
     for line in lines {
-        let Some((name, value)) = line.split_once(':') else { continue };
+        let Some((name, value)) = line.split_once(':') else {
+            continue;
+        };
         let (name, value) = (name.trim(), value.trim());
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         if is("cseq") {
@@ -100,8 +105,13 @@ impl Offer {
             }
         }
         for number in types {
-            let mapped = names.iter().find(|(n, _)| *n == number).map(|(_, name)| *name);
-            let name = mapped.and_then(|name| name.split('/').next()).or_else(|| known(number));
+            let mapped = names
+                .iter()
+                .find(|(n, _)| *n == number)
+                .map(|(_, name)| *name);
+            let name = mapped
+                .and_then(|name| name.split('/').next())
+                .or_else(|| known(number));
             let Some(name) = name else { continue };
             let other = ["telephone-event", "CN", "red"];
             if !other.iter().any(|o| o.eq_ignore_ascii_case(name)) {
@@ -122,7 +132,10 @@ impl Offer {
 
 /// What swivel has.
 pub(super) fn supported() -> String {
-    let names = Codec::USUAL.iter().map(|codec| codec.name().to_owned());
+    let names = Codec::USUAL.iter().map(|codec| match codec.name() {
+        "opus" => "Opus".to_owned(),
+        name => name.to_owned(),
+    });
     names.collect::<Vec<_>>().join(", ")
 }
 
@@ -144,7 +157,10 @@ pub(super) fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || (a == 100 && b & 0xc0 == 64)
+            v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || (a == 100 && b & 0xc0 == 64)
         }
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
@@ -165,8 +181,13 @@ mod tests {
 
     #[test]
     fn a_message_tells_status_method_and_warning_whatever_it_is() {
-        let seen = read(b"SIP/2.0 488 Not Acceptable\r\nCSeq: 1 INVITE\r\nWarning: 399 a \"b\"\r\n\r\n").unwrap();
-        assert_eq!((seen.status, seen.about, seen.warning), (488, "INVITE", "399 a \"b\""));
+        let seen =
+            read(b"SIP/2.0 488 Not Acceptable\r\nCSeq: 1 INVITE\r\nWarning: 399 a \"b\"\r\n\r\n")
+                .unwrap();
+        assert_eq!(
+            (seen.status, seen.about, seen.warning),
+            (488, "INVITE", "399 a \"b\"")
+        );
         assert_eq!(read(b"\xff\xfe").map(|seen| seen.status), Some(0));
         assert!(read(b"SIP/2.0 abc\r\n\r\n").is_none());
     }

@@ -61,7 +61,9 @@ impl Cause {
 pub fn diagnose<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Option<Cause> {
     let mut legs: Vec<Evidence> = Vec::new();
     for (n, fact) in facts.into_iter().enumerate() {
-        let known = legs.iter_mut().position(|leg| *leg.call_id == *fact.call_id());
+        let known = legs
+            .iter_mut()
+            .position(|leg| *leg.call_id == *fact.call_id());
         let at = known.or_else(|| {
             let room = legs.len() < MOST_LEGS && Evidence::begins_with(fact);
             room.then(|| legs.push(Evidence::new(fact.call_id(), fact.at())))?;
@@ -84,7 +86,10 @@ pub fn diagnose<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Option<Cause> 
     // Whose parent is among them is a leg.
     let placed: Vec<Box<str>> = legs.iter().flat_map(|leg| leg.legs.clone()).collect();
     let root = legs.iter().find(|leg| !placed.contains(&leg.call_id))?;
-    let others: Vec<&Evidence> = legs.iter().filter(|leg| placed.contains(&leg.call_id)).collect();
+    let others: Vec<&Evidence> = legs
+        .iter()
+        .filter(|leg| placed.contains(&leg.call_id))
+        .collect();
     judge::judge(root, &others)
 }
 

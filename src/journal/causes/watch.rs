@@ -99,12 +99,18 @@ impl Watch {
             return self.registration(fact);
         }
         if !self.legs.contains_key(fact.call_id()) {
-            if !Evidence::begins_with(fact) || self.legs.len() >= MOST_LEGS {
+            // INVITEs of strangers must leave room for calls.
+            let most = match fact {
+                Fact::Sip { .. } => MOST_LEGS / 2,
+                _ => MOST_LEGS,
+            };
+            if !Evidence::begins_with(fact) || self.legs.len() >= most {
                 return;
             }
             self.hold(fact.call_id(), fact.at(), None);
             // Whoever is not started by then never was a call.
-            self.over.push_back((fact.at().plus(NO_CALL), fact.call_id().into()));
+            self.over
+                .push_back((fact.at().plus(NO_CALL), fact.call_id().into()));
         }
         if let Fact::Leg { other, .. } = fact {
             if !self.legs.contains_key(other.as_str()) {
@@ -115,7 +121,9 @@ impl Watch {
                 leg.evidence.placed_by(fact);
             }
         }
-        let Some(held) = self.legs.get_mut(fact.call_id()) else { return };
+        let Some(held) = self.legs.get_mut(fact.call_id()) else {
+            return;
+        };
         held.evidence.note(fact, 0);
         let ends = matches!(fact, Fact::Ended { .. } | Fact::Refused { .. }) && !held.over;
         // A recording is uploaded after its call.
@@ -123,7 +131,8 @@ impl Watch {
         if (ends || late) && held.parent.is_none() {
             held.over |= ends;
             held.concluded = false;
-            self.over.push_back((fact.at().plus(SETTLE), fact.call_id().into()));
+            self.over
+                .push_back((fact.at().plus(SETTLE), fact.call_id().into()));
         }
     }
 
@@ -144,13 +153,17 @@ impl Watch {
         while let Some((at, _)) = self.over.front()
             && *at <= now
         {
-            let Some((at, call_id)) = self.over.pop_front() else { break };
+            let Some((at, call_id)) = self.over.pop_front() else {
+                break;
+            };
             self.conclude(&call_id, at);
         }
         while let Some((at, _)) = self.told.front()
             && *at <= now
         {
-            let Some((_, call_id)) = self.told.pop_front() else { break };
+            let Some((_, call_id)) = self.told.pop_front() else {
+                break;
+            };
             // A late trouble is looked at first.
             if self.legs.get(&call_id).is_some_and(|held| !held.concluded) {
                 continue;
@@ -164,7 +177,9 @@ impl Watch {
     }
 
     fn conclude(&mut self, call_id: &str, now: UnixMicros) {
-        let Some(held) = self.legs.get(call_id) else { return };
+        let Some(held) = self.legs.get(call_id) else {
+            return;
+        };
         let begun = held.evidence.started && !held.over;
         if begun || held.concluded || held.parent.is_some() {
             return;
@@ -197,15 +212,37 @@ impl Watch {
     fn judged(&self, call_id: &str) -> Option<Cause> {
         let held = self.legs.get(call_id)?;
         // The cause of a leg is that of its call.
-        let root = held.parent.as_ref().and_then(|parent| self.legs.get(parent)).unwrap_or(held);
-        let legs = root.evidence.legs.iter().filter_map(|leg| self.legs.get(leg));
+        let root = held
+            .parent
+            .as_ref()
+            .and_then(|parent| self.legs.get(parent))
+            .unwrap_or(held);
+        let legs = root
+            .evidence
+            .legs
+            .iter()
+            .filter_map(|leg| self.legs.get(leg));
         let legs: Vec<&Evidence> = legs.map(|held| &held.evidence).collect();
-        judge::judge(&root.evidence, &legs).map(|cause| Cause { event: None, ..cause })
+        judge::judge(&root.evidence, &legs).map(|cause| Cause {
+            event: None,
+            ..cause
+        })
     }
 
     /// A registration of ours with a carrier has failed.
     fn registration(&mut self, fact: &Fact) {
-        let Fact::TrunkRegistration { call_id, at, account, carrier, server, status, .. } = fact else { return };
+        let Fact::TrunkRegistration {
+            call_id,
+            at,
+            account,
+            carrier,
+            server,
+            status,
+            ..
+        } = fact
+        else {
+            return;
+        };
         let why = if *status == 408 { "silent" } else { "refused" };
         let told = Fact::Trouble {
             call_id: call_id.clone(),
@@ -214,7 +251,12 @@ impl Watch {
             code: Code::TrunkRegistration,
             values: vec![
                 ("trunk", server.clone()),
-                ("trunk_id", carrier.rsplit_once('-').map_or(carrier.clone(), |(id, _)| id.to_owned())),
+                (
+                    "trunk_id",
+                    carrier
+                        .rsplit_once('-')
+                        .map_or(carrier.clone(), |(id, _)| id.to_owned()),
+                ),
                 ("server", server.clone()),
                 ("status", status.to_string()),
                 (why, status.to_string()),
@@ -230,7 +272,10 @@ impl Watch {
     fn count(&mut self, account: &str, cause: &Cause, call_id: &str, at: UnixMicros) {
         let key = (account.to_owned(), cause.code, cause.about.clone());
         if !self.problems.contains_key(&key) && self.problems.len() >= MOST_GROUPS {
-            let oldest = self.problems.iter().min_by_key(|(_, group)| group.problem.last_at);
+            let oldest = self
+                .problems
+                .iter()
+                .min_by_key(|(_, group)| group.problem.last_at);
             if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
                 self.problems.remove(&oldest);
             }
@@ -257,20 +302,73 @@ impl Watch {
     }
 
     /// The problems of an account since then, newest first.
-    pub(in crate::journal) fn problems(&mut self, account: &str, since: UnixMicros, now: UnixMicros) -> Vec<Problem> {
+    pub(in crate::journal) fn problems(
+        &mut self,
+        account: &str,
+        since: UnixMicros,
+        now: UnixMicros,
+    ) -> Vec<Problem> {
         self.settle(now);
         let hour = UnixMicros(now.0.saturating_sub((MINUTES + 1) * 60_000_000));
-        self.problems.retain(|_, group| group.problem.last_at >= hour);
+        self.problems
+            .retain(|_, group| group.problem.last_at >= hour);
         let from = since.0 / 60_000_000;
         let own = self.problems.iter().filter(|((of, ..), _)| of == account);
         let mut found: Vec<Problem> = own
             .filter(|(_, group)| group.problem.last_at >= since)
             .map(|(_, group)| Problem {
-                count: group.minutes.iter().filter(|(at, _)| *at >= from).map(|(_, count)| count).sum(),
+                count: group
+                    .minutes
+                    .iter()
+                    .filter(|(at, _)| *at >= from)
+                    .map(|(_, count)| count)
+                    .sum(),
                 ..group.problem.clone()
             })
             .collect();
         found.sort_by_key(|problem| std::cmp::Reverse(problem.last_at));
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(n: u64) -> Fact {
+        Fact::Trouble {
+            call_id: format!("call {n}"),
+            at: UnixMicros(n * 1_000),
+            account: "a".to_owned(),
+            code: Code::NumberNotFound,
+            values: vec![("dialled", n.to_string())],
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_by_calls_and_by_problems() {
+        let mut watch = Watch::default();
+        for n in 0..60_000 {
+            watch.note(&refused(n));
+            assert!(watch.legs.len() <= MOST_LEGS);
+        }
+        let end = UnixMicros(60_000_000 + 60_000_000);
+        let problems = watch.problems("a", UnixMicros(0), end);
+        assert_eq!(problems.len(), MOST_GROUPS);
+        assert!(problems[0].what.contains("59999"), "the newest stay");
+        watch.settle(end.plus(KEEP));
+        assert!(watch.legs.is_empty() && watch.over.is_empty() && watch.told.is_empty());
+        assert_eq!(watch.problems("b", UnixMicros(0), end), []);
+    }
+
+    #[test]
+    fn a_cause_can_be_asked_for_before_and_after_it_is_settled_and_not_for_ever() {
+        let mut watch = Watch::default();
+        watch.note(&refused(0));
+        assert_eq!(watch.cause_of("call 0").unwrap().code, Code::NumberNotFound);
+        watch.settle(UnixMicros(5_000_000));
+        assert_eq!(watch.cause_of("call 0").unwrap().code, Code::NumberNotFound);
+        watch.settle(UnixMicros(60_000_000));
+        assert_eq!(watch.cause_of("call 0"), None);
     }
 }

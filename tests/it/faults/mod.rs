@@ -61,7 +61,9 @@ fn said(world: &World, call_id: &str) -> Option<Cause> {
     let legs: Vec<&str> = facts
         .iter()
         .filter_map(|fact| match fact.as_ref() {
-            Fact::Leg { call_id: of, other, .. } if of == call_id => Some(other.as_str()),
+            Fact::Leg {
+                call_id: of, other, ..
+            } if of == call_id => Some(other.as_str()),
             _ => None,
         })
         .collect();
@@ -93,7 +95,10 @@ fn made(fault: Fault) -> Option<String> {
             None => Some("nothing was said".to_owned()),
             Some((found, text)) => {
                 let low = text.to_lowercase();
-                let missing: Vec<_> = words.iter().filter(|w| !low.contains(&w.to_lowercase())).collect();
+                let missing: Vec<_> = words
+                    .iter()
+                    .filter(|w| !low.contains(&w.to_lowercase()))
+                    .collect();
                 if found != code {
                     Some(format!("{} was said: {text}", found.name()))
                 } else if !missing.is_empty() {
@@ -107,13 +112,20 @@ fn made(fault: Fault) -> Option<String> {
         };
         *seen.borrow_mut() = wrong;
     });
-    verdict.take().map(|wrong| format!("{}: {wrong}", code.name()))
+    verdict
+        .take()
+        .map(|wrong| format!("{}: {wrong}", code.name()))
 }
 
 /// At least 40 faults, every one of which is named.
 #[test]
 fn injected_faults_are_named_in_words() {
-    let all = [phones::faults(), trunks::faults(), hooks::faults(), flows::faults()];
+    let all = [
+        phones::faults(),
+        trunks::faults(),
+        hooks::faults(),
+        flows::faults(),
+    ];
     let all: Vec<Fault> = all.into_iter().flatten().collect();
     let count = all.len();
     let made_or_not = |fault: Fault| {
@@ -124,7 +136,12 @@ fn injected_faults_are_named_in_words() {
     };
     let wrong: Vec<String> = all.into_iter().filter_map(made_or_not).collect();
     assert!(count >= 40, "{count} faults");
-    assert!(wrong.is_empty(), "{} of {count} are not named:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} are not named:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// Calls that go well have no cause.
@@ -135,12 +152,13 @@ fn a_call_that_goes_well_has_no_cause_and_is_no_problem() {
         ..Settings::default()
     };
     stage_with(settings, |stage| async move {
-        let (_phone, call) = stage
-            .connect(waits(1))
-            .await;
+        let (_phone, call) = stage.connect(waits(1)).await;
         call.wait_for_bye(5 * SECOND).await;
         let (callee, device) = rung(&stage, 51, json!({})).await;
-        stage.world.callflow("2001", node("device", json!({"id": device}))).await;
+        stage
+            .world
+            .callflow("2001", node("device", json!({"id": device})))
+            .await;
         let second = stage.world.phone().call("2001");
         second.invite("");
         let incoming = callee.called(SECOND).await;
@@ -163,14 +181,20 @@ fn a_call_that_goes_well_has_no_cause_and_is_no_problem() {
 fn problems_are_counted_by_their_cause_for_an_hour() {
     stage_with(Settings::default(), |stage| async move {
         for n in 0..3 {
-            let call = stage.world.phone().call(if n < 2 { "7777" } else { "8888" });
+            let call = stage
+                .world
+                .phone()
+                .call(if n < 2 { "7777" } else { "8888" });
             call.invite("");
             call.expect(404, SECOND).await;
             call.ack_refusal();
             tokio::time::sleep(90 * SECOND).await;
         }
         let problems = stage.world.journal.problems(ACCOUNT, UnixMicros(0));
-        let counts: Vec<_> = problems.iter().map(|p| (p.what.contains("7777"), p.count)).collect();
+        let counts: Vec<_> = problems
+            .iter()
+            .map(|p| (p.what.contains("7777"), p.count))
+            .collect();
         assert_eq!(counts, [(false, 1), (true, 2)]);
         assert!(problems[0].last_call.starts_with("call"));
         tokio::time::sleep(3700 * SECOND).await;
@@ -182,14 +206,20 @@ fn problems_are_counted_by_their_cause_for_an_hour() {
 async fn account(stage: &Stage, more: Value) {
     let doc = merged(json!({"name": "world", "realm": "world.test"}), more);
     let directory = &stage.world.directory;
-    directory.put(Kind::Account, ACCOUNT, ACCOUNT, doc).await.unwrap();
+    directory
+        .put(Kind::Account, ACCOUNT, ACCOUNT, doc)
+        .await
+        .unwrap();
 }
 
 /// The world's telephones as one device with more in its document.
 async fn callers(stage: &Stage, more: Value) {
     let doc = json!({"name": "phones", "sip": {"method": "ip", "ip": "10.0.1.0/24"}});
     let directory = &stage.world.directory;
-    directory.put(Kind::Device, ACCOUNT, DEVICE, merged(doc, more)).await.unwrap();
+    directory
+        .put(Kind::Device, ACCOUNT, DEVICE, merged(doc, more))
+        .await
+        .unwrap();
 }
 
 fn merged(mut doc: Value, more: Value) -> Value {
@@ -203,12 +233,18 @@ async fn rung(stage: &Stage, n: u8, more: Value) -> (Phone, String) {
     let address = format!("10.0.1.{n}:5060");
     let doc = json!({"name": format!("Desk {n}"), "sip": {"invite_format": "route", "route": format!("sip:callee@{address}")}});
     let phone = stage.world.phone_at(&address);
-    (phone, stage.world.put(Kind::Device, merged(doc, more)).await)
+    (
+        phone,
+        stage.world.put(Kind::Device, merged(doc, more)).await,
+    )
 }
 
 /// A flow that answers, and stays so long.
 fn waits(seconds: u32) -> Value {
-    chain(vec![node("answer", json!({})), node("sleep", json!({"duration": seconds}))])
+    chain(vec![
+        node("answer", json!({})),
+        node("sleep", json!({"duration": seconds})),
+    ])
 }
 
 /// A call to 2000, which rings a telephone.

@@ -249,20 +249,43 @@ impl Code {
 
 /// Every entry.
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    let tables = [phones::ENTRIES, trunks::ENTRIES, hooks::ENTRIES, flows::ENTRIES];
+    let tables = [
+        phones::ENTRIES,
+        trunks::ENTRIES,
+        hooks::ENTRIES,
+        flows::ENTRIES,
+    ];
     tables.into_iter().flatten()
 }
 
 /// A problem somebody has to mend.
 const fn problem(code: Code, weight: u8, about: &'static str, words: [&'static str; 4]) -> Entry {
     let [what, why, todo, link] = words;
-    Entry { code, weight, problem: true, about, what, why, todo, link }
+    Entry {
+        code,
+        weight,
+        problem: true,
+        about,
+        what,
+        why,
+        todo,
+        link,
+    }
 }
 
 /// What happens every day.
 const fn everyday(code: Code, weight: u8, about: &'static str, words: [&'static str; 4]) -> Entry {
     let [what, why, todo, link] = words;
-    Entry { code, weight, problem: false, about, what, why, todo, link }
+    Entry {
+        code,
+        weight,
+        problem: false,
+        about,
+        what,
+        why,
+        todo,
+        link,
+    }
 }
 
 /// The words with their values in place. A value that is not known has a plain word in its stead; text in brackets is
@@ -279,9 +302,10 @@ pub(super) fn fill<'a>(words: &str, value: impl Fn(&str) -> Option<&'a str> + Co
         rest = behind;
     }
     put(&mut out, rest, value, true);
-    // A sentence may begin with a value: `phone 201 rang`.
+    // A sentence may begin with a value: `phone 201 rang`. Names and addresses stay as they are.
     let first = out.chars().next().unwrap_or_default();
-    if first.is_lowercase() {
+    let word = out.split(' ').next().unwrap_or_default();
+    if first.is_lowercase() && word != "swivel" && !word.contains(['.', ':', '/']) {
         out.replace_range(..first.len_utf8(), &first.to_uppercase().to_string());
     }
     out
@@ -304,12 +328,16 @@ fn put<'a>(out: &mut String, words: &str, value: impl Fn(&str) -> Option<&'a str
 
 /// The names of values in words.
 fn names(words: &str) -> impl Iterator<Item = &str> {
-    words.split('{').skip(1).filter_map(|after| Some(after.split_once('}')?.0))
+    words
+        .split('{')
+        .skip(1)
+        .filter_map(|after| Some(after.split_once('}')?.0))
 }
 
 /// What is said where a value is not known.
 fn instead_of(name: &str) -> &'static str {
     match name {
+        "outcome" => "the call failed",
         "phone" => "the phone",
         "trunk" => "the trunk",
         "caller" => "the caller",
