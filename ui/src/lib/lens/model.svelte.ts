@@ -9,6 +9,8 @@ import { complete, completeLanes, completeLens, type Detail, type Lanes, type Le
 
 /** Details of events kept for looking again. */
 const KEPT = 300;
+/** A busy call is drawn so often; nobody reads faster. */
+const BETWEEN_MS = 80;
 
 interface Told {
   id?: string;
@@ -38,6 +40,8 @@ export class LensModel {
   private rowPx = 26;
   private waiting: Told[] = [];
   private frame = 0;
+  private pause: ReturnType<typeof setTimeout> | undefined;
+  private flushed = 0;
   private details = new Map<number, Promise<Detail>>();
   private stop: (() => void) | null = null;
   private asked = new AbortController();
@@ -69,6 +73,7 @@ export class LensModel {
     this.stop?.();
     this.stop = null;
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.pause);
   }
 
   private async ask(after?: number): Promise<Lens> {
@@ -101,11 +106,19 @@ export class LensModel {
   hear(told: Told): void {
     if (document.hidden) return;
     this.waiting.push(told);
-    if (!this.frame) this.frame = requestAnimationFrame(() => this.flush());
+    if (this.frame || this.pause) return;
+    const wait = this.flushed + BETWEEN_MS - performance.now();
+    const draw = () => {
+      this.pause = undefined;
+      this.frame = requestAnimationFrame(() => this.flush());
+    };
+    if (wait <= 0) draw();
+    else this.pause = setTimeout(draw, wait);
   }
 
   private flush(): void {
     this.frame = 0;
+    this.flushed = performance.now();
     const told = this.waiting;
     this.waiting = [];
     const lens = this.lens;
