@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { failed, finished, long, running } from './call.fixture';
-import { columns, ends, label, numbers, ordered } from './columns';
+import { block, columns, ends, label, numbers, ordered } from './columns';
 import { addressed, nearest, passed, problem, stepThrough } from './cursor';
 import { Counts, dims, parse, shows, toggled, written } from './filter';
 import { merge } from './merge';
@@ -119,6 +119,14 @@ describe('columns', () => {
       expect((middle ? x + wanted / 2 : x + Math.min(max, wanted))).toBeLessThanOrEqual(800);
       expect(middle).toBe(wanted <= 200);
     }
+  });
+});
+
+describe('blocks', () => {
+  it('stand beside their line, or further left where they would be cut', () => {
+    expect(block(300, 100, 800)).toBe(292);
+    expect(block(760, 100, 800)).toBe(692);
+    expect(block(760, 5000, 800)).toBe(148);
   });
 });
 
