@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::Body;
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Api;
+use super::follow::{self, Follow};
 use super::login;
 use super::now;
 use super::server::client;
@@ -142,6 +143,7 @@ async fn serve(api: Api, source: IpAddr, mut socket: WebSocket) {
     };
     let mut session = Session::default();
     let mut glance = Glance::new(&api);
+    let mut facts = api.journal().subscribe();
     let seat = Seat(&api, document_id(&mut api.rng()));
     let shown = Shown {
         source,
@@ -151,10 +153,16 @@ async fn serve(api: Api, source: IpAddr, mut socket: WebSocket) {
     api.sessions()
         .with(|all| drop(all.insert(seat.1.clone(), shown)));
     loop {
+        let due = session.due();
         let said: Vec<Value> = tokio::select! {
             heard = socket.recv() => match heard {
                 Some(Ok(Message::Text(text))) => {
+                    let followed = session.follows.is_empty();
                     let reply = session.hear(&api, text.as_str(), source, clock::unix_now());
+                    if followed && !session.follows.is_empty() {
+                        // What was told before is of no interest.
+                        facts = api.journal().subscribe();
+                    }
                     let bindings = session.bindings();
                     api.sessions().with(|all| {
                         if let Some(shown) = all.get_mut(&seat.1) {
@@ -175,6 +183,16 @@ async fn serve(api: Api, source: IpAddr, mut socket: WebSocket) {
                 Err(RecvError::Closed) => return,
             },
             told = glance.next(&api, &mut session) => told,
+            fact = facts.recv(), if !session.follows.is_empty() => {
+                match fact {
+                    Ok(fact) => session.follows.iter_mut().for_each(|follow| follow.note(&fact)),
+                    // Nobody knows what was missed.
+                    Err(RecvError::Lagged(_)) => session.look_at_all(),
+                    Err(RecvError::Closed) => return,
+                }
+                continue;
+            }
+            () = until(due) => session.looked(&api).await,
             () = tokio::time::sleep(PING) => {
                 let ping = socket.send(Message::Ping(Vec::new().into()));
                 match tokio::time::timeout(PATIENCE, ping).await {
@@ -254,6 +272,8 @@ impl Glance {
 #[derive(Default)]
 struct Session {
     subscriptions: Vec<Subscription>,
+    /// Calls it sees through the lens.
+    follows: Vec<Follow>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -349,7 +369,9 @@ impl Session {
             return Err("name a binding".to_owned());
         }
         for binding in wanted {
-            if !is_binding(&binding) {
+            if let Some(id) = follow::followed(&binding) {
+                self.follow(&account, id, principal.is_superduper())?;
+            } else if !is_binding(&binding) {
                 return Err(format!("{binding:?} is not a binding there is"));
             }
             let new = Subscription {
@@ -378,7 +400,67 @@ impl Session {
         let gone = self.subscriptions.iter().filter(|one| goes(one));
         let gone: Vec<String> = gone.map(|one| one.binding.clone()).collect();
         self.subscriptions.retain(|one| !goes(one));
+        self.drop_follows();
         json!({"unsubscribed": gone, "subscribed": self.names()})
+    }
+
+    /// From now on a call is seen through the lens.
+    fn follow(&mut self, account: &str, id: &str, all: bool) -> Result<(), String> {
+        if account == "*" {
+            return Err("name the account of the call".to_owned());
+        }
+        self.follows
+            .retain(|one| one.account != account || one.id != id);
+        if self.follows.len() >= follow::MOST {
+            return Err(format!("more than {} calls are followed", follow::MOST));
+        }
+        self.follows.push(Follow::new(account, id, all));
+        Ok(())
+    }
+
+    /// Calls that no subscription names are followed no more.
+    fn drop_follows(&mut self) {
+        let subscriptions = &self.subscriptions;
+        self.follows.retain(|follow| {
+            let is = |one: &Subscription| {
+                one.account == follow.account && follow::followed(&one.binding) == Some(&follow.id)
+            };
+            subscriptions.iter().any(is)
+        });
+    }
+
+    /// When a call is to be looked at.
+    fn due(&self) -> Option<Instant> {
+        self.follows.iter().filter_map(Follow::due).min()
+    }
+
+    fn look_at_all(&mut self) {
+        for follow in &mut self.follows {
+            follow.look_soon();
+        }
+    }
+
+    /// What has changed in the calls whose time has come.
+    async fn looked(&mut self, api: &Api) -> Vec<Value> {
+        let now = clock::unix_now();
+        self.subscriptions.retain(|one| one.until > now.secs());
+        self.drop_follows();
+        let mut said = Vec::new();
+        let due = |follow: &Follow| follow.due().is_some_and(|due| due <= clock::now());
+        for follow in self.follows.iter_mut().filter(|follow| due(follow)) {
+            let Some(data) = follow.look(api).await else {
+                continue;
+            };
+            said.push(json!({
+                "action": "event",
+                "subscribed_key": format!("lens.{}", follow.id),
+                "subscription_key": format!("lens.{}.{}", follow.account, follow.id),
+                "name": "lens",
+                "routing_key": format!("lens.{}", follow.id),
+                "data": data,
+            }));
+        }
+        said
     }
 
     /// What the client is told of an event: once for each subscription that it fits.
@@ -400,6 +482,14 @@ impl Session {
             })
         });
         told.collect()
+    }
+}
+
+/// Until then; for ever without a time.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -461,6 +551,7 @@ mod tests {
             until: 100,
         };
         Session {
+            follows: Vec::new(),
             subscriptions: vec![one],
         }
     }

@@ -10,8 +10,10 @@
 //! - `placing`: what endpoints that place calls share. `throttle`: how often one may be used.
 //! - `messages`: how many messages wait for a device or user.
 //! - `strict`: reads JSON of strangers. `body`: reads bodies of every kind.
+//! - `replay`: an exchange of a call, once more. `peaks`: the picture of a sound file.
 //! - `sip_socket`: SIP over WebSocket at `/sip`.
-//! - `events`: live events at `/v2/websocket`. `findings`: what is odd about answers of web servers.
+//! - `events`: live events at `/v2/websocket`. `follow`: calls
+//!   through the lens there. `findings`: what is odd about answers of web servers.
 //! - `openapi`: all of it, described for machines.
 //! - `config`: `[http]`. `start`: the first account. `apply`: documents of a file.
 
@@ -27,6 +29,7 @@ mod envelope;
 mod error;
 mod events;
 mod findings;
+mod follow;
 mod hs256;
 mod links;
 mod list;
@@ -34,8 +37,10 @@ mod login;
 mod messages;
 mod now;
 mod openapi;
+mod peaks;
 mod placing;
 mod rate;
+mod replay;
 mod resources;
 mod schemas;
 mod server;
@@ -55,6 +60,7 @@ use tokio::sync::MutexGuard;
 use crate::base::rng::Rng;
 use crate::call::channels::Channels;
 use crate::directory::Directory;
+use crate::host::http::HttpClient;
 use crate::jobs::webhooks::Webhooks;
 use crate::journal::Journal;
 use crate::net::WebSockets;
@@ -129,6 +135,8 @@ struct Inner {
     channels: OnceLock<Channels>,
     /// What a running server has recorded.
     recordings: OnceLock<Shelf>,
+    /// Asks web servers, where a running server may.
+    http: OnceLock<HttpClient>,
     /// Who is told of changed documents.
     webhooks: OnceLock<Webhooks>,
     throttles: throttle::Throttles,
@@ -166,6 +174,7 @@ impl Api {
             buckets: rate::Buckets::default(),
             channels: OnceLock::new(),
             recordings: OnceLock::new(),
+            http: OnceLock::new(),
             webhooks: OnceLock::new(),
             throttles: throttle::Throttles::default(),
             links: links::Links::default(),
@@ -193,6 +202,15 @@ impl Api {
     /// Where recordings are found from now on; the first time counts.
     pub fn set_recordings(&self, recordings: Shelf) {
         drop(self.0.recordings.set(recordings));
+    }
+
+    /// What asks web servers from now on; the first time counts.
+    pub fn set_http(&self, client: HttpClient) {
+        drop(self.0.http.set(client));
+    }
+
+    fn http(&self) -> Option<&HttpClient> {
+        self.0.http.get()
     }
 
     fn recordings(&self) -> Option<&Shelf> {

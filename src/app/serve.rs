@@ -176,7 +176,7 @@ impl Server {
                 .collect(),
         );
         let client = HttpClient::new(io.clone(), Arc::clone(&guard));
-        let runners = runners(&shelf, &directory, &client);
+        let runners = runners(&shelf, &directory, &client, &journal);
         let jobs = task::spawn("jobs", outbox.clone().run(runners));
 
         let speech = speech::provider(&config.tts, &io)?;
@@ -226,6 +226,7 @@ impl Server {
         );
         let office = Arc::new(office.keeping(&config).at(page_base(&config, http_address)));
 
+        api.set_http(client.clone());
         let services = Services {
             clips,
             recognition: speech::recogniser(&config.stt, &io)?,
@@ -452,12 +453,20 @@ pub async fn try_voice(config: &Config) -> Result<String, String> {
 }
 
 /// Who does which kind of job.
-fn runners(shelf: &Shelf, directory: &Directory, client: &HttpClient) -> Runners {
-    let hooks: Arc<dyn Runner> = Arc::new(Delivery::new(directory.clone(), client.clone()));
-    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(shelf.clone(), client.clone()));
+fn runners(
+    shelf: &Shelf,
+    directory: &Directory,
+    client: &HttpClient,
+    journal: &Journal,
+) -> Runners {
+    let delivery = Delivery::new(directory.clone(), client.clone()).with_journal(journal.clone());
+    let hooks: Arc<dyn Runner> = Arc::new(delivery);
+    let uploads = UploadRunner::new(shelf.clone(), client.clone(), journal.clone());
+    let uploads: Arc<dyn Runner> = Arc::new(uploads);
     let posts: Arc<dyn Runner> = Arc::new(HttpRunner {
         client: client.clone(),
         directory: directory.clone(),
+        journal: journal.clone(),
     });
     BTreeMap::from([
         (JOB, hooks),

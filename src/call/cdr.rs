@@ -84,7 +84,8 @@ impl CallHandle {
         let services = self.0.core.services();
         let told = self.vars().cdr_url.take();
         if let Some(url) = &told {
-            let job = HttpJob::form("POST", url, &cdr.to_event());
+            let mut job = HttpJob::form("POST", url, &cdr.to_event()).of_call(&cdr.call_id);
+            job.of_end = true;
             let (now, lane) = (clock::unix_now(), format!("{} {url}", cdr.call_id));
             services
                 .outbox

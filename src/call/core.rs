@@ -236,6 +236,7 @@ impl Core {
             | MediaEvent::Silent { port }
             | MediaEvent::Insecure { port }
             | MediaEvent::Talking { port, .. }
+            | MediaEvent::Sampled { port, .. }
             | MediaEvent::Recorded { port, .. }
             | MediaEvent::Closed { port, .. } => *port,
         };

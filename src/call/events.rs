@@ -4,8 +4,8 @@ use crate::base::cause::Cause;
 use crate::base::keys::Keys;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
-use crate::journal::Fact;
-use crate::media::{Command, MediaEvent, Via};
+use crate::journal::{Detail, Fact, Quality};
+use crate::media::{Command, MediaEvent, PortStats, Sample, Via};
 use crate::sdp::Session;
 use crate::sdp::negotiate::{self, Direction};
 use crate::sip::msg::{Contacts, Message, Name, NameAddr, Uri};
@@ -135,7 +135,11 @@ impl CallHandle {
                 }
                 state.wake();
             }
+            MediaEvent::Sampled { sample, .. } => {
+                self.detail(Detail::Quality(sampled(&sample)));
+            }
             MediaEvent::Closed { stats, .. } => {
+                self.detail(Detail::Quality(quality(&stats)));
                 self.state_mut().stats = Some(*stats);
                 self.write_cdr();
             }
@@ -411,6 +415,39 @@ impl CallHandle {
             status,
             disposition,
         }
+    }
+}
+
+/// A sample as the journal has it.
+fn sampled(sample: &Sample) -> Quality {
+    Quality {
+        total: false,
+        received: sample.received.into(),
+        lost: sample.lost.into(),
+        sent: sample.sent.into(),
+        loss: sample.loss,
+        jitter_ms: sample.jitter_ms,
+        mos: sample.mos,
+        remote_loss: sample.remote_loss,
+        remote_jitter_ms: sample.remote_jitter_ms,
+        round_trip_ms: Some(sample.round_trip_ms).filter(|ms| *ms > 0.0),
+    }
+}
+
+/// The figures of a whole leg as the journal has them.
+fn quality(stats: &PortStats) -> Quality {
+    let all = (stats.packets_lost + stats.packets_received).max(1);
+    Quality {
+        total: true,
+        received: stats.packets_received,
+        lost: stats.packets_lost,
+        sent: stats.packets_sent,
+        loss: stats.packets_lost as f32 / all as f32,
+        jitter_ms: stats.jitter_ms,
+        mos: stats.mos,
+        remote_loss: stats.remote_loss,
+        remote_jitter_ms: stats.remote_jitter_ms,
+        round_trip_ms: stats.round_trip.map(|trip| trip.as_secs_f32() * 1000.0),
     }
 }
 

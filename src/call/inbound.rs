@@ -23,7 +23,7 @@ use crate::directory::Account;
 use crate::directory::formatters::Way;
 use crate::host::{clock, task};
 use crate::jobs::webhooks::LegEvent;
-use crate::journal::Fact;
+use crate::journal::{Detail, Fact, Journal, Leg};
 use crate::routing;
 use crate::routing::caps::Full;
 use crate::sdp::Session;
@@ -57,6 +57,7 @@ impl Core {
                 Err(refused) => return self.unknown_number(&invite, &refused),
             }
         }
+        note_caller(&services.journal, &facts);
         if facts.inception.is_some()
             && routing::blacklist::refuses(&account, &facts.caller_id_number)
         {
@@ -263,7 +264,6 @@ impl Core {
         }));
         call.name_at_endpoint(invite.leg);
         self.0.calls.borrow_mut().insert(invite.leg, call.clone());
-        call.note_leg(None);
         call.note(|call_id, at| Fact::Started {
             call_id,
             at,
@@ -488,3 +488,21 @@ const AFTERMATH: Duration = Duration::from_secs(15);
 pub(super) const DIVERSIONS: usize = 5;
 /// `X-` headers taken from one INVITE.
 const CUSTOM_HEADERS: usize = 64;
+
+/// Whose call it is, whatever becomes of it.
+fn note_caller(journal: &Journal, facts: &CallFacts) {
+    journal.detail(
+        &facts.call_id,
+        Detail::Leg(Box::new(Leg {
+            account: facts.account.id.to_string(),
+            interaction: facts.interaction_id.clone(),
+            direction: facts.direction,
+            from: facts.caller_id_number.clone(),
+            to: facts.request_user.clone(),
+            name: facts.caller_id_name.clone(),
+            kind: facts.authorizing_type,
+            internal: false,
+            parent: None,
+        })),
+    );
+}

@@ -28,6 +28,7 @@ pub mod error;
 mod events;
 pub mod facts;
 pub mod handle;
+mod heard;
 mod identity;
 mod inbound;
 mod info;

@@ -64,6 +64,8 @@ pub(super) struct MediaState {
 /// Everything of a call that changes.
 #[derive(Debug)]
 pub(super) struct State {
+    /// Names of sounds that are about to be played, for the trace.
+    pub(super) sound_names: Vec<String>,
     pub(super) phase: Phase,
     pub(super) media: MediaState,
     /// Keys pressed and not yet taken by an operation, oldest first.
@@ -134,6 +136,7 @@ pub(super) struct OtherLeg {
 impl State {
     pub(super) fn new() -> Self {
         Self {
+            sound_names: Vec::new(),
             phase: Phase::Ringing { early: false },
             media: MediaState::default(),
             keys: VecDeque::new(),

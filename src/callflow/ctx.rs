@@ -50,6 +50,7 @@ impl FlowCtx {
         if reference.is_empty() {
             return Err(FlowError::NothingToPlay);
         }
+        self.call.name_sound(reference);
         let (clips, account, language) = (
             self.call.services().clips.clone(),
             self.account(),
@@ -69,6 +70,7 @@ impl FlowCtx {
     ) -> Result<Audio, FlowError> {
         let (clips, account) = (self.call.services().clips.clone(), self.account());
         let language = language.map_or_else(|| self.call.language(), str::to_owned);
+        self.call.name_sound(id);
         Ok(clips
             .prompt(&account, id, &language)
             .await

@@ -19,6 +19,7 @@ use crate::speech::Utterance;
 /// Speech on its way: sentence after sentence.
 pub struct Speaking {
     inner: Arc<Inner>,
+    text: Arc<str>,
     voice: String,
     language: String,
     rest: VecDeque<String>,
@@ -42,6 +43,7 @@ impl Speaking {
         );
         let mut speaking = Self {
             inner,
+            text: text.into(),
             voice,
             language,
             rest,
@@ -50,6 +52,11 @@ impl Speaking {
         };
         speaking.start();
         speaking
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The next sentence as soon as it is made; `None` after the last. Nothing follows an error.

@@ -11,7 +11,8 @@ use super::job::Job;
 use super::outbox::{Outcome, Runner};
 use crate::base::secret::Secret;
 use crate::directory::Directory;
-use crate::host::http::{HttpClient, HttpError, HttpRequest, Method};
+use crate::host::http::{HttpClient, HttpError, HttpRequest, Method, Watcher};
+use crate::journal::Journal;
 
 /// A request to be made until a server takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,12 @@ pub struct HttpJob {
     /// The body, unless a file is sent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,
+    /// The call it tells of, whose trace shows it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub call_id: String,
+    /// Whether it is the end of a call that is told (`cdr_url`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_end: bool,
 }
 
 impl HttpJob {
@@ -51,6 +58,8 @@ impl HttpJob {
             content_type: String::new(),
             headers: Vec::new(),
             body: String::new(),
+            call_id: String::new(),
+            of_end: false,
         };
         if is_get {
             if let Ok(mut with) = Url::parse(url) {
@@ -64,6 +73,19 @@ impl HttpJob {
         job
     }
 
+    /// The same request, in the trace of that call.
+    #[must_use]
+    pub fn of_call(mut self, call_id: &str) -> Self {
+        call_id.clone_into(&mut self.call_id);
+        self
+    }
+
+    /// What writes it into the trace of its call.
+    pub fn watcher(&self, journal: &Journal) -> Option<Watcher> {
+        let purpose = if self.of_end { "cdr" } else { "callback" };
+        (!self.call_id.is_empty()).then(|| journal.watch(&self.call_id, purpose))
+    }
+
     /// One attempt, under the name `id`, which a receiver can tell repetitions by. A file goes in place of the body.
     /// `token` signs it.
     pub async fn attempt(
@@ -72,6 +94,7 @@ impl HttpJob {
         client: &HttpClient,
         file: Option<PathBuf>,
         token: Option<Secret>,
+        watcher: Option<Watcher>,
     ) -> Outcome {
         let url = match Url::parse(&self.url) {
             Ok(url) => url,
@@ -99,6 +122,7 @@ impl HttpJob {
             // The outbox asks again, and counts.
             retry_unavailable: false,
             auth_token: token,
+            watcher,
             ..HttpRequest::get(url)
         };
         match client.send(request).await {
@@ -148,17 +172,23 @@ pub struct HttpRunner {
     pub client: HttpClient,
     /// Knows the accounts.
     pub directory: Directory,
+    /// Shows callbacks in the traces of their calls.
+    pub journal: Journal,
 }
 
 impl Runner for HttpRunner {
     fn run(&self, job: &Job) -> BoxFuture<'static, Outcome> {
         let (client, id) = (self.client.clone(), job.id.clone());
+        let journal = self.journal.clone();
         let account = self.directory.account(&job.account);
         let token = account.and_then(|account| account.auth_token());
         let request = serde_json::from_value::<HttpJob>(job.payload.clone());
         Box::pin(async move {
             match request {
-                Ok(request) => request.attempt(&id, &client, None, token).await,
+                Ok(request) => {
+                    let watcher = request.watcher(&journal);
+                    request.attempt(&id, &client, None, token, watcher).await
+                }
                 Err(error) => Outcome::GiveUp(format!("the job cannot be read: {error}")),
             }
         })

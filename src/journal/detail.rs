@@ -176,7 +176,7 @@ impl Detail {
     pub(super) fn line(&self) -> (&'static str, Value) {
         match self {
             Self::Leg(leg) => (
-                "leg",
+                "leg_begun",
                 json!({"account": leg.account, "interaction": leg.interaction, "direction": leg.direction,
                        "from": leg.from, "to": leg.to, "name": leg.name, "kind": leg.kind,
                        "internal": leg.internal.then_some(true), "parent": leg.parent}),

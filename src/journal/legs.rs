@@ -108,7 +108,8 @@ fn named(leg: &LegTrace) -> Vec<String> {
     let name = |line: &Value| {
         let key = match line.get("fact")?.as_str()? {
             "bridged" => "other",
-            "leg" => "parent",
+            "leg" => "other",
+            "leg_begun" => "parent",
             _ => return None,
         };
         line.get(key)?.as_str().map(str::to_owned)
@@ -120,7 +121,7 @@ fn whose(lines: &[Value]) -> Whose<'_> {
     let (mut account, mut shared) = (None, "");
     for line in lines {
         let text = |key: &str| line.get(key).and_then(Value::as_str);
-        let Some("leg" | "started") = text("fact") else {
+        let Some("leg_begun" | "started") = text("fact") else {
             continue;
         };
         match (account, text("account")) {

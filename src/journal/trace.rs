@@ -58,6 +58,8 @@ struct Ring {
     lost: Lost,
     /// It became a call, or was refused: worth keeping.
     kept: bool,
+    /// It runs, and its end is waited for.
+    begun: bool,
     last: UnixMicros,
     account: Box<str>,
     interaction: Box<str>,
@@ -182,7 +184,7 @@ impl Rings {
         }
         if now.since(self.last_idle_check) >= IDLE {
             self.last_idle_check = now;
-            let idle = |ring: &Ring| !ring.kept && now.since(ring.last) >= IDLE;
+            let idle = |ring: &Ring| !ring.begun && now.since(ring.last) >= IDLE;
             let gone: Vec<Box<str>> = self
                 .calls
                 .iter()
@@ -192,6 +194,9 @@ impl Rings {
             for call_id in gone {
                 if let Some(ring) = self.calls.remove(&call_id) {
                     self.forget(&call_id, &ring);
+                    if ring.kept {
+                        finished.push(ring.finish(call_id));
+                    }
                 }
             }
         }
@@ -244,7 +249,8 @@ impl Ring {
     fn push(&mut self, kept: Kept, at: UnixMicros, limit: usize) {
         let fact = &kept.1;
         self.last = at;
-        self.kept |= matches!(**fact, Fact::Started { .. } | Fact::Refused { .. });
+        self.kept |= is_head(fact) || matches!(**fact, Fact::Refused { .. });
+        self.begun |= matches!(**fact, Fact::Started { .. });
         if is_sample(fact) {
             self.samples += 1;
         }

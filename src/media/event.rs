@@ -54,6 +54,13 @@ pub enum MediaEvent {
         /// Whose port.
         port: PortId,
     },
+    /// How media arrived since the sample before; with each report to the peer.
+    Sampled {
+        /// Whose port.
+        port: PortId,
+        /// The figures.
+        sample: Sample,
+    },
     /// A recording ended, and its file is complete.
     Recorded {
         /// Whose port.
@@ -113,6 +120,29 @@ pub enum RecordEnd {
     Failed,
     /// It was shorter than it had to be. There is no file.
     TooShort,
+}
+
+/// How media arrived in one interval, and counts of the whole life of the port.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Sample {
+    /// RTP packets received so far.
+    pub received: u32,
+    /// RTP packets that never came, so far.
+    pub lost: u32,
+    /// RTP packets sent so far.
+    pub sent: u32,
+    /// The share of the interval's packets that never came.
+    pub loss: f32,
+    /// Interarrival jitter, in milliseconds.
+    pub jitter_ms: f32,
+    /// Estimated mean opinion score of the interval; 0 when nothing was received in it.
+    pub mos: f32,
+    /// The share of our packets the peer says it lost.
+    pub remote_loss: f32,
+    /// The jitter the peer sees, in milliseconds.
+    pub remote_jitter_ms: f32,
+    /// The round trip by RTCP in milliseconds; 0 when it is not known.
+    pub round_trip_ms: f32,
 }
 
 /// What passed through a port, counted over its whole life.

@@ -61,7 +61,7 @@ pub async fn ask(
     let logs = Logs {
         debug: &debug,
         hook: &hook,
-        watcher: services.journal.watch(&facts.call_id, "pivot"),
+        watcher: Some(services.journal.watch(&facts.call_id, "pivot")),
     };
     let params = {
         let language = call.language();
@@ -161,7 +161,8 @@ fn phase(call: &CallHandle) -> &'static str {
 struct Logs<'a> {
     debug: &'a dyn Fn(PivotDebugKind),
     hook: &'a dyn Fn(Hook),
-    watcher: Watcher,
+    /// Shows the exchanges in the call's trace.
+    watcher: Option<Watcher>,
 }
 
 /// One step of an exchange, for the call's trace.
@@ -282,7 +283,7 @@ async fn conduct(
     })?;
     let mut request = request(settings, &url, &params);
     request.auth_token = token;
-    request.watcher = Some(logs.watcher.clone());
+    request.watcher.clone_from(&logs.watcher);
     let response = fetch(http, settings, &url, request, logs).await?;
     let body = String::from_utf8_lossy(&response.body);
     let source = Source {

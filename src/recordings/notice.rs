@@ -60,7 +60,8 @@ impl Notice {
             .map(|(name, value)| (name.to_owned(), value))
             .chain(self.fields.iter().cloned())
             .collect();
-        Some(HttpJob::form(&self.method, &self.url, &fields))
+        let job = HttpJob::form(&self.method, &self.url, &fields);
+        Some(job.of_call(&recording.call_id))
     }
 }
 

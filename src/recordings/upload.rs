@@ -7,20 +7,26 @@ use super::document::{CONTENT_TYPE, Method, UploadState};
 use super::shelf::Shelf;
 use crate::host::http::HttpClient;
 use crate::jobs::{HttpJob, Job, Outcome, Runner};
+use crate::journal::Journal;
 
 /// Sends recordings.
 pub struct UploadRunner {
     shelf: Shelf,
     client: HttpClient,
+    journal: Journal,
 }
 
 impl UploadRunner {
     /// The kind of such jobs.
     pub const KIND: &'static str = "recording_upload";
 
-    /// Sends recordings of `shelf` by `client`.
-    pub fn new(shelf: Shelf, client: HttpClient) -> Self {
-        Self { shelf, client }
+    /// Sends recordings of `shelf` by `client`; `journal` has the traces of their calls.
+    pub fn new(shelf: Shelf, client: HttpClient, journal: Journal) -> Self {
+        Self {
+            shelf,
+            client,
+            journal,
+        }
     }
 }
 
@@ -35,6 +41,7 @@ fn names(job: &Job) -> (String, String) {
 impl Runner for UploadRunner {
     fn run(&self, job: &Job) -> BoxFuture<'static, Outcome> {
         let (shelf, client) = (self.shelf.clone(), self.client.clone());
+        let journal = self.journal.clone();
         let (name, (account, id)) = (job.id.clone(), names(job));
         Box::pin(async move {
             let recording = match shelf.one(&account, &id).await {
@@ -56,9 +63,14 @@ impl Runner for UploadRunner {
                 content_type: CONTENT_TYPE.to_owned(),
                 headers: Vec::new(),
                 body: String::new(),
+                call_id: recording.call_id.clone(),
+                of_end: false,
             };
             let file = shelf.file(&recording);
-            let outcome = request.attempt(&name, &client, Some(file), None).await;
+            let watcher = journal.watch(&recording.call_id, "upload");
+            let outcome = request
+                .attempt(&name, &client, Some(file), None, Some(watcher))
+                .await;
             if outcome == Outcome::Done {
                 tracing::info!(recording = id, "a recording was uploaded");
                 metrics::counter!("swivel_recordings_uploaded_total").increment(1);

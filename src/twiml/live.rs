@@ -300,6 +300,7 @@ impl<D: Dialler> Live<'_, D> {
             Sound::Silence(length) => Ok(Audio::Silence(Some(*length))),
             Sound::Keys(_) => Err(Trouble::Failed("keys are sent by themselves".to_owned())),
             Sound::Media(reference) => {
+                self.call.name_sound(reference);
                 let account = self.call.facts().account.clone();
                 let language = self.call.language();
                 let found = Box::pin(clips.resolve(&account, reference, &language));

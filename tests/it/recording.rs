@@ -116,10 +116,15 @@ fn near(recording: &Recording, ms: u64) {
 /// Does the jobs until none is left.
 async fn work(world: &World) {
     let client = HttpClient::stub(Arc::new(world.web.clone()));
-    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(world.shelf.clone(), client.clone()));
+    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(
+        world.shelf.clone(),
+        client.clone(),
+        swivel::journal::Journal::new(swivel::store::Store::memory()),
+    ));
     let posts: Arc<dyn Runner> = Arc::new(HttpRunner {
         client,
         directory: world.directory.clone(),
+        journal: swivel::journal::Journal::new(swivel::store::Store::memory()),
     });
     let runners = BTreeMap::from([(UploadRunner::KIND, uploads), (HttpJob::KIND, posts)]);
     let work = world.outbox.clone().run(runners);

@@ -7,12 +7,15 @@ use crate::api::answer::{Answer, Paging};
 use crate::api::call::Call;
 use crate::api::error::ApiError;
 use crate::api::list::{self, Filters, Wanted};
+use crate::api::replay;
+use crate::api::verb::Verb;
 use crate::journal::TimeRange;
 
 pub(in crate::api) const RESOURCE: Resource = Resource::new(
     "pivot",
     |args| match args {
         ["debug"] | ["debug", _] => READ,
+        ["debug", _, n, "replay"] if n.bytes().all(|b| b.is_ascii_digit()) || *n == "{id}" => &[Verb::Post],
         _ => NONE,
     },
     |call| Box::pin(answer(call)),
@@ -23,6 +26,7 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
     match args.as_slice() {
         ["debug"] => calls(call).await,
         ["debug", id] => one(call, id).await,
+        ["debug", id, n, _] => replay::answer(call, id, n).await,
         _ => Err(ApiError::NoPath),
     }
 }

@@ -8,7 +8,9 @@ use crate::api::call::Call;
 use crate::api::documents;
 use crate::api::error::ApiError;
 use crate::api::list::{self, Filters, Wanted};
+use crate::api::peaks;
 use crate::api::verb::Verb;
+use crate::host::task;
 use crate::journal::TimeRange;
 use crate::recordings::{Recording, Shelf};
 use crate::store::Batch;
@@ -16,7 +18,7 @@ use crate::store::Batch;
 pub(in crate::api) const RESOURCE: Resource = Resource::new(
     "recordings",
     |args| match args {
-        [] | [_, "raw"] => READ,
+        [] | [_, "raw" | "peaks"] => READ,
         [_] => &[Verb::Get, Verb::Delete],
         _ => NONE,
     },
@@ -33,6 +35,7 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
         ([], _) => rows(call, owner.as_deref()).await,
         ([id], Verb::Delete) => remove(call, id, owner.as_deref()).await,
         ([id, "raw"], _) => hear(call, id, owner.as_deref()).await,
+        ([id, "peaks"], _) => picture(call, id, owner.as_deref()).await,
         ([id], _) if call.envelope.contains_key("accept_file") => hear(call, id, owner.as_deref()).await,
         ([id], _) => Ok(Answer::ok(find(call, id, owner.as_deref()).await?.to_doc())),
         _ => Err(ApiError::NoPath),
@@ -127,6 +130,17 @@ async fn hear(call: &Call, id: &str, owner: Option<&str>) -> Result<Answer, ApiE
         ..Download::default()
     };
     Ok(Answer { status: 200, file: Some(file), ..Answer::default() })
+}
+
+/// Loudest and quietest samples, for a picture of the sound.
+async fn picture(call: &Call, id: &str, owner: Option<&str>) -> Result<Answer, ApiError> {
+    let recording = find(call, id, owner).await?;
+    let shelf = shelf(call)?;
+    shelf.size(&recording).await.ok_or_else(|| missing(id))?;
+    let points = call.number("points")?.unwrap_or(1000).clamp(1, peaks::MOST);
+    let file = shelf.file(&recording);
+    let made = task::blocking("peaks", move || peaks::of_file(&file, points)).await;
+    Ok(Answer::ok(made.flatten().ok_or_else(|| missing(id))?))
 }
 
 async fn remove(call: &Call, id: &str, owner: Option<&str>) -> Result<Answer, ApiError> {

@@ -218,6 +218,7 @@ impl<O: Observer> Agent<'_, O> {
                 | MediaEvent::Closed { port, .. }
                 | MediaEvent::Silent { port }
                 | MediaEvent::Insecure { port }
+                | MediaEvent::Sampled { port, .. }
                 | MediaEvent::Talking { port, .. } => *port,
             };
             let mut lines = self.lines.iter_mut();
@@ -249,6 +250,7 @@ impl<O: Observer> Agent<'_, O> {
                 MediaEvent::Insecure { .. } => Some("the DTLS handshake failed".to_owned()),
                 MediaEvent::Finished { .. }
                 | MediaEvent::Silent { .. }
+                | MediaEvent::Sampled { .. }
                 | MediaEvent::Talking { .. } => None,
             };
             if let Some(said) = said {

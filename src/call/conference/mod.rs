@@ -344,6 +344,7 @@ impl Core {
             MediaEvent::Digit { .. }
             | MediaEvent::Silent { .. }
             | MediaEvent::Insecure { .. }
+            | MediaEvent::Sampled { .. }
             | MediaEvent::Closed { .. } => false,
         }
     }

@@ -10,6 +10,7 @@ use crate::base::id::OpId;
 use crate::base::keys::Keys;
 use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
+use crate::call::heard::Heard;
 use crate::clips::Audio;
 use crate::media::{Command, Finish, Source};
 
@@ -60,6 +61,8 @@ impl CallHandle {
     /// When the call ends, the audio cannot be had, or no media can be set up.
     pub async fn play(&self, audio: Vec<Audio>, options: PlayOptions) -> Result<Played, CallError> {
         self.open_media().await?;
+        let described = self.describe(&audio);
+        let mut heard = described.map(|(kind, text)| Heard::begin(self, kind, text));
         let mut digits = String::new();
         let end = {
             let mut playing = Playing {
@@ -80,8 +83,20 @@ impl CallHandle {
                 None
             });
             match select(std::pin::pin!(stop), feed).await {
-                Either::Left((key, _)) => PlayEnd::Terminator(key?),
+                Either::Left((key, _)) => {
+                    let key = key?;
+                    heard.iter_mut().for_each(|heard| heard.ends("key"));
+                    PlayEnd::Terminator(key)
+                }
                 Either::Right((done, _)) => {
+                    let why = match &done {
+                        Ok(()) => Some("played"),
+                        Err(error) if error.is_ended() => None,
+                        Err(_) => Some("failed"),
+                    };
+                    if let (Some(heard), Some(why)) = (&mut heard, why) {
+                        heard.ends(why);
+                    }
                     done?;
                     PlayEnd::Done
                 }

@@ -20,6 +20,7 @@ use crate::base::id::OpId;
 use crate::base::keys::Keys;
 use crate::call::error::{By, CallError, Ended};
 use crate::call::handle::CallHandle;
+use crate::call::heard::Heard;
 use crate::call::joined::Joined;
 use crate::call::outbound::Destination;
 use crate::call::state::Phase;
@@ -52,7 +53,7 @@ pub(super) struct Ring<'a> {
     timer: Option<Pin<Box<Sleep>>>,
     /// Whom the caller hears already.
     early: Option<(usize, Joined)>,
-    ringback: Option<OpId>,
+    ringback: Option<(OpId, Heard)>,
     /// Where callees have sent the call.
     followed: Followed,
 }
@@ -436,12 +437,13 @@ impl<'a> Ring<'a> {
             op,
             source: Source::Tone(clip, true),
         })?;
-        self.ringback = Some(op);
+        let heard = Heard::begin(self.call, "ringback", "");
+        self.ringback = Some((op, heard));
         Ok(())
     }
 
     fn stop_ringback(&mut self) {
-        if let Some(op) = self.ringback.take() {
+        if let Some((op, _heard)) = self.ringback.take() {
             self.call.cancel(op);
         }
     }

@@ -16,6 +16,7 @@ use crate::base::id::OpId;
 use crate::base::secret::Secret;
 use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
+use crate::call::heard::Heard;
 use crate::host::task;
 use crate::host::websocket::Handshake;
 use crate::journal::Fact;
@@ -299,7 +300,7 @@ impl CallHandle {
             let op = self.next_op();
             let source = Source::Stream(reader);
             self.command(Command::Play { op, source })?;
-            open.play = Some(op);
+            open.play = Some((op, Heard::begin(self, "stream", shown(&options.url))));
             Some(writer)
         } else {
             None
@@ -354,7 +355,7 @@ impl CallHandle {
 struct Open<'a> {
     call: &'a CallHandle,
     listen: OpId,
-    play: Option<OpId>,
+    play: Option<(OpId, Heard)>,
     /// Dropped: the line says goodbye.
     keys: mpsc::Sender<char>,
     /// Last: tells that it has stopped.
@@ -382,8 +383,8 @@ impl Drop for Open<'_> {
         if let Some(port) = &self.call.state().media.port {
             port.command(Command::Unlisten(self.listen));
         }
-        if let Some(op) = self.play {
-            self.call.cancel(op);
+        if let Some((op, _)) = &self.play {
+            self.call.cancel(*op);
         }
         self.told.options.tell(self.told.about, StreamNews::Stopped);
     }

@@ -11,6 +11,7 @@ use crate::base::cause::Cause;
 use crate::base::id::OpId;
 use crate::base::keys::Keys;
 use crate::call::handle::CallHandle;
+use crate::call::heard::Heard;
 use crate::call::joined::Joined;
 use crate::call::transfer::{Pending, Waited};
 use crate::jobs::webhooks::LegEvent;
@@ -40,6 +41,7 @@ pub(in crate::call) struct Talk {
     pub(in crate::call) hangup_on: Keys,
     /// Who had taken the two over when they began to talk.
     usurpers: [Option<u64>; 2],
+    _heard: Heard,
 }
 
 /// What binds them while they do.
@@ -47,7 +49,7 @@ struct Link {
     a: CallHandle,
     b: CallHandle,
     /// What each hears in place of the other.
-    waiting: [Option<OpId>; 2],
+    waiting: [Option<(OpId, Heard)>; 2],
     _joined: Joined,
 }
 
@@ -81,6 +83,7 @@ impl Talk {
             link: None,
             hangup_on: Keys::NONE,
             usurpers: [a, b].map(|leg| leg.state().usurper),
+            _heard: Heard::begin(a, "bridge", parties(a, b)),
         }
     }
 
@@ -156,6 +159,27 @@ impl Talk {
         }
         Poll::Pending
     }
+}
+
+/// Who talks with whom, and by which codec.
+fn parties(a: &CallHandle, b: &CallHandle) -> String {
+    let name = |leg: &CallHandle| {
+        let facts = leg.own_facts();
+        let names = match leg.is_outbound() {
+            true => [&facts.callee_id_name, &facts.request_user],
+            false => [&facts.caller_id_name, &facts.caller_id_number],
+        };
+        let named = names.into_iter().find(|name| !name.is_empty());
+        named.map_or("Unknown", String::as_str).to_owned()
+    };
+    let codec = a
+        .state()
+        .media
+        .agreed
+        .as_ref()
+        .map(|agreed| agreed.codec.name());
+    let codec = codec.map(|codec| format!(" · {codec}")).unwrap_or_default();
+    format!("{} ⇄ {}{codec}", name(a), name(b))
 }
 
 /// What a REFER asked for beyond a blind transfer.
@@ -271,10 +295,10 @@ impl Link {
                     let source =
                         music.map_or(Source::Silence(None), |clip| Source::Tone(clip, true));
                     if leg.command(Command::Play { op, source }).is_ok() {
-                        *waiting = Some(op);
+                        *waiting = Some((op, Heard::begin(leg, "music", "on hold")));
                     }
                 }
-                Some(op) if !held => {
+                Some((op, _)) if !held => {
                     leg.cancel(*op);
                     *waiting = None;
                 }
@@ -286,9 +310,9 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let [a, b] = self.waiting;
+        let [a, b] = std::mem::take(&mut self.waiting);
         for (leg, other, waiting) in [(&self.a, &self.b, a), (&self.b, &self.a, b)] {
-            if let Some(op) = waiting {
+            if let Some((op, _heard)) = waiting {
                 leg.cancel(op);
             }
             let mut state = leg.state_mut();

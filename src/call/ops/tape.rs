@@ -9,7 +9,7 @@ use crate::call::error::CallError;
 use crate::call::handle::CallHandle;
 use crate::call::state::State;
 use crate::host::clock;
-use crate::journal::Fact;
+use crate::journal::{Detail, Fact};
 use crate::media::{Command, Pause, RecordEnd, RecordSpec};
 use crate::recordings::{Recording, Upload, file_name};
 
@@ -163,6 +163,10 @@ impl CallHandle {
         }
         for recording in begun {
             self.services().shelf.open(&recording);
+            self.detail(Detail::Taping {
+                id: recording.id.clone(),
+                channels: recording.channels.into(),
+            });
             self.remark(format!("recording {} begins", recording.id));
         }
     }
@@ -251,6 +255,11 @@ impl CallHandle {
         drop(state);
         tape.recording.duration_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
         let id = &tape.recording.id;
+        self.detail(Detail::Taped {
+            id: id.clone(),
+            why: format!("{why:?}"),
+            kept: there_is_none.is_none(),
+        });
         let shelf = &self.services().shelf;
         match there_is_none {
             Some(status) => {

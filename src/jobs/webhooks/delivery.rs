@@ -23,6 +23,7 @@ use crate::directory::{Directory, Kind, private};
 use crate::host::clock;
 use crate::host::http::{HttpClient, HttpError, HttpRequest, HttpResponse, Method};
 use crate::jobs::{Job, Outcome, Runner};
+use crate::journal::Journal;
 use crate::store::{Batch, StoreError};
 
 /// How long a receiver may take.
@@ -49,6 +50,8 @@ struct Inner {
     http: HttpClient,
     /// When hooks have failed lately. Held for a push.
     failures: Mutex<BTreeMap<String, VecDeque<Instant>>>,
+    /// Shows what calls' hooks are told in their traces.
+    journal: Option<Journal>,
 }
 
 impl Delivery {
@@ -58,6 +61,19 @@ impl Delivery {
             directory,
             http,
             failures: Mutex::default(),
+            journal: None,
+        }))
+    }
+
+    /// The same, and what hooks are told of calls shows in the traces of those.
+    #[must_use]
+    pub fn with_journal(self, journal: Journal) -> Self {
+        let (directory, http) = (self.0.directory.clone(), self.0.http.clone());
+        Self(Arc::new(Inner {
+            directory,
+            http,
+            failures: Mutex::default(),
+            journal: Some(journal),
         }))
     }
 
@@ -76,10 +92,14 @@ impl Delivery {
             return Outcome::Done;
         };
         let now = clock::unix_now();
-        let (request, shown) = match request(&doc, account, hook, &job, now) {
+        let (mut request, shown) = match request(&doc, account, hook, &job, now) {
             Ok(made) => made,
             Err(reason) => return Outcome::GiveUp(reason),
         };
+        let call_id = job.payload.pointer("/data/call_id").and_then(Value::as_str);
+        if let (Some(journal), Some(call_id)) = (&self.0.journal, call_id) {
+            request.watcher = Some(journal.watch(call_id, "webhook"));
+        }
         let method = request.method;
         let answer = self.0.http.send(request).await;
         let tries = doc

@@ -118,7 +118,8 @@ impl Builder {
     fn line(&mut self, index: usize, leg: usize, line: &Value) {
         match text(line, "fact") {
             "sip" => self.message(index, leg, line),
-            "leg" => self.leg(leg, line),
+            "leg_begun" => self.leg(leg, line),
+            "cause" => self.cause(line),
             "started" => self.started(leg, line),
             "answered" => {
                 let t = self.t(time(line));
@@ -780,6 +781,13 @@ impl Builder {
         }
     }
 
+    /// Why the call failed, said by who has looked at it; the last one knows most.
+    fn cause(&mut self, line: &Value) {
+        let of = |key: &str| line.get(key).cloned().unwrap_or_default();
+        self.lens.cause = json!({"code": of("code"), "what": of("what"), "why": of("why"), "todo": of("todo"),
+                                 "link": of("link"), "event": null});
+    }
+
     fn note(&mut self, index: usize, leg: usize, line: &Value) {
         let said = text(line, "text");
         if line.get("lost").is_some() {
@@ -837,6 +845,12 @@ impl Builder {
         self.lens.state = if ended { "ended" } else { "live" };
         if !ended {
             self.lens.end = None;
+        }
+        let bad = |event: &&Event| event.severity == Some("err") && event.title != "ended";
+        if let Some(cause) = self.lens.cause.as_object_mut()
+            && let Some(event) = self.lens.events.iter().rev().find(bad)
+        {
+            cause.insert("event".into(), json!(event.n));
         }
         let order = |party: &Party| match party.kind {
             "caller" => 0,

@@ -245,6 +245,13 @@ impl Lens {
     }
 }
 
+/// An answer of a web server as `events/{n}` shows it.
+pub fn shown_answer(status: u16, headers: &[(String, String)], body: &str) -> Value {
+    shown_response(
+        &json!({"status": status, "headers": headers, "body": body, "length": body.len()}),
+    )
+}
+
 /// The answer of a web server.
 pub(super) fn shown_response(line: &Value) -> Value {
     let kind = content_type(line);

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use build::build;
+pub use detail::shown_answer;
 pub use pcap::Pcap;
 
 /// The trace of one leg, as [`Journal::trace`](super::Journal::trace) gives it.

@@ -219,6 +219,7 @@ pub(super) fn remark(
             format!("with {}: {}", count("status"), said("why")),
             Some("err"),
         ),
+        "trouble" => ("problem", said("code"), Some("err")),
         "collected" => (
             "keys collected",
             format!("{} keys, {}", count("count"), said("why")),

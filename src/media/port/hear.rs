@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::session::Session;
 use crate::audio::{DtmfDetector, Rate};
-use crate::media::event::PortStats;
+use crate::media::event::{PortStats, Sample};
 use crate::rtp::event::Key;
 use crate::rtp::jitter::{JitterConfig, Pushed};
 use crate::rtp::latch::Verdict;
@@ -232,6 +232,43 @@ impl Hearing {
         self.detector.as_mut()?.push(pcm)
     }
 
+    /// What the stream was like since the sample before; `before` is what had been expected and lost by then.
+    pub(super) fn sample(
+        &self,
+        stats: &PortStats,
+        session: Option<&Session>,
+        before: &mut (u64, u64),
+    ) -> Sample {
+        let summary = self
+            .reception
+            .as_ref()
+            .map(Reception::summary)
+            .unwrap_or_default();
+        // A stream that begins anew counts anew.
+        let expected = summary.expected.saturating_sub(before.0);
+        let lost = summary.lost.saturating_sub(before.1).min(expected);
+        *before = (summary.expected, summary.lost);
+        let loss = lost as f64 / expected.max(1) as f64;
+        let delay = delay(stats, session, summary.jitter);
+        let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let round_trip = stats.round_trip.unwrap_or_default();
+        Sample {
+            received: count(stats.packets_received),
+            lost: count(summary.lost),
+            sent: count(stats.packets_sent),
+            loss: loss as f32,
+            jitter_ms: summary.jitter.as_secs_f32() * 1000.0,
+            mos: if expected > 0 {
+                stats::mos(loss, delay)
+            } else {
+                0.0
+            },
+            remote_loss: stats.remote_loss,
+            remote_jitter_ms: stats.remote_jitter_ms,
+            round_trip_ms: round_trip.as_secs_f32() * 1000.0,
+        }
+    }
+
     /// What the stream was like so far.
     pub(super) fn fill_in(&self, stats: &mut PortStats, session: Option<&Session>) {
         let summary = self
@@ -243,14 +280,18 @@ impl Hearing {
         stats.jitter_ms = summary.jitter.as_secs_f32() * 1000.0;
         if stats.packets_received > 0 {
             let loss = summary.lost as f64 / summary.expected.max(1) as f64;
-            let packet = session.map_or(Duration::ZERO, |s| {
-                Duration::from_millis(u64::from(s.ptime_ms))
-            });
-            // Half the round trip, one packet, and a jitter buffer of twice the jitter.
-            let delay = stats.round_trip.unwrap_or_default() / 2 + packet + summary.jitter * 2;
+            let delay = delay(stats, session, summary.jitter);
             stats.mos = stats::mos(loss, delay);
         }
     }
+}
+
+/// Half the round trip, one packet, and a jitter buffer of twice the jitter.
+fn delay(stats: &PortStats, session: Option<&Session>, jitter: Duration) -> Duration {
+    let packet = session.map_or(Duration::ZERO, |s| {
+        Duration::from_millis(u64::from(s.ptime_ms))
+    });
+    stats.round_trip.unwrap_or_default() / 2 + packet + jitter * 2
 }
 
 fn key_down(key: Key) -> Option<char> {

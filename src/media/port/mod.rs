@@ -32,7 +32,7 @@ use self::play::{Queue, Sink};
 use self::reports::Reports;
 use self::session::Session;
 use super::command::{Plan, Sides};
-use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Via};
+use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Sample, Via};
 use super::io::{Channel, PacketIo, PortKey};
 use super::link::Message;
 use super::listen;
@@ -75,6 +75,9 @@ pub(super) struct PortState {
     last_sent: Option<Instant>,
     notes: VecDeque<Note>,
     stats: PortStats,
+    /// The last sample, and what had been expected and lost by then.
+    sample: Sample,
+    sampled: (u64, u64),
 }
 
 /// What a port has to say, until the ring has room for it.
@@ -85,6 +88,7 @@ enum Note {
     Talking(bool),
     Silent,
     Insecure,
+    Sampled,
 }
 
 /// Buffers every port of a worker uses in turn.
@@ -172,6 +176,8 @@ impl PortState {
             last_sent: None,
             notes: VecDeque::new(),
             stats: PortStats::default(),
+            sample: Sample::default(),
+            sampled: (0, 0),
         }
     }
 
@@ -623,6 +629,20 @@ impl PortState {
         }
         if self.reports.is_due(cx.now, cx.rng) {
             self.report(cx, false);
+            self.take_sample();
+        }
+    }
+
+    /// How media arrived since the last time, told while there is room.
+    fn take_sample(&mut self) {
+        let mut stats = self.stats;
+        self.reports.fill_in(&mut stats);
+        let session = self.session.as_ref();
+        self.sample = self.hearing.sample(&stats, session, &mut self.sampled);
+        if self.stats.packets_received > 0
+            && self.notes.capacity() - self.notes.len() > self.queue.len() + self.keys.len() + 1
+        {
+            self.notes.push_back(Note::Sampled);
         }
     }
 
@@ -718,6 +738,10 @@ impl PortState {
             Note::Talking(on) => MediaEvent::Talking { port, on },
             Note::Silent => MediaEvent::Silent { port },
             Note::Insecure => MediaEvent::Insecure { port },
+            Note::Sampled => MediaEvent::Sampled {
+                port,
+                sample: self.sample,
+            },
         })
     }
 

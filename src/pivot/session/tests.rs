@@ -111,6 +111,7 @@ fn run_behind(guard: Guard, settings: Value, answers: Vec<Canned>) -> Outcome {
                 .borrow_mut()
                 .push(format!("{} {:?} {}", hook.step, hook.status, hook.note))
         },
+        watcher: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

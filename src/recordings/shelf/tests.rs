@@ -12,6 +12,7 @@ use crate::base::rng::Rng;
 use crate::directory::Directory;
 use crate::host::http::{Answer, Exchange, HttpClient, HttpError, Transport};
 use crate::jobs::{HttpJob, HttpRunner, Runner};
+use crate::journal::Journal;
 
 struct Place {
     shelf: Shelf,
@@ -176,8 +177,17 @@ impl Transport for Server {
 async fn run(place: &Place, server: &Server) {
     let directory = Directory::load(Store::memory()).await.unwrap();
     let client = HttpClient::stub(Arc::new(server.clone()));
-    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(place.shelf.clone(), client.clone()));
-    let posts: Arc<dyn Runner> = Arc::new(HttpRunner { client, directory });
+    let journal = Journal::new(Store::memory());
+    let uploads: Arc<dyn Runner> = Arc::new(UploadRunner::new(
+        place.shelf.clone(),
+        client.clone(),
+        journal.clone(),
+    ));
+    let posts: Arc<dyn Runner> = Arc::new(HttpRunner {
+        client,
+        directory,
+        journal,
+    });
     let runners = BTreeMap::from([(UploadRunner::KIND, uploads), (HttpJob::KIND, posts)]);
     let work = place.outbox.clone().run(runners);
     tokio::pin!(work);

@@ -14,6 +14,7 @@ pub(super) struct Teller {
     outbox: Outbox,
     account: String,
     lane: String,
+    call_id: String,
     pub(super) callback: Callback,
 }
 
@@ -24,6 +25,7 @@ impl Teller {
             outbox: call.services().outbox.clone(),
             account: facts.account.id.to_string(),
             lane: format!("{} {}", facts.call_id, callback.url),
+            call_id: facts.call_id.clone(),
             callback: callback.clone(),
         }
     }
@@ -35,7 +37,8 @@ impl Teller {
             method(self.callback.method),
             self.callback.url.as_str(),
             &fields,
-        );
+        )
+        .of_call(&self.call_id);
         let mut batch = Batch::new();
         let now = clock::unix_now();
         self.outbox

@@ -117,6 +117,7 @@ fn callbacks_are_signed_where_the_account_has_a_token() {
         let posts: Arc<dyn Runner> = Arc::new(HttpRunner {
             client: HttpClient::stub(Arc::new(stage.world.web.clone())),
             directory: stage.world.directory.clone(),
+            journal: swivel::journal::Journal::new(swivel::store::Store::memory()),
         });
         let work = stage.world.outbox.clone();
         let work = work.run(BTreeMap::from([(HttpJob::KIND, posts)]));
