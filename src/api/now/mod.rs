@@ -92,6 +92,7 @@ fn name_of(account: &Account, leg: &Channel) -> Option<String> {
     device
         .map(|device| device.name.clone())
         .or_else(|| trunk.map(|trunk| trunk.name.clone()))
+        .or_else(|| (leg.direction == "inbound").then(|| leg.caller_id_name.clone()))
         .filter(|name| !name.is_empty())
 }
 

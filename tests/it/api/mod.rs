@@ -2,13 +2,14 @@
 //!
 //! - `envelope`: what every answer looks like. `auth`: tokens, rights, rates, isolation.
 //! - `registrations`: who is registered, and message lamps.
-//! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `recordings`: recorded calls. `records`: call records, the debug log, the audit log.
+//! - `page`: what only the page asks. `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `recordings`: recorded calls. `records`: call records, the debug log, the audit log.
 
 mod auth;
 mod described;
 mod documents;
 mod envelope;
 mod media;
+mod page;
 mod placing;
 mod recordings;
 mod records;

@@ -67,6 +67,9 @@ const state = $state<{
   recent: [],
 });
 
+/** New credentials are asked for at most so often: who keeps coming with wrong ones is shut out. */
+const RENEW_MS = 60_000;
+
 let agent: UA | null = null;
 let own: Own | null = null;
 let keeper: ReturnType<typeof setInterval> | undefined;
@@ -172,12 +175,16 @@ function listen(on: UA): void {
     }
   });
   on.on('registrationFailed', (event) => {
-    if (call) return;
+    if (call || on !== agent) return;
+    if (Date.now() - renewed > RENEW_MS) {
+      void renew();
+      return;
+    }
     state.stage = 'failed';
     state.said = `swivel did not let this telephone in: ${event.cause ?? 'no reason given'}.`;
   });
   on.on('disconnected', () => {
-    if (call || state.stage === 'off') return;
+    if (call || on !== agent || state.stage === 'off') return;
     state.stage = 'starting';
   });
   on.on('newRTCSession', (event: { originator: string; session: RTCSession; request: { call_id: string; from: { display_name?: string; uri: { user: string } } } }) => {
@@ -199,24 +206,43 @@ async function keep(): Promise<void> {
   try {
     await ask(`{account}/browser_phones/${own.id}`, { method: 'POST', data: {} });
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404 && !call) {
-      stop();
-      await start();
-    }
+    if (error instanceof ApiError && error.status === 404 && !call) await renew();
   }
 }
 
-/** Unregisters and gives the credentials back. */
-function stop(): void {
+/** Unregisters, and then gives the credentials back: the other way round they would be wrong ones. */
+async function stop(): Promise<void> {
+  const [leaving, lent] = [agent, own];
   clearInterval(keeper);
   call?.terminate();
-  agent?.stop();
   agent = null;
-  if (own && session.now) ask(`{account}/browser_phones/${own.id}`, { method: 'DELETE' }).catch(() => undefined);
   own = null;
   state.username = '';
   state.device = '';
   state.stage = 'off';
+  if (leaving?.isRegistered()) {
+    await new Promise((done) => {
+      leaving.on('unregistered', done);
+      setTimeout(done, 1500);
+      leaving.stop();
+    });
+  } else leaving?.stop();
+  if (lent && session.now) await ask(`{account}/browser_phones/${lent.id}`, { method: 'DELETE' }).catch(() => undefined);
+}
+
+let renewed = 0;
+
+/** Other credentials for ones that are no good any more: after a long sleep, or a restart of the server. */
+async function renew(): Promise<void> {
+  renewed = Date.now();
+  const old = agent;
+  clearInterval(keeper);
+  agent = null;
+  own = null;
+  old?.removeAllListeners();
+  old?.stop();
+  state.stage = 'off';
+  await start();
 }
 
 function line(callId: string, number: string, name: string, incoming: boolean): Line {
@@ -449,7 +475,6 @@ function level(linear: number | null): number {
 // A tab that closes needs its telephone no more.
 addEventListener('pagehide', () => {
   if (own && session.now) {
-    agent?.stop();
     void fetch(`/v2/accounts/${session.now.account}/browser_phones/${own.id}`, { method: 'DELETE', keepalive: true, headers: { 'x-auth-token': session.now.token } });
   }
 });

@@ -34,6 +34,11 @@ export function count(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
 }
 
+/** Whether a number is the made-up user name of a browser's telephone: nobody's to read. */
+export function isMadeUp(number: string): boolean {
+  return /^browser-\w+-[0-9a-f]{8}$/.test(number);
+}
+
 /** The address of a call's own page. */
 export function callAddress(callId: string): string {
   return `/calls/${encodeURIComponent(callId)}`;

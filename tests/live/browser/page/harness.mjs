@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 import axe from "axe-core";
 
@@ -138,7 +138,7 @@ const t = {
 };
 
 try {
-  const folder = join(import.meta.dirname, "steps");
+  const folder = fileURLToPath(new URL("steps/", import.meta.url));
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".mjs")).sort()) {
     if (only && !new RegExp(only).test(file)) continue;
     const { steps } = await import(pathToFileURL(join(folder, file)).href);

@@ -1,4 +1,20 @@
-// Signing in by the printed link, Now, the page's own telephone, hanging up, the record of the call, signing in by password.
+// The README's first five minutes, in its order, and then: Now, the page's own telephone, hanging up, the record of the call,
+// signing in by password.
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../../../", import.meta.url));
+
+/** A port nobody has. */
+const freePort = () =>
+  new Promise((done) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
+  });
 
 const row = (t, to) => t.page.locator("section[aria-labelledby=in-progress] tr[data-call]", { hasText: to });
 const stage = (t, word) => t.page.locator("section.phone header .tag", { hasText: word });
@@ -17,6 +33,45 @@ export const steps = [
     },
   ],
   [
+    "a press of Call rings 2030, which is heard, and the step turns to a tick",
+    async (t) => {
+      await t.page.getByRole("button", { name: "Call 2030, Pivot" }).click();
+      await t.page.getByText(/connected 00:/).waitFor();
+      await t.page.locator("section", { hasText: "Hear it in this browser" }).getByText("✓").waitFor();
+      await t.page.getByText("The other side hung up.").waitFor({ timeout: 40_000 });
+    },
+  ],
+  [
+    "700 asks one's own server, and the step turns to a tick",
+    async (t) => {
+      const port = await freePort();
+      const example = spawn("python3", [join(root, "examples/pivot/pivot.py"), String(port)], { stdio: "ignore" });
+      try {
+        await t.until("the example", () => fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false));
+        await t.page.getByLabel("Address of your server").fill(`http://127.0.0.1:${port}/hello`);
+        await t.page.getByRole("button", { name: "Connect 700" }).click();
+        await t.page.getByText(/700 asks/).waitFor();
+        await t.page.getByRole("button", { name: /^Call 700/ }).click();
+        await t.page.locator("section", { hasText: "Answer with your own code" }).getByText("✓").waitFor();
+        await t.page.getByRole("button", { name: "Hang up" }).click();
+      } finally {
+        example.kill();
+      }
+    },
+  ],
+  [
+    "a password is set, and the tab stays signed in",
+    async (t) => {
+      t.password = "a-longer-password";
+      await t.page.getByLabel("Password for admin").fill("short");
+      await t.page.getByRole("button", { name: "Set" }).click();
+      await t.page.getByText("12 characters or more, please.").waitFor();
+      await t.page.getByLabel("Password for admin").fill(t.password);
+      await t.page.getByRole("button", { name: "Set" }).click();
+      await t.page.getByText("Sign in as admin from now on.").waitFor();
+    },
+  ],
+  [
     "Now shows that nobody is on the phone",
     async (t) => {
       await t.page.getByRole("link", { name: "Skip to Now" }).click();
@@ -24,6 +79,26 @@ export const steps = [
       await t.page.getByText("● live").waitFor();
       await stage(t, "Ready").waitFor();
       await t.look("now-empty");
+    },
+  ],
+  [
+    "the first load is small, its telephone included",
+    async (t) => {
+      const kept = await t.page.evaluate(() => sessionStorage.getItem("swivel.session"));
+      const fresh = await t.open();
+      await fresh.addInitScript((session) => sessionStorage.setItem("swivel.session", session), kept);
+      let bytes = 0;
+      fresh.on("response", (response) => {
+        const headers = response.headers();
+        // Answers of the API are small and have no length.
+        bytes += Number(headers["content-length"] ?? 2000);
+        if (/\.js$/.test(response.url()) && headers["content-encoding"] === undefined) bytes += 1e6;
+      });
+      await fresh.goto(`${t.base}/now`);
+      await fresh.locator("section.phone header .tag", { hasText: "Ready" }).waitFor();
+      await fresh.context().close();
+      t.kept.bytes = bytes;
+      t.assert.ok(bytes > 20_000 && bytes <= 250_000, `${bytes} bytes`);
     },
   ],
   [
@@ -81,6 +156,46 @@ export const steps = [
       });
       await t.page.getByRole("button", { name: "Hang up", exact: true }).click();
       await stage(t, "Ready").waitFor();
+    },
+  ],
+  [
+    "a call to the signed-in user rings in the browser and is answered there",
+    async (t) => {
+      const { userId } = await t.page.evaluate(() => JSON.parse(sessionStorage.getItem("swivel.session")));
+      await t.api("channels", { method: "PUT", data: { user_id: userId, number: "100", timeout: 20 } });
+      await t.page.getByText("Incoming call").waitFor();
+      await t.page.getByRole("button", { name: "Answer" }).click();
+      await t.page.getByText(/connected 00:/).waitFor();
+      await t.page.locator("section.phone").getByRole("button", { name: "Hang up" }).click();
+      await stage(t, "Ready").waitFor();
+    },
+  ],
+  [
+    "two browsers talk, and one hands the other on",
+    async (t) => {
+      const { userId } = await t.page.evaluate(() => JSON.parse(sessionStorage.getItem("swivel.session")));
+      const flow = { module: "user", data: { id: userId, can_call_self: true, timeout: 20 }, children: {} };
+      await t.api("callflows", { method: "PUT", data: { name: "Everybody", numbers: ["501"], flow } });
+      const other = await t.open();
+      await other.goto(`${t.base}/login?to=/phone`);
+      await other.getByLabel("User").fill(t.user);
+      await other.getByLabel("Password").fill(t.password);
+      await other.getByRole("button", { name: "Sign in" }).click();
+      await other.locator("section.phone header .tag", { hasText: "Ready" }).waitFor();
+      await t.page.getByLabel("Number or name").fill("501");
+      await t.page.getByRole("button", { name: "Call", exact: true }).click();
+      await other.getByText("Incoming call").waitFor();
+      await t.look("phone-ringing", other);
+      await other.getByRole("button", { name: "Answer" }).click();
+      await t.page.getByText(/connected 00:/).waitFor();
+      await t.page.getByRole("button", { name: "Transfer" }).click();
+      await t.page.getByLabel("Transfer to").fill("100");
+      await t.page.keyboard.press("Enter");
+      await stage(t, "Ready").waitFor();
+      await other.getByText(/connected 00:/).waitFor();
+      await row(t, "100").waitFor();
+      await other.getByRole("button", { name: "Hang up" }).click();
+      await other.context().close();
     },
   ],
   [
