@@ -48,12 +48,12 @@ export function ends(event: LensEvent, index: ReadonlyMap<string, number>, legs:
   const from = event.from === null ? undefined : index.get(event.from);
   const to = event.to === null ? undefined : index.get(event.to);
   if (from !== undefined && to !== undefined) return [from, to];
+  // The two parties hear each other: that is where both are joined.
+  if (event.kind === 'audio' && (event.title === 'bridge' || event.title.includes(' ⇄ '))) return [swivel, swivel];
   if (to !== undefined && event.party !== null && index.has(event.party)) return [index.get(event.party) ?? to, to];
   const own = event.party === null ? undefined : index.get(event.party);
   const leg = legs.find((each) => each.call_id === event.call_id);
   const far = own !== undefined && own !== swivel ? own : leg ? index.get(leg.party) : undefined;
-  // The two parties hear each other: that is where both are joined.
-  if (event.kind === 'audio' && event.title.includes(' ⇄ ')) return [swivel, swivel];
   if (event.kind === 'audio' && far !== undefined) return [swivel, far];
   if ((event.kind === 'key' || event.kind === 'quality') && far !== undefined) return [far, swivel];
   const at = own ?? from ?? to ?? swivel;

@@ -7,7 +7,7 @@ import { merge } from './merge';
 import { GAP_PX, Rows, type Row } from './rows';
 import { clock, flag, including, range, ticks, tOf, whole, within, xOf, zoom } from './scale';
 import { complete, type LensEvent, type Party } from './types';
-import { laneState, outcome, reached, spoken } from './words';
+import { laneState, named, outcome, reached, spoken } from './words';
 
 const event = (more: Partial<LensEvent>): LensEvent => complete({ n: 1, kind: 'sip', ...more });
 const brief = (rows: Row[]) => rows.map((row) => (row.gap !== null ? `gap ${row.gap.toFixed(2)}` : row.run.map((each) => each.n).join('+')));
@@ -259,6 +259,12 @@ describe('words', () => {
     expect(spoken(lens.events[16] as LensEvent, parties)).toBe('6.193 seconds, Web server to swivel, 200 JSON, 212 ms, 1 finding, one finding');
     expect(spoken(lens.events[10] as LensEvent, parties, lens.events.slice(10, 14))).toBe('4.62 seconds, Caller, keys 4 7 1 1');
     expect(spoken({ ...(lens.events[21] as LensEvent), repeat: 3 }, parties)).toContain('sent 3 times');
+  });
+
+  it('call a sound by what is heard', () => {
+    expect(named(event({ kind: 'audio', title: 'speech', detail: 'Hello.', took_ms: 1840 }))).toEqual({ title: '“Hello.”', detail: '1.84 s' });
+    expect(named(event({ kind: 'audio', title: 'ringback', took_ms: 4260 }))).toEqual({ title: 'Ringback tone', detail: '4.26 s' });
+    expect(named(event({ kind: 'flow', title: 'tts', detail: 'Hello.' }))).toEqual({ title: 'tts', detail: 'Hello.' });
   });
 
   it('say why lanes are missing', () => {

@@ -12,11 +12,9 @@ const KEPT = 300;
 /** A busy call is drawn so often; nobody reads faster. */
 const BETWEEN_MS = 80;
 
-interface Told {
-  id?: string;
+/** Everything but the events is whole and replaces what was there. */
+interface Told extends Partial<Omit<Lens, 'events' | 'lanes'>> {
   events?: Partial<LensEvent>[];
-  state?: Lens['state'];
-  end?: number | null;
   lanes?: Partial<Lanes>;
 }
 
@@ -124,19 +122,14 @@ export class LensModel {
     const lens = this.lens;
     if (!lens) return;
     this.take(told.flatMap((each) => each.events ?? []).map(complete));
-    const lanes = told.findLast((each) => each.lanes)?.lanes;
-    const last = told.at(-1);
+    const last = told.at(-1) ?? {};
     const over = told.some((each) => each.state === 'ended');
-    if (lanes || over || last?.end) {
-      this.lens = { ...lens, lanes: lanes ? completeLanes(lanes) : lens.lanes, end: last?.end ?? lens.end, state: over ? 'ended' : lens.state };
-    }
-    if (over) {
-      this.stop?.();
-      this.stop = null;
+    const { events: _, lanes, ...rest } = last;
+    this.lens = { ...lens, ...rest, id: lens.id, lanes: lanes ? completeLanes(lanes) : lens.lanes, state: over ? 'ended' : lens.state };
+    // What follows the end, such as the last callback, is still heard.
+    if (over && lens.state === 'live') {
       this.following = false;
       setTimeout(() => void this.refresh(), 700);
-    } else if (!lanes && told.some((each) => each.events?.some((event) => event.from && !known(lens, event.from)))) {
-      void this.refresh();
     }
   }
 
@@ -152,7 +145,7 @@ export class LensModel {
     }
     if (merged.disordered) this.rebuild();
     else this.rows.append(merged.added);
-    if (!this.following) this.unseen += merged.added.filter((event) => shows(this.filter, event)).length;
+    if (this.live && !this.following) this.unseen += merged.added.filter((event) => shows(this.filter, event)).length;
     this.tick++;
   }
 
@@ -164,8 +157,6 @@ export class LensModel {
       this.take(missed.events);
       this.lens = { ...missed, events: this.events };
       if (missed.state === 'ended') {
-        this.stop?.();
-        this.stop = null;
         this.following = false;
         await this.refresh();
       }
@@ -228,10 +219,6 @@ export class LensModel {
     }
     return asked;
   }
-}
-
-function known(lens: Lens, party: string): boolean {
-  return lens.parties.some((each) => each.id === party);
 }
 
 function aborted(error: unknown): boolean {

@@ -37,7 +37,7 @@ beforeAll(() => {
 
 let answers: (path: string) => unknown = () => null;
 beforeEach(() => {
-  session.set({ token: 't', account: 'a', accountName: 'demo', user: 'ada' });
+  session.set({ token: 't', account: 'a', accountName: 'demo', user: 'ada', userId: 'u', since: 0 });
   vi.stubGlobal('fetch', (url: string) => {
     const found = answers(decodeURIComponent(String(url).split('?')[0] ?? ''));
     return Promise.resolve(new Response(JSON.stringify(found === null ? { message: 'not found' } : { data: found }), { status: found === null ? 404 : 200 }));
