@@ -7,6 +7,8 @@ export const TIMES_PX = 142;
 const FIRST_PX = 68;
 const LAST_PX = 76;
 const NARROWEST_PX = 150;
+/** Arrows longer than this are hard to follow. */
+const WIDEST_PX = 420;
 /** Up to so many parties share the width; more scroll sideways. */
 const SHARE = 6;
 
@@ -29,7 +31,7 @@ export function ordered(parties: Party[]): Party[] {
 export function columns(count: number, width: number, shift = 0): Columns {
   const first = TIMES_PX + FIRST_PX;
   const room = Math.max(0, width - first - LAST_PX);
-  const even = count > 1 ? room / (count - 1) : 0;
+  const even = count > 1 ? Math.min(WIDEST_PX, room / (count - 1)) : 0;
   const step = count > SHARE ? Math.max(even, NARROWEST_PX) : Math.max(even, Math.min(NARROWEST_PX, 110));
   const fixed = count > SHARE ? 2 : count;
   const edge = first + step + 30;
@@ -46,16 +48,21 @@ export function ends(event: LensEvent, index: ReadonlyMap<string, number>, legs:
   const from = event.from === null ? undefined : index.get(event.from);
   const to = event.to === null ? undefined : index.get(event.to);
   if (from !== undefined && to !== undefined) return [from, to];
+  // The two parties hear each other: that is where both are joined.
+  if (event.kind === 'audio' && (event.title === 'bridge' || event.title.includes(' ⇄ '))) return [swivel, swivel];
   if (to !== undefined && event.party !== null && index.has(event.party)) return [index.get(event.party) ?? to, to];
   const own = event.party === null ? undefined : index.get(event.party);
   const leg = legs.find((each) => each.call_id === event.call_id);
   const far = own !== undefined && own !== swivel ? own : leg ? index.get(leg.party) : undefined;
-  // The two parties hear each other: that is where both are joined.
-  if (event.kind === 'audio' && event.title.includes(' ⇄ ')) return [swivel, swivel];
   if (event.kind === 'audio' && far !== undefined) return [swivel, far];
   if ((event.kind === 'key' || event.kind === 'quality') && far !== undefined) return [far, swivel];
   const at = own ?? from ?? to ?? swivel;
   return [at, at];
+}
+
+/** Where a block at a column begins: beside its line, or further left where it would be cut. */
+export function block(x: number, wanted: number, width: number): number {
+  return Math.max(TIMES_PX + 6, Math.min(x - 8, width - 8 - wanted));
 }
 
 /** The number of each party's column; `swivel` also by that name. */

@@ -74,8 +74,9 @@ export function penOf(canvas: HTMLCanvasElement, width: number, height: number):
 }
 
 export function drawLanes(pen: Pen, scene: Scene): void {
-  const { colours: c, width, view } = scene;
+  const { colours: c } = scene;
   drawGrid(pen, scene);
+  drawFuture(pen, scene);
   for (const lane of scene.stack) {
     pen.globalAlpha = dimmed(scene, lane.name) ? 0.25 : 1;
     if (lane.name === 'flow') bars(pen, scene, lane, scene.lanes.flow.map((bar) => ({ ...bar, ...tone(c, bar.severity ?? null, c['flow-soft'], c['line-2'], c['ink-2']) })));
@@ -87,6 +88,11 @@ export function drawLanes(pen: Pen, scene: Scene): void {
     else if (scene.missing) words(pen, scene.missing, 8, lane.top + lane.height / 2, c['ink-3'], `400 12px ${c.sans}`);
   }
   pen.globalAlpha = 1;
+}
+
+/** What has not happened yet. Words about what has may stand on it. */
+function drawFuture(pen: Pen, scene: Scene): void {
+  const { colours: c, width, view } = scene;
   if (scene.now === null) return;
   const x = xOf(view, width, scene.now);
   if (x >= width) return;

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { failed, finished, long, running } from './call.fixture';
-import { columns, ends, label, numbers, ordered } from './columns';
+import { block, columns, ends, label, numbers, ordered } from './columns';
 import { addressed, nearest, passed, problem, stepThrough } from './cursor';
 import { Counts, dims, parse, shows, toggled, written } from './filter';
 import { merge } from './merge';
 import { GAP_PX, Rows, type Row } from './rows';
 import { clock, flag, including, range, ticks, tOf, whole, within, xOf, zoom } from './scale';
 import { complete, type LensEvent, type Party } from './types';
-import { laneState, outcome, reached, spoken } from './words';
+import { laneState, named, outcome, reached, spoken } from './words';
 
 const event = (more: Partial<LensEvent>): LensEvent => complete({ n: 1, kind: 'sip', ...more });
 const brief = (rows: Row[]) => rows.map((row) => (row.gap !== null ? `gap ${row.gap.toFixed(2)}` : row.run.map((each) => each.n).join('+')));
@@ -119,6 +119,14 @@ describe('columns', () => {
       expect((middle ? x + wanted / 2 : x + Math.min(max, wanted))).toBeLessThanOrEqual(800);
       expect(middle).toBe(wanted <= 200);
     }
+  });
+});
+
+describe('blocks', () => {
+  it('stand beside their line, or further left where they would be cut', () => {
+    expect(block(300, 100, 800)).toBe(292);
+    expect(block(760, 100, 800)).toBe(692);
+    expect(block(760, 5000, 800)).toBe(148);
   });
 });
 
@@ -251,6 +259,12 @@ describe('words', () => {
     expect(spoken(lens.events[16] as LensEvent, parties)).toBe('6.193 seconds, Web server to swivel, 200 JSON, 212 ms, 1 finding, one finding');
     expect(spoken(lens.events[10] as LensEvent, parties, lens.events.slice(10, 14))).toBe('4.62 seconds, Caller, keys 4 7 1 1');
     expect(spoken({ ...(lens.events[21] as LensEvent), repeat: 3 }, parties)).toContain('sent 3 times');
+  });
+
+  it('call a sound by what is heard', () => {
+    expect(named(event({ kind: 'audio', title: 'speech', detail: 'Hello.', took_ms: 1840 }))).toEqual({ title: '“Hello.”', detail: '1.84 s' });
+    expect(named(event({ kind: 'audio', title: 'ringback', took_ms: 4260 }))).toEqual({ title: 'Ringback tone', detail: '4.26 s' });
+    expect(named(event({ kind: 'flow', title: 'tts', detail: 'Hello.' }))).toEqual({ title: 'tts', detail: 'Hello.' });
   });
 
   it('say why lanes are missing', () => {

@@ -9,12 +9,12 @@ import { complete, completeLanes, completeLens, type Detail, type Lanes, type Le
 
 /** Details of events kept for looking again. */
 const KEPT = 300;
+/** A busy call is drawn so often; nobody reads faster. */
+const BETWEEN_MS = 80;
 
-interface Told {
-  id?: string;
+/** Everything but the events is whole and replaces what was there. */
+interface Told extends Partial<Omit<Lens, 'events' | 'lanes'>> {
   events?: Partial<LensEvent>[];
-  state?: Lens['state'];
-  end?: number | null;
   lanes?: Partial<Lanes>;
 }
 
@@ -38,6 +38,8 @@ export class LensModel {
   private rowPx = 26;
   private waiting: Told[] = [];
   private frame = 0;
+  private pause: ReturnType<typeof setTimeout> | undefined;
+  private flushed = 0;
   private details = new Map<number, Promise<Detail>>();
   private stop: (() => void) | null = null;
   private asked = new AbortController();
@@ -69,6 +71,7 @@ export class LensModel {
     this.stop?.();
     this.stop = null;
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.pause);
   }
 
   private async ask(after?: number): Promise<Lens> {
@@ -101,29 +104,32 @@ export class LensModel {
   hear(told: Told): void {
     if (document.hidden) return;
     this.waiting.push(told);
-    if (!this.frame) this.frame = requestAnimationFrame(() => this.flush());
+    if (this.frame || this.pause) return;
+    const wait = this.flushed + BETWEEN_MS - performance.now();
+    const draw = () => {
+      this.pause = undefined;
+      this.frame = requestAnimationFrame(() => this.flush());
+    };
+    if (wait <= 0) draw();
+    else this.pause = setTimeout(draw, wait);
   }
 
   private flush(): void {
     this.frame = 0;
+    this.flushed = performance.now();
     const told = this.waiting;
     this.waiting = [];
     const lens = this.lens;
     if (!lens) return;
     this.take(told.flatMap((each) => each.events ?? []).map(complete));
-    const lanes = told.findLast((each) => each.lanes)?.lanes;
-    const last = told.at(-1);
+    const last = told.at(-1) ?? {};
     const over = told.some((each) => each.state === 'ended');
-    if (lanes || over || last?.end) {
-      this.lens = { ...lens, lanes: lanes ? completeLanes(lanes) : lens.lanes, end: last?.end ?? lens.end, state: over ? 'ended' : lens.state };
-    }
-    if (over) {
-      this.stop?.();
-      this.stop = null;
+    const { events: _, lanes, ...rest } = last;
+    this.lens = { ...lens, ...rest, id: lens.id, lanes: lanes ? completeLanes(lanes) : lens.lanes, state: over ? 'ended' : lens.state };
+    // What follows the end, such as the last callback, is still heard.
+    if (over && lens.state === 'live') {
       this.following = false;
       setTimeout(() => void this.refresh(), 700);
-    } else if (!lanes && told.some((each) => each.events?.some((event) => event.from && !known(lens, event.from)))) {
-      void this.refresh();
     }
   }
 
@@ -139,7 +145,7 @@ export class LensModel {
     }
     if (merged.disordered) this.rebuild();
     else this.rows.append(merged.added);
-    if (!this.following) this.unseen += merged.added.filter((event) => shows(this.filter, event)).length;
+    if (this.live && !this.following) this.unseen += merged.added.filter((event) => shows(this.filter, event)).length;
     this.tick++;
   }
 
@@ -151,8 +157,6 @@ export class LensModel {
       this.take(missed.events);
       this.lens = { ...missed, events: this.events };
       if (missed.state === 'ended') {
-        this.stop?.();
-        this.stop = null;
         this.following = false;
         await this.refresh();
       }
@@ -215,10 +219,6 @@ export class LensModel {
     }
     return asked;
   }
-}
-
-function known(lens: Lens, party: string): boolean {
-  return lens.parties.some((each) => each.id === party);
 }
 
 function aborted(error: unknown): boolean {

@@ -170,6 +170,9 @@ export interface HttpRequest {
   headers: [string, string][];
   body: string | null;
   content_type?: string | null;
+  /** Bytes as sent; more than `body` holds where that is cut. */
+  length?: number | null;
+  purpose?: string | null;
 }
 export interface HttpResponse {
   status: number;
@@ -177,6 +180,7 @@ export interface HttpResponse {
   body: string | null;
   content_type?: string | null;
   pretty?: string | null;
+  length?: number | null;
 }
 export interface Timing {
   dns_ms?: number | null;
@@ -185,6 +189,10 @@ export interface Timing {
   server_ms?: number | null;
   body_ms?: number | null;
   total_ms?: number | null;
+  /** The connection was there already. */
+  reused?: boolean | null;
+  /** `connect_ms` includes the TLS handshake. */
+  connect_with_tls?: boolean | null;
 }
 
 /** What a replay answered, beside what the call got. */

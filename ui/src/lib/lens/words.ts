@@ -45,6 +45,17 @@ export function dayAndTime(micros: number, now = Date.now()): string {
   return `${today ? 'today' : at.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' })} ${timeOfDay(micros)}`;
 }
 
+const SOUNDS: Record<string, string> = { tone: 'Tone', ringback: 'Ringback tone', music: 'Music', stream: 'Stream', prompt: 'Prompt', bridge: 'Connected' };
+
+/** What an event is called in the ladder, and what is said beside it. The journal calls a sound by its kind. */
+export function named(event: LensEvent): { title: string; detail: string } {
+  if (event.kind !== 'audio') return { title: event.title, detail: event.detail };
+  const lasted = event.took_ms === null ? '' : lasting(event.took_ms / 1000);
+  if (event.title === 'speech' && event.detail) return { title: `“${event.detail}”`, detail: lasted };
+  const kind = SOUNDS[event.title];
+  return kind ? { title: kind, detail: [event.detail, lasted].filter(Boolean).join(', ') } : { title: event.title, detail: event.detail };
+}
+
 const COUNTED = ['no', 'one', 'two', 'three', 'four', 'five'];
 
 /** What a reader of the screen hears for an event. */
@@ -56,8 +67,8 @@ export function spoken(event: LensEvent, parties: ReadonlyMap<string, Party>, ru
   if (from && to && from !== to) parts.push(`${from} to ${to}`);
   else if (from) parts.push(from);
   if (event.kind === 'key') parts.push(`${run.length > 1 ? 'keys' : 'key'} ${run.map((each) => each.title).join(' ')}`);
-  else parts.push(event.title);
-  if (event.detail) parts.push(event.detail);
+  else parts.push(named(event).title);
+  if (named(event).detail) parts.push(named(event).detail);
   if (event.took_ms !== null && !event.detail.includes(' ms')) parts.push(`${Math.round(event.took_ms)} milliseconds`);
   if (event.repeat > 1) parts.push(`sent ${event.repeat} times`);
   if (event.findings.length) parts.push(`${COUNTED[event.findings.length] ?? event.findings.length} ${event.findings.length === 1 ? 'finding' : 'findings'}`);
@@ -100,7 +111,7 @@ export function laneState(lanes: Lanes, answered: boolean, live: boolean): { sho
 export function phases(timing: Timing | null | undefined): { name: string; ms: number; mine: boolean }[] {
   const parts: [string, number | null | undefined, boolean][] = [
     ['DNS', timing?.dns_ms, false],
-    ['connect', timing?.connect_ms, false],
+    [timing?.connect_with_tls ? 'connect and TLS' : 'connect', timing?.connect_ms, false],
     ['TLS', timing?.tls_ms, false],
     ['your server', timing?.server_ms, true],
     ['body', timing?.body_ms, false],
