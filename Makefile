@@ -62,11 +62,11 @@ demo: deps voice
 voice: deps
 	@$(MAKE) --no-print-directory .venv/piper/.ready || echo "Piper could not be installed: espeak-ng will speak."
 
-# A telephone in a browser: JsSIP, driven in the system's Chromium.
-.venv/browser/.ready: tests/live/browser/package-lock.json tests/live/browser/phone.mjs
+# A telephone in a browser: JsSIP, driven in the system's Chromium. The page, driven and examined.
+.venv/browser/.ready: tests/live/browser/package-lock.json $(shell find tests/live/browser -name '*.mjs')
 	rm -rf $(@D)
 	mkdir -p $(@D)
-	cp tests/live/browser/* $(@D)
+	cp -r tests/live/browser/* $(@D)
 	cd $(@D) && npm ci --no-audit --no-fund --silent
 	touch $@
 

@@ -44,14 +44,27 @@ impl Api {
         account: &Arc<Account>,
         user: Option<&User>,
     ) -> Result<Value, ApiError> {
-        let open = self.tabs().lock().values().filter(|tab| *tab.account == *account.id).count();
+        let open = self
+            .tabs()
+            .lock()
+            .values()
+            .filter(|tab| *tab.account == *account.id)
+            .count();
         if open >= MOST {
-            return Err(ApiError::Unavailable(format!("{MOST} browsers have a telephone of this account already")));
+            return Err(ApiError::Unavailable(format!(
+                "{MOST} browsers have a telephone of this account already"
+            )));
         }
         let mut rng = self.rng();
         let (id, password) = (document_id(&mut rng), rng.hex(16));
-        let name = user.and_then(|user| user.username.as_deref()).unwrap_or("page");
-        let plain: String = name.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
+        let name = user
+            .and_then(|user| user.username.as_deref())
+            .unwrap_or("page");
+        let plain: String = name
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(24)
+            .collect();
         let username = format!("browser-{plain}-{}", rng.hex(4));
         let shown = format!("Browser of {name}");
         let mut doc = json!({
@@ -63,7 +76,9 @@ impl Api {
         if let Some(user) = user {
             doc["owner_id"] = json!(user.id);
         }
-        self.directory().set_temporary(Kind::Device, &account.id, &id, Some(doc)).await;
+        self.directory()
+            .set_temporary(Kind::Device, &account.id, &id, Some(doc))
+            .await;
         let until = clock::unix_now().plus(LIFE);
         let tab = Tab {
             account: account.id.to_string(),
@@ -87,7 +102,9 @@ impl Api {
     pub(super) fn keep_tab(&self, account: &str, id: &str, user: Option<&str>) -> bool {
         let until = clock::unix_now().plus(LIFE);
         let mut tabs = self.tabs().lock();
-        let own = tabs.get_mut(id).filter(|tab| tab.account == account && tab.user.as_deref() == user);
+        let own = tabs
+            .get_mut(id)
+            .filter(|tab| tab.account == account && tab.user.as_deref() == user);
         own.map(|tab| tab.until = until).is_some()
     }
 
@@ -105,8 +122,12 @@ impl Api {
         let Some(tab) = self.tabs().lock().remove(id) else {
             return;
         };
-        self.directory().set_temporary(Kind::Device, &tab.account, id, None).await;
-        self.registrations().flush(&tab.account, Some(&tab.username)).await;
+        self.directory()
+            .set_temporary(Kind::Device, &tab.account, id, None)
+            .await;
+        self.registrations()
+            .flush(&tab.account, Some(&tab.username))
+            .await;
     }
 
     /// Takes a telephone away once its tab is not heard of any more.

@@ -44,7 +44,10 @@ async fn look(config: &Config, sip: &[SocketAddr], http: SocketAddr) -> Vec<Chec
     ];
     all.push(
         match tokio::time::timeout(VOICE, serve::try_voice(config)).await {
-            Ok(Ok(words)) => ok("Speech", words),
+            Ok(Ok(words)) => ok(
+                "Speech",
+                words.split(" (").next().unwrap_or_default().to_owned(),
+            ),
             Ok(Err(words)) => failing("Speech", words),
             Err(_) => failing(
                 "Speech",
@@ -73,7 +76,10 @@ fn public_address(config: &Config, sip: &[SocketAddr]) -> Check {
         return ok(what, format!("others are told {host}"));
     }
     if sip.iter().all(|bound| bound.ip().is_loopback()) {
-        return attention(what, "calls work on this machine only: sip.listen names loopback addresses".to_owned());
+        return attention(
+            what,
+            "calls work on this machine only: sip.listen names loopback addresses".to_owned(),
+        );
     }
     let public = |bound: &SocketAddr| !bound.ip().is_unspecified() && !is_private(bound);
     if sip.iter().any(public) {
@@ -81,7 +87,8 @@ fn public_address(config: &Config, sip: &[SocketAddr]) -> Check {
     }
     attention(
         what,
-        "no public address: calls work inside this network only; sip.advertise names one".to_owned(),
+        "no public address: calls work inside this network only; sip.advertise names one"
+            .to_owned(),
     )
 }
 
@@ -155,9 +162,18 @@ mod tests {
     fn a_server_on_loopback_says_that_nobody_else_can_call() {
         let config = Config::default();
         let at = |text: &str| [text.parse::<SocketAddr>().unwrap()];
-        assert_eq!(public_address(&config, &at("127.0.0.1:5060")).state, "attention");
-        assert_eq!(public_address(&config, &at("0.0.0.0:5060")).state, "attention");
-        assert_eq!(public_address(&config, &at("10.0.0.1:5060")).state, "attention");
+        assert_eq!(
+            public_address(&config, &at("127.0.0.1:5060")).state,
+            "attention"
+        );
+        assert_eq!(
+            public_address(&config, &at("0.0.0.0:5060")).state,
+            "attention"
+        );
+        assert_eq!(
+            public_address(&config, &at("10.0.0.1:5060")).state,
+            "attention"
+        );
         assert_eq!(public_address(&config, &at("203.0.113.9:5060")).state, "ok");
     }
 }

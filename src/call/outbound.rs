@@ -212,7 +212,7 @@ impl Core {
             call_id: uuid(&self.0.rng.borrow_mut().hex(16)),
             account: caller.account.clone(),
             direction: "outbound",
-            from_uri: format!("sip:{}@{from_realm}", escaped(&number)),
+            from_uri: address(&number, &from_realm),
             from_user: number.clone(),
             caller_id_name: name,
             caller_id_number: number,
@@ -432,7 +432,8 @@ fn invite(
     let identity = host.map(|host| NameAddr {
         display: (!facts.caller_id_name.is_empty()).then(|| facts.caller_id_name.clone()),
         ..NameAddr::new(Uri::sip(
-            Some(&escaped(&facts.caller_id_number)),
+            // Telephones refuse `sip:@host`.
+            Some(&*escaped(&facts.caller_id_number)).filter(|user| !user.is_empty()),
             host,
             None,
         ))
@@ -520,6 +521,14 @@ fn may_be_set(name: &str) -> bool {
     ) && !name.eq_ignore_ascii_case(PASSES)
 }
 
+/// A SIP URI; without a user there is no `@` either (RFC 3261 §25.1).
+fn address(user: &str, host: &str) -> String {
+    match user {
+        "" => format!("sip:{host}"),
+        user => format!("sip:{}@{host}", escaped(user)),
+    }
+}
+
 /// A user part with everything escaped that may not stand there (RFC 3261 §25.1).
 fn escaped(user: &str) -> String {
     let mut out = String::with_capacity(user.len());
@@ -561,6 +570,12 @@ mod tests {
     fn a_leg_of_ours_is_named_by_a_uuid_of_version_4() {
         let id = uuid("0123456789abcdef0123456789abcdef");
         assert_eq!(id, "01234567-89ab-4def-a123-456789abcdef");
+    }
+
+    #[test]
+    fn who_has_no_number_has_an_address_without_a_user() {
+        assert_eq!(address("", "pbx.test"), "sip:pbx.test");
+        assert_eq!(address("10 1", "pbx.test"), "sip:10%201@pbx.test");
     }
 
     #[test]

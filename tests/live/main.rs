@@ -3,7 +3,7 @@
 //! - `server`: starts swivel on free ports. `http`: asks its API. `web`: a Pivot application in Python. `phone`: baresip.
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
-//! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks.
+//! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks. `page`: the page in Chromium.
 //! - `pivot`, `recordings`, `registrar`, `bridged`, `carriers`, `conference`, `kamailio`, `sipp`, `commands`, `crash`, `howto`, `told`, `backup`, `fetch`, `transports`, `media_streams`, `pipecat`, `recognise`, `signatures`, `twiml`: the tests. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
@@ -41,6 +41,7 @@ mod media_streams;
 mod mix;
 mod mutation;
 mod office;
+mod page;
 mod peer;
 mod phone;
 mod pipecat;

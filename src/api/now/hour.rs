@@ -83,7 +83,12 @@ impl Hour {
         Hour {
             calls: records.iter().filter(is_call).count(),
             problems: problems(records),
-            ended: records.iter().filter(is_call).take(ENDED).map(|cdr| row(account, cdr)).collect(),
+            ended: records
+                .iter()
+                .filter(is_call)
+                .take(ENDED)
+                .map(|cdr| row(account, cdr))
+                .collect(),
             mos: median(all),
             mos_points: points.into_iter().map(median).collect(),
         }
@@ -91,21 +96,30 @@ impl Hour {
 }
 
 fn mos(cdr: &Cdr) -> Option<f64> {
-    let heard = cdr.media_stats.get("packets_received").and_then(Value::as_u64)?;
+    let heard = cdr
+        .media_stats
+        .get("packets_received")
+        .and_then(Value::as_u64)?;
     let mos = cdr.media_stats.get("mos").and_then(Value::as_f64)?;
     (heard > 0 && mos > 0.0).then_some(mos)
 }
 
 fn row(account: &Account, cdr: &Cdr) -> Value {
-    let device = account.devices.get(&cdr.authorizing_id).map(|device| device.name.clone());
-    let trunk = account.trunks.get(&cdr.authorizing_id).map(|trunk| trunk.name.clone());
+    let device = account
+        .devices
+        .get(&cdr.authorizing_id)
+        .map(|device| device.name.clone());
+    let trunk = account
+        .trunks
+        .get(&cdr.authorizing_id)
+        .map(|trunk| trunk.name.clone());
     let dialled = cdr.request.split('@').next().unwrap_or_default();
     let result = result(cdr);
     json!({
         "id": cdr.id(),
         "call_id": cdr.call_id,
         "from": cdr.caller_id_number,
-        "from_name": device.or(trunk),
+        "from_name": device.or(trunk).or_else(|| some(&cdr.caller_id_name)),
         "to": dialled.trim_start_matches("sip:"),
         "result": result,
         "cause": (result != "completed").then(|| words(&cdr.hangup_cause)),
@@ -114,6 +128,10 @@ fn row(account: &Account, cdr: &Cdr) -> Value {
         "mos": mos(cdr),
         "at": cdr.ended.unwrap_or(cdr.created).0,
     })
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn result(cdr: &Cdr) -> &'static str {
@@ -195,7 +213,9 @@ fn words(cause: &str) -> String {
 fn todo(cause: &str) -> &'static str {
     match cause {
         "UNALLOCATED_NUMBER" | "NO_ROUTE_DESTINATION" => "Give the number to a callflow.",
-        "SUBSCRIBER_ABSENT" | "USER_NOT_REGISTERED" => "Look at the phone's registration under People.",
+        "SUBSCRIBER_ABSENT" | "USER_NOT_REGISTERED" => {
+            "Look at the phone's registration under People."
+        }
         "INCOMPATIBLE_DESTINATION" => "Turn on PCMU, PCMA, G722 or Opus in the phone.",
         "MEDIA_TIMEOUT" => "Look at NAT and firewall between the phone and this server.",
         "DESTINATION_OUT_OF_ORDER" | "NETWORK_OUT_OF_ORDER" => "Test the trunk.",
@@ -236,7 +256,12 @@ mod tests {
 
     #[test]
     fn a_wish_is_no_fault() {
-        for cause in ["NORMAL_CLEARING", "USER_BUSY", "NO_ANSWER", "ORIGINATOR_CANCEL"] {
+        for cause in [
+            "NORMAL_CLEARING",
+            "USER_BUSY",
+            "NO_ANSWER",
+            "ORIGINATOR_CANCEL",
+        ] {
             assert!(problems(&[cdr("a", cause, 100)]).is_empty(), "{cause}");
         }
     }
@@ -246,7 +271,9 @@ mod tests {
         let mut silent = cdr("a", "NORMAL_CLEARING", 100);
         silent.media_stats.insert("mos".into(), json!(4.2));
         assert_eq!(mos(&silent), None);
-        silent.media_stats.insert("packets_received".into(), json!(7));
+        silent
+            .media_stats
+            .insert("packets_received".into(), json!(7));
         assert_eq!(mos(&silent), Some(4.2));
     }
 }

@@ -94,12 +94,18 @@ impl Watch {
 
     /// A number that rises whenever something changes in `account`.
     pub(in crate::api) fn version(&self, account: &str) -> u64 {
-        self.seen().accounts.get(account).map_or(0, |load| load.version)
+        self.seen()
+            .accounts
+            .get(account)
+            .map_or(0, |load| load.version)
     }
 
     /// A number that rises with each durable record of `account`.
     pub(super) fn records(&self, account: &str) -> u64 {
-        self.seen().accounts.get(account).map_or(0, |load| load.records)
+        self.seen()
+            .accounts
+            .get(account)
+            .map_or(0, |load| load.records)
     }
 
     /// When it began.
@@ -153,26 +159,45 @@ impl Seen {
     fn take(&mut self, fact: &Fact) -> bool {
         let id = fact.call_id();
         let account = match fact {
-            Fact::Started { account, callflow, at, .. } => {
+            Fact::Started {
+                account,
+                callflow,
+                at,
+                ..
+            } => {
                 let load = self.accounts.entry(account.clone()).or_default();
                 // Legs that a call places are no calls of their own.
                 if !callflow.is_empty() {
                     keep(&mut load.begun, *at);
                 }
                 if self.calls.len() < CALLS {
-                    let doing = Doing { account: account.clone(), ..Doing::default() };
+                    let doing = Doing {
+                        account: account.clone(),
+                        ..Doing::default()
+                    };
                     self.calls.insert(id.to_owned(), doing);
                 }
                 account.clone()
             }
             Fact::Node { module, path, .. } => {
-                let Some(doing) = self.calls.get_mut(id) else { return false };
+                let Some(doing) = self.calls.get_mut(id) else {
+                    return false;
+                };
                 doing.module.clone_from(module);
                 doing.path.clone_from(path);
                 doing.account.clone()
             }
-            Fact::Hook { step, url, status, took_ms, at, .. } if *step != "request" => {
-                let Some(doing) = self.calls.get_mut(id) else { return false };
+            Fact::Hook {
+                step,
+                url,
+                status,
+                took_ms,
+                at,
+                ..
+            } if *step != "request" => {
+                let Some(doing) = self.calls.get_mut(id) else {
+                    return false;
+                };
                 doing.hook = hook(url, *status, *took_ms);
                 let account = doing.account.clone();
                 if let (Some(took), Some(load)) = (took_ms, self.accounts.get_mut(&account)) {
@@ -192,7 +217,9 @@ impl Seen {
                 self.accounts.entry(account.clone()).or_default().records += 1;
                 account.clone()
             }
-            Fact::Registration { account, .. } | Fact::TrunkRegistration { account, .. } => account.clone(),
+            Fact::Registration { account, .. } | Fact::TrunkRegistration { account, .. } => {
+                account.clone()
+            }
             _ => return false,
         };
         self.accounts.entry(account).or_default().version += 1;
@@ -222,7 +249,9 @@ fn percentile(mut values: Vec<f64>) -> Option<f64> {
         return median(values);
     }
     values.sort_by(f64::total_cmp);
-    values.get((values.len() * 95).div_ceil(100).saturating_sub(1)).copied()
+    values
+        .get((values.len() * 95).div_ceil(100).saturating_sub(1))
+        .copied()
 }
 
 #[cfg(test)]
@@ -303,6 +332,9 @@ mod tests {
 
     #[test]
     fn a_hook_without_an_answer_says_so() {
-        assert_eq!(hook("http://a/b?c", None, Some(5000)), "/b no answer, 5000 ms");
+        assert_eq!(
+            hook("http://a/b?c", None, Some(5000)),
+            "/b no answer, 5000 ms"
+        );
     }
 }

@@ -23,7 +23,10 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
     let account = call.account()?;
     let principal = call.principal.as_ref().ok_or(ApiError::Credentials)?;
     // Of another account's user there is no document here.
-    let user = principal.user.as_deref().filter(|user| account.users.contains_key(&user.id));
+    let user = principal
+        .user
+        .as_deref()
+        .filter(|user| account.users.contains_key(&user.id));
     let owner = user.map(|user| user.id.as_str());
     let (api, args) = (&call.api, call.args());
     let done = match (call.verb, args.as_slice()) {
@@ -32,6 +35,9 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
         (Verb::Delete, [id]) => api.close_tab(&account.id, id, owner).await,
         _ => return Err(ApiError::NoPath),
     };
-    let missing = || ApiError::NoDocument { what: "telephone of this browser", id: args.join("/") };
+    let missing = || ApiError::NoDocument {
+        what: "telephone of this browser",
+        id: args.join("/"),
+    };
     done.then(|| Answer::ok(json!({}))).ok_or_else(missing)
 }

@@ -19,12 +19,16 @@ pub(in crate::api) const RESOURCE: Resource = Resource {
 async fn answer(call: &Call) -> Result<Answer, ApiError> {
     let principal = call.principal.as_ref().ok_or(ApiError::Credentials)?;
     if !principal.is_admin() {
-        return Err(ApiError::Forbidden("only administrators may see how the server stands".to_owned()));
+        return Err(ApiError::Forbidden(
+            "only administrators may see how the server stands".to_owned(),
+        ));
     }
     let checks = match call.api.health() {
         Some(ask) => ask().await,
         None => Vec::new(),
     };
-    let rows = checks.iter().map(|check| json!({"what": check.what, "state": check.state, "words": check.words}));
+    let rows = checks
+        .iter()
+        .map(|check| json!({"what": check.what, "state": check.state, "words": check.words}));
     Ok(Answer::ok(Value::Array(rows.collect())))
 }

@@ -3,7 +3,7 @@
 //! - `envelope`: what every answer looks like. `auth`: tokens, rights, rates, isolation.
 //! - `twiml`: documents judged and rehearsed.
 //! - `registrations`: who is registered, and message lamps.
-//! - `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `recordings`: recorded calls. `records`: call records, the debug log, the audit log.
+//! - `page`: what only the page asks. `documents`: each kind of document. `trunks`: carriers, numbers, groups, time. `media`: files. `recordings`: recorded calls. `records`: call records, the debug log, the audit log.
 
 mod auth;
 mod described;
@@ -11,6 +11,7 @@ mod documents;
 mod envelope;
 mod hosted;
 mod media;
+mod page;
 mod placing;
 mod recordings;
 mod records;

@@ -2,12 +2,13 @@
 // JSON. Arguments: HTTP port of swivel, realm, user name, password, number.
 import { chromium } from "playwright-core";
 import { build } from "esbuild";
+import { fileURLToPath } from "node:url";
 
 const [port, realm, user, password, number] = process.argv.slice(2);
 // Any page of swivel's own: its WebSocket is let in without a setting.
 const home = `http://127.0.0.1:${port}/healthz`;
 const bundle = await build({
-  stdin: { contents: 'import JsSIP from "jssip"; window.JsSIP = JsSIP;', resolveDir: import.meta.dirname },
+  stdin: { contents: 'import JsSIP from "jssip"; window.JsSIP = JsSIP;', resolveDir: fileURLToPath(new URL(".", import.meta.url)) },
   bundle: true,
   write: false,
 });

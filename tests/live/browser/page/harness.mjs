@@ -1,0 +1,163 @@
+// The page in headless Chromium against a running swivel. Runs every file of `steps/` in the order of their names; each exports
+// `steps`, a list of `[what, async (t) => …]`. Prints one line of JSON: the steps with what failed, violations of the
+// Content-Security-Policy, errors of the console, findings of axe.
+//
+// Arguments: the printed link that signs in once; the API's user and password; a folder for pictures, or `-`.
+import assert from "node:assert/strict";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { chromium } from "playwright-core";
+import axe from "axe-core";
+
+const [link, user, password, pictures] = process.argv.slice(2);
+const only = process.env.SWIVEL_STEPS;
+const base = new URL(link).origin;
+const told = { steps: [], violations: [], errors: [], axe: [] };
+
+const browser = await chromium.launch({
+  executablePath: "/usr/bin/chromium",
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+  ],
+});
+
+/** A page of a browser of its own, watched. */
+async function open(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  await page.exposeFunction("__violated", (what) => told.violations.push(what));
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) =>
+      window.__violated(`${event.violatedDirective}: ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`),
+    );
+  });
+  page.on("console", (message) => {
+    // A refused request is in the console whatever the page makes of it.
+    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) told.errors.push(message.text());
+  });
+  page.on("pageerror", (error) => told.errors.push(String(error.stack ?? error)));
+  page.on("request", (request) => {
+    const to = new URL(request.url());
+    if (to.protocol.startsWith("http") && to.origin !== base) told.violations.push(`asked ${to.origin}`);
+  });
+  return page;
+}
+
+/** What steps work with. */
+const t = {
+  assert,
+  base,
+  link,
+  user,
+  password,
+  open,
+  /** What steps tell later ones. */
+  kept: {},
+  page: await open(),
+
+  /** Goes to an address of the page, without loading it anew where it is loaded. */
+  async go(path) {
+    await t.page.evaluate((to) => {
+      const link = document.body.appendChild(document.createElement("a"));
+      link.href = to;
+      link.click();
+      link.remove();
+    }, path);
+  },
+
+  /** Pictures of what is shown, light and dark, and what axe says of it. */
+  async look(name, page = t.page) {
+    for (const colour of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: colour, reducedMotion: "reduce" });
+      if (pictures !== "-") {
+        mkdirSync(pictures, { recursive: true });
+        await page.screenshot({ path: join(pictures, `${name}-${colour}.png`) });
+      }
+      await t.examine(`${name}, ${colour}`, page);
+    }
+    await page.emulateMedia({ colorScheme: "light" });
+  },
+
+  /** axe: nothing serious. It is run in a world of its own, so the page's policy stays as it is. */
+  async examine(name, page = t.page) {
+    const session = await page.context().newCDPSession(page);
+    const { frameTree } = await session.send("Page.getFrameTree");
+    const { executionContextId } = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id });
+    await session.send("Runtime.evaluate", { contextId: executionContextId, expression: axe.source });
+    const { result } = await session.send("Runtime.evaluate", {
+      contextId: executionContextId,
+      awaitPromise: true,
+      returnByValue: true,
+      expression: `axe.run(document, { resultTypes: ['violations'] }).then((found) => JSON.stringify(found.violations
+        .filter((one) => ['serious', 'critical'].includes(one.impact))
+        .map((one) => one.id + ': ' + one.nodes.map((node) => node.target.join(' ')).join(', '))))`,
+    });
+    await session.detach();
+    const found = result.value === undefined ? [`axe did not run: ${JSON.stringify(result)}`] : JSON.parse(result.value);
+    for (const one of found) told.axe.push(`${name}: ${one}`);
+  },
+
+  /** Asks the API as whoever is signed in. */
+  async api(path, how = {}) {
+    return await t.page.evaluate(
+      async ({ path, how }) => {
+        const { token, account } = JSON.parse(sessionStorage.getItem("swivel.session"));
+        const response = await fetch(`/v2/accounts/${account}/${path}`, {
+          ...how,
+          headers: { "x-auth-token": token, "content-type": "application/json" },
+          body: how.data === undefined ? undefined : JSON.stringify({ data: how.data }),
+        });
+        return await response.json();
+      },
+      { path, how },
+    );
+  },
+
+  /** Waits until `ask` answers something true. */
+  async until(what, ask, ms = 20_000) {
+    const end = Date.now() + ms;
+    for (;;) {
+      const found = await ask();
+      if (found) return found;
+      if (Date.now() > end) throw new Error(`${what}: not within ${ms / 1000} s`);
+      await new Promise((done) => setTimeout(done, 100));
+    }
+  },
+};
+
+try {
+  const folder = fileURLToPath(new URL("steps/", import.meta.url));
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".mjs")).sort()) {
+    if (only && !new RegExp(only).test(file)) continue;
+    const { steps } = await import(pathToFileURL(join(folder, file)).href);
+    let failed = false;
+    for (const [what, run] of steps) {
+      // Steps of one file build on each other.
+      if (failed) break;
+      const from = Date.now();
+      try {
+        await run(t);
+        told.steps.push({ file, what, ms: Date.now() - from });
+      } catch (error) {
+        failed = true;
+        told.steps.push({ file, what, error: String(error.stack ?? error), shown: (await t.page.innerText("body").catch(() => "")).slice(0, 1500) });
+        if (pictures !== "-") await t.page.screenshot({ path: join(pictures, `failed-${file}.png`) }).catch(() => undefined);
+      }
+    }
+  }
+} finally {
+  await browser.close();
+}
+console.log(JSON.stringify(told));
