@@ -52,6 +52,7 @@ mod tabs;
 mod throttle;
 mod token;
 mod twilio;
+mod trunk_test;
 mod verb;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -67,7 +68,7 @@ use crate::jobs::Outbox;
 use crate::host::http::HttpClient;
 use crate::jobs::webhooks::Webhooks;
 use crate::journal::Journal;
-use crate::net::WebSockets;
+use crate::net::{Prober, WebSockets};
 use crate::recordings::Shelf;
 use crate::registrar::Remote;
 use crate::store::StoreError;
@@ -156,6 +157,8 @@ struct Inner {
     watch: now::Watch,
     hours: now::Hours,
     health: OnceLock<Health>,
+    /// Looks at trunks from outside.
+    prober: OnceLock<Prober>,
     /// Who listens to live events.
     sessions: events::Sessions,
     /// Checking and writing a document are one step.
@@ -192,6 +195,7 @@ impl Api {
             watch: now::Watch::default(),
             hours: now::Hours::default(),
             health: OnceLock::new(),
+            prober: OnceLock::new(),
             sessions: events::Sessions::default(),
             saving: tokio::sync::Mutex::new(()),
         })))
@@ -266,6 +270,15 @@ impl Api {
     /// How the server's health is asked for from now on; the first time counts.
     pub fn set_health(&self, health: Health) {
         drop(self.0.health.set(health));
+    }
+
+    /// How trunks are tested from now on; the first time counts.
+    pub fn set_prober(&self, prober: Prober) {
+        drop(self.0.prober.set(prober));
+    }
+
+    fn prober(&self) -> Option<&Prober> {
+        self.0.prober.get()
     }
 
     fn health(&self) -> Option<&Health> {

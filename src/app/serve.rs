@@ -37,7 +37,7 @@ use crate::jobs::{HttpJob, HttpRunner, Outbox, Runner, Runners};
 use crate::journal::Journal;
 use crate::media::Media;
 use crate::net::tls::Development;
-use crate::net::{Resolver, Tls, Transports, listen};
+use crate::net::{Prober, Resolver, Tls, Transports, listen};
 use crate::recordings::{Shelf, Swept, UploadRunner};
 use crate::registrar::Remote;
 use crate::speech::{self, Utterance};
@@ -246,6 +246,7 @@ impl Server {
         api.set_channels(channels);
         api.set_webhooks(webhooks.clone());
         api.watch_calls();
+        api.set_prober(Prober::new(reach.clone(), tls.clone()));
         api.set_health(super::health::asker(&config, &sip_addresses, http_address));
         let signalling = SignallingThread::start(Parts {
             channels: questions,

@@ -14,6 +14,7 @@ use crate::base::cause::Cause;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
 use crate::media::Pause;
+use crate::sip::ua::Target;
 
 /// Asks the signalling thread. Cheap to clone; without a server there is no channel.
 #[derive(Debug, Clone)]
@@ -94,6 +95,11 @@ enum Ask {
     Gateways {
         account: String,
         answer: oneshot::Sender<Vec<Value>>,
+    },
+    Options {
+        target: Target,
+        host: String,
+        answer: oneshot::Sender<Option<u16>>,
     },
     Conferences {
         account: String,
@@ -217,6 +223,17 @@ impl Channels {
         let account = account.to_owned();
         self.ask(|answer| Ask::Gateways { account, answer }).await
     }
+
+    /// Asks a server by OPTIONS whether it is there: the status it answers with, `None` when it does not.
+    pub async fn options(&self, target: Target, host: &str) -> Option<u16> {
+        let host = host.to_owned();
+        self.ask(|answer| Ask::Options {
+            target,
+            host,
+            answer,
+        })
+        .await
+    }
 }
 
 impl Asks {
@@ -247,6 +264,14 @@ impl Asks {
                 } => answer.send(core.record(&account, &call_id, *order)).is_ok(),
                 Ask::Gateways { account, answer } => {
                     answer.send(core.gateway_rows(&account)).is_ok()
+                }
+                Ask::Options {
+                    target,
+                    host,
+                    answer,
+                } => {
+                    core.ask_for(target, &host, answer);
+                    true
                 }
                 Ask::Conferences { account, answer } => {
                     let rooms = core.conferences(&account);

@@ -179,7 +179,7 @@ impl Core {
             SipEvent::Request(request) => registrar.request(endpoint, now, request),
             SipEvent::Response(response) => {
                 let awaited =
-                    self.was_asked(response.request) || registrar.response(endpoint, now, response);
+                    self.was_asked(response) || registrar.response(endpoint, now, response);
                 if !awaited {
                     tracing::debug!(status = response.status, "a response nobody waits for");
                 }

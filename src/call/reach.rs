@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::core::Core;
 use super::handle::CallHandle;
@@ -16,7 +17,7 @@ use crate::net::{Probe, Resolver};
 use crate::routing::Place;
 use crate::sip::flow::Transport;
 use crate::sip::msg::{Method, Name, Uri};
-use crate::sip::ua::{ClientRequest, Fate, Reached, RequestId, Target, Way};
+use crate::sip::ua::{ClientRequest, Fate, Reached, RequestId, Response, Target, Way};
 
 /// What is known of servers.
 #[derive(Default)]
@@ -24,6 +25,8 @@ pub(super) struct Reach {
     resolver: Option<Resolver>,
     /// OPTIONS of ours on their way.
     asked: BTreeSet<RequestId>,
+    /// Who waits for the answer to one of them.
+    waiting: BTreeMap<RequestId, oneshot::Sender<Option<u16>>>,
     gateways: BTreeMap<String, Watched>,
     seen: BTreeMap<(Transport, SocketAddr), Seen>,
 }
@@ -113,8 +116,22 @@ impl Core {
     }
 
     /// An answer to an OPTIONS of ours; whether it was one. What it says was told by [`Self::reached`].
-    pub(super) fn was_asked(&self, request: RequestId) -> bool {
-        self.0.reach.borrow_mut().asked.remove(&request)
+    pub(super) fn was_asked(&self, response: &Response) -> bool {
+        let mut reach = self.0.reach.borrow_mut();
+        if let Some(waiting) = reach.waiting.remove(&response.request) {
+            // Without a message nobody answered: the status is ours.
+            let status = response.message.as_ref().map(|_| response.status);
+            if waiting.send(status).is_err() {
+                tracing::trace!("nobody waits for this answer any more");
+            }
+        }
+        reach.asked.remove(&response.request)
+    }
+
+    /// Asks a server whether it is there, for somebody who waits for the answer.
+    pub(super) fn ask_for(&self, target: Target, host: &str, answer: oneshot::Sender<Option<u16>>) {
+        let host = host.into();
+        self.ask(&Probe { target, host }, Some(answer));
     }
 
     /// When a server that is held out is to be asked.
@@ -131,7 +148,7 @@ impl Core {
             if self.never_asked(probe.target) {
                 resolver.works(&probe.target);
             } else {
-                self.ask(&probe);
+                self.ask(&probe, None);
             }
         }
     }
@@ -144,7 +161,7 @@ impl Core {
             .any(|gateway| gateway.place.is_at(target) || gateway.targets.contains(&target))
     }
 
-    fn ask(&self, probe: &Probe) {
+    fn ask(&self, probe: &Probe, waiting: Option<oneshot::Sender<Option<u16>>>) {
         metrics::counter!("swivel_sip_probes_total").increment(1);
         let target = probe.target;
         let host = if probe.host.is_empty() {
@@ -183,7 +200,11 @@ impl Core {
                 .push((Name::Accept, "application/sdp".into()));
             let id = endpoint.request(now, options);
             // Its end may be dispatched before this returns.
-            self.0.reach.borrow_mut().asked.insert(id);
+            let mut reach = self.0.reach.borrow_mut();
+            reach.asked.insert(id);
+            if let Some(waiting) = waiting {
+                reach.waiting.insert(id, waiting);
+            }
             id
         });
         tracing::trace!(?id, server = %target.addr, "asked a server whether it is there");
@@ -249,7 +270,7 @@ impl Core {
             .filter(|t| ask && !resolver.is_held(t, clock::now()));
         for target in targets.take(MOST_TARGETS) {
             let host = place.server.as_str().into();
-            self.ask(&Probe { target, host });
+            self.ask(&Probe { target, host }, None);
         }
     }
 

@@ -8,7 +8,7 @@
 //!   `seats`: how many there may be.
 //! - `pipes`: connections of TLS and WebSocket, which live on the io runtime. `tls`, `ws`: their handshakes.
 //!   `dialler`: the same for `swivel call`.
-//! - `dns`: where SIP URIs lead (RFC 3263).
+//! - `dns`: where SIP URIs lead (RFC 3263). `prober`: looks at a far server step by step.
 //! - `driver`: moves bytes and timeouts between sockets and `Signalling`.
 
 pub mod config;
@@ -18,6 +18,7 @@ pub mod driver;
 mod line;
 pub mod listen;
 mod pipes;
+mod prober;
 mod seats;
 mod stun;
 mod table;
@@ -31,5 +32,6 @@ pub use dns::{DnsConfig, Probe, Resolver};
 pub use driver::{Driver, Signalling};
 pub use listen::{Bound, ListenError};
 pub use pipes::{Transports, WebSockets};
+pub use prober::Prober;
 pub use seats::Seat;
 pub use tls::{Tls, TlsConfig};

@@ -83,6 +83,8 @@ fn calls(api: &Api, account: &Account, legs: &[Channel]) -> Vec<Value> {
             "to_name": rung,
             "state": state(leg, other, &doing.module),
             "node": doing.module,
+            "node_path": doing.path,
+            "callflow_id": leg.callflow_id,
             "last_hook": doing.hook,
             "since": leg.created.0,
             "device": leg.authorizing_id,

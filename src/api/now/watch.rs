@@ -42,6 +42,8 @@ pub(super) struct Doing {
     account: String,
     /// The flow node.
     pub(super) module: String,
+    /// Where it stands in its tree.
+    pub(super) path: String,
     /// `/voice.php 200, 84 ms`.
     pub(super) hook: String,
 }
@@ -177,11 +179,12 @@ impl Seen {
                 }
                 account.clone()
             }
-            Fact::Node { module, .. } => {
+            Fact::Node { module, path, .. } => {
                 let Some(doing) = self.calls.get_mut(id) else {
                     return false;
                 };
                 doing.module.clone_from(module);
+                doing.path.clone_from(path);
                 doing.account.clone()
             }
             Fact::Hook {

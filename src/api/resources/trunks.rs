@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{ITEM, NONE, READ, Resource, admin, document_verbs};
+use crate::api::trunk_test;
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::documents::{self, Documents, Draft, Mode, Write};
@@ -26,6 +27,7 @@ fn verbs(args: &[&str]) -> &'static [Verb] {
     match args {
         ["collection"] => &[Verb::Put, Verb::Post],
         ["status"] => READ,
+        [_, "test"] => &[Verb::Post],
         [_] => ITEM,
         [_, ..] => NONE,
         [] => document_verbs(args),
@@ -46,6 +48,7 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
             };
             Ok(Answer::ok(rows.into_iter().collect()))
         }
+        [id, "test"] => trunk_test::answer(call, id).await,
         _ => documents::answer(&TRUNKS, call).await,
     }
 }

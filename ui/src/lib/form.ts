@@ -49,3 +49,12 @@ export function ordered(schema: Schema, value: Record<string, unknown>, first: s
   main.push(...all.filter((name) => !main.includes(name) && (schema.required?.includes(name) || Object.hasOwn(value, name))));
   return { main, more: all.filter((name) => !main.includes(name)) };
 }
+
+const FRONT = ['server', 'port', 'transport', 'username', 'password', 'realm', 'method', 'text', 'name', 'number', 'enabled', 'internal', 'external'];
+
+/** The members of an object: those one fills in first, then as the schema has them. */
+export function memberNames(schema: Schema): string[] {
+  const all = Object.keys(schema.properties ?? {});
+  const front = FRONT.filter((name) => all.includes(name));
+  return [...front, ...all.filter((name) => !front.includes(name))];
+}
