@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// Returns freed pages to the system sooner than glibc's, and has no per-thread arenas that grow with load.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     swivel::app::cli::main()

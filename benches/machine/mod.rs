@@ -11,7 +11,7 @@ use swivel::media::{Command, Plan};
 use swivel::sdp::{Agreed, Direction};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 pub(crate) const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Bytes of an RTP packet with 20 ms of G.711.

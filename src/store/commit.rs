@@ -27,6 +27,8 @@ pub(super) struct Limits {
     pub(super) queue_bytes: usize,
     /// Bytes waiting for the spill thread.
     pub(super) spill_bytes: usize,
+    /// After so long without a write the backend may give memory back.
+    pub(super) idle: Duration,
     /// Longest pause between attempts to write to a failing disk.
     pub(super) retry: Duration,
 }
@@ -37,6 +39,7 @@ impl Default for Limits {
             window: Duration::from_millis(5),
             queue_bytes: 32 << 20,
             spill_bytes: 32 << 20,
+            idle: Duration::from_secs(10),
             retry: Duration::from_secs(2),
         }
     }
@@ -309,19 +312,27 @@ impl Shared {
                 }
                 return;
             }
+            if written.take().is_some() {
+                self.backend.rest();
+            }
         }
     }
 
     /// Waits for work, lets the window since the last write pass, and takes everything queued. Who comes when the disk
-    /// has rested is written at once.
+    /// has rested is written at once. Gives nothing when nothing came for long after a write.
     fn gather(&self, written: Option<Instant>) -> (Vec<Item>, bool) {
         let mut state = self.lock();
-        while state.queue.is_empty() && !state.closed && !state.spilling {
-            state = self
+        let nothing =
+            |state: &mut State| state.queue.is_empty() && !state.closed && !state.spilling;
+        state = if written.is_some() {
+            let waited = self
                 .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+                .wait_timeout_while(state, self.limits.idle, nothing);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            let waited = self.work.wait_while(state, nothing);
+            waited.unwrap_or_else(PoisonError::into_inner)
+        };
         let rested = written.map_or(self.limits.window, |at| {
             clock::now().saturating_duration_since(at)
         });
@@ -462,6 +473,7 @@ mod tests {
         failing: AtomicBool,
         writes: AtomicUsize,
         syncs: AtomicUsize,
+        rests: AtomicUsize,
     }
 
     impl Moody {
@@ -518,6 +530,10 @@ mod tests {
         fn size(&self, table: Table) -> u64 {
             self.inner.size(table)
         }
+        fn rest(&self) {
+            self.rests.fetch_add(1, Ordering::SeqCst);
+            self.released.notify_all();
+        }
     }
 
     fn batch(key: &str, size: usize) -> Batch {
@@ -567,6 +583,28 @@ mod tests {
         committer.submit(line, Box::new(move |r| sender.send(r.is_ok()).unwrap()));
         assert!(receiver.recv().unwrap());
         assert_eq!(moody.syncs.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn the_backend_rests_once_after_the_last_write() {
+        let moody = Arc::new(Moody::default());
+        let limits = Limits {
+            idle: Duration::from_millis(1),
+            ..Limits::default()
+        };
+        let committer = Committer::start(moody.clone(), None, limits).unwrap();
+        for rests in 1..3 {
+            committer.submit(batch("one", 1), Box::new(|_| {}));
+            let held = moody.held.lock().unwrap();
+            let rested = |_: &mut bool| moody.rests.load(Ordering::SeqCst) < rests;
+            drop(moody.released.wait_while(held, rested).unwrap());
+            assert_eq!(moody.rests.load(Ordering::SeqCst), rests);
+            assert_eq!(
+                moody.writes.load(Ordering::SeqCst),
+                rests,
+                "a write came before"
+            );
+        }
     }
 
     #[test]

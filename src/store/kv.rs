@@ -29,6 +29,9 @@ pub(super) trait Kv: Send + Sync + 'static {
     /// Shows every row of every table as they are at one moment, in the order of [`Table::ALL`] and of keys.
     fn rows(&self, each: &mut Each<'_>) -> Result<(), StoreError>;
 
+    /// Gives memory back when nothing has been written for a while.
+    fn rest(&self) {}
+
     /// Tries to get out of a lasting failure (a disk that was full).
     fn recover(&self) -> Result<(), StoreError> {
         Ok(())

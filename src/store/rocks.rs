@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options,
-    ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    FlushOptions, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::kv::{Batch, Direction, Each, KeyRange, Kv, Op, Pair, StoreError, Table};
@@ -18,6 +18,8 @@ const FORMAT_KEY: &[u8] = b"swivel-format";
 
 /// Memory for rows not yet in sorted files, all tables together.
 const WRITE_BUFFERS: usize = 16 << 20;
+/// What of it a store at rest may keep.
+const RESTING: u64 = 1 << 20;
 /// A single table's share before it is written out.
 const TABLE_BUFFER: usize = 4 << 20;
 /// The write-ahead log is cut when it passes this.
@@ -181,20 +183,28 @@ impl Kv for Rocks {
     fn size(&self, table: Table) -> u64 {
         let size = self.with(|db| {
             let family = family(db, table)?;
-            let mut total = 0;
-            for name in [
-                rocksdb::properties::ESTIMATE_LIVE_DATA_SIZE,
-                rocksdb::properties::CUR_SIZE_ALL_MEM_TABLES,
-            ] {
-                total += db
-                    .property_int_value_cf(family, name)
-                    .ok()
-                    .flatten()
-                    .unwrap_or(0);
-            }
-            Ok(total)
+            let live = property(db, family, rocksdb::properties::ESTIMATE_LIVE_DATA_SIZE);
+            Ok(live + unwritten(db, family))
         });
         size.unwrap_or(0)
+    }
+
+    fn rest(&self) {
+        let rested = self.with(|db| {
+            let mut options = FlushOptions::default();
+            options.set_wait(false);
+            for table in Table::ALL {
+                let family = family(db, table)?;
+                if unwritten(db, family) > RESTING {
+                    db.flush_cf_opt(family, &options)
+                        .map_err(|e| failed("flush", e))?;
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = rested {
+            tracing::warn!(%error, "the store could not be brought to rest");
+        }
     }
 
     fn recover(&self) -> Result<(), StoreError> {
@@ -274,6 +284,16 @@ fn table_options(cache: &Cache) -> Options {
     options.set_max_write_buffer_number(2);
     options.set_compression_type(DBCompressionType::Lz4);
     options
+}
+
+/// Bytes of a table that are in memory only.
+fn unwritten(db: &DB, family: &ColumnFamily) -> u64 {
+    property(db, family, rocksdb::properties::CUR_SIZE_ALL_MEM_TABLES)
+}
+
+fn property(db: &DB, family: &ColumnFamily, name: &rocksdb::properties::PropName) -> u64 {
+    let value = db.property_int_value_cf(family, name);
+    value.ok().flatten().unwrap_or(0)
 }
 
 fn family(db: &DB, table: Table) -> Result<&ColumnFamily, StoreError> {
