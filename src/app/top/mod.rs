@@ -36,8 +36,9 @@ pub fn show(server: Server, io: &Handle) -> io::Result<()> {
     let feed = task::spawn_on(io, "top", feed::run(server, wishes, news_in));
     let signals = task::spawn_on(io, "top-signals", async move {
         signalled().await;
-        // The screen is gone when nobody listens.
-        drop(stop.send(()).await);
+        if stop.send(()).await.is_err() {
+            tracing::debug!("the screen is gone already");
+        }
     });
     let mut terminal = ratatui::try_init()?;
     let shown = loop {

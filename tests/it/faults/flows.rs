@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use swivel::call::EnqueueOptions;
 use swivel::directory::Kind;
 use swivel::host::http::HttpClient;
 use swivel::jobs::Runner;
@@ -261,7 +260,6 @@ fn rooms() -> Vec<Fault> {
         ),
         fault(Code::QueueFull, &["queue support", "full"], |stage| async {
             let twiml = "<Response><Enqueue maxQueueSize=\"1\">support</Enqueue></Response>";
-            drop(EnqueueOptions::default());
             stage.world.web.reply(reply(200, "text/xml", twiml));
             let data = json!({"voice_url": "http://ivr.example/x", "req_format": "twiml"});
             let (_phone, _first) = stage.connect(node("pivot", data)).await;
