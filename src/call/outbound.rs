@@ -432,7 +432,8 @@ fn invite(
     let identity = host.map(|host| NameAddr {
         display: (!facts.caller_id_name.is_empty()).then(|| facts.caller_id_name.clone()),
         ..NameAddr::new(Uri::sip(
-            Some(&escaped(&facts.caller_id_number)),
+            // Who shows no number has no user part, not an empty one (RFC 3261 §25.1).
+            Some(escaped(&facts.caller_id_number).as_str()).filter(|user| !user.is_empty()),
             host,
             None,
         ))
