@@ -102,7 +102,9 @@ async fn act(call: &Call, verb: Verb, leg: &Channel) -> Result<Option<Value>, Ap
         return Ok(None);
     };
     if verb == Verb::Put && name == "record_call" {
-        let found = channels.record(&account.id, &leg.call_id, order(call)?).await;
+        let found = channels
+            .record(&account.id, &leg.call_id, order(call)?)
+            .await;
         return Ok(found.then(|| json!("metaflow sent")));
     }
     let action = action(call, &name, &data, leg)?;
@@ -176,7 +178,11 @@ fn action(call: &Call, name: &str, data: &Value, leg: &Channel) -> Result<Action
         "mute" => Action::Mute(true),
         "unmute" => Action::Mute(false),
         "transfer" => {
-            if text("transfer-type").or_else(|| text("Transfer-Type")).as_deref() == Some("attended") {
+            if text("transfer-type")
+                .or_else(|| text("Transfer-Type"))
+                .as_deref()
+                == Some("attended")
+            {
                 let message = "only blind transfers can be asked for here";
                 return Err(ApiError::field("transfer-type", "enum", message));
             }
@@ -185,7 +191,8 @@ fn action(call: &Call, name: &str, data: &Value, leg: &Channel) -> Result<Action
         "callflow" => {
             let id = required("id")?;
             let document = call.account()?.callflows.get(&id).cloned();
-            let document = document.ok_or_else(|| ApiError::field("id", "not_found", "there is no such callflow"))?;
+            let document = document
+                .ok_or_else(|| ApiError::field("id", "not_found", "there is no such callflow"))?;
             Action::Redirect(Party::Flow {
                 number: leg.destination.clone(),
                 id: Some(id),
@@ -229,12 +236,18 @@ async fn originate(call: &Call) -> Result<Answer, ApiError> {
             return Ok(None);
         };
         if !known(&id) {
-            return Err(ApiError::field(key, "not_found", "there is no such document"));
+            return Err(ApiError::field(
+                key,
+                "not_found",
+                "there is no such document",
+            ));
         }
         let data = json!({"id": id, "timeout": timeout.as_secs(), "can_call_self": true});
         Ok(Some(placing::flow(&id, module, data)))
     };
-    let device = endpoint("device_id", "device", &|id| account.devices.contains_key(id))?;
+    let device = endpoint("device_id", "device", &|id| {
+        account.devices.contains_key(id)
+    })?;
     let user = endpoint("user_id", "user", &|id| account.users.contains_key(id))?;
     let first = target.clone().map(Party::Number).or(device).or(user);
     let Some(first) = first else {
@@ -255,7 +268,9 @@ async fn originate(call: &Call) -> Result<Answer, ApiError> {
         call_id: call_id.clone(),
         first,
         then,
-        authorizing_id: owner.clone().unwrap_or_else(|| principal.account.id.to_string()),
+        authorizing_id: owner
+            .clone()
+            .unwrap_or_else(|| principal.account.id.to_string()),
         authorizing_type: "user",
         owner_id: owner,
         caller_id: ShownAs {
