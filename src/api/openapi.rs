@@ -103,7 +103,9 @@ fn places(resource: &Resource) -> Vec<String> {
         "quickcall" => ["devices", "users"]
             .map(|noun| format!("/accounts/{{account_id}}/{noun}/{{owner_id}}/quickcall"))
             .to_vec(),
-        "registrations" | "search" | "webhooks" | "websockets" => vec![below, format!("/{}", resource.name)],
+        "registrations" | "search" | "webhooks" | "websockets" => {
+            vec![below, format!("/{}", resource.name)]
+        }
         _ if resource.of_account => vec![below],
         name => vec![format!("/{name}")],
     }

@@ -661,9 +661,24 @@ fn redact_inside(value: &mut Value) {
     match value {
         Value::Object(map) => redacted(map),
         Value::Array(items) => items.iter_mut().for_each(redact_inside),
+        Value::String(text) if text.contains('@') => {
+            // Name and password of a URL.
+            if let Ok(mut url) = url::Url::parse(text)
+                && url.has_authority()
+                && url.set_username("").and(url.set_password(None)).is_ok()
+            {
+                *text = url.into();
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
 /// Keys with these words hold secrets.
-const SECRETS: [&str; 4] = ["password", "secret", "api_key", "custom_request_headers"];
+const SECRETS: [&str; 5] = [
+    "password",
+    "secret",
+    "api_key",
+    "custom_request_headers",
+    "pins",
+];

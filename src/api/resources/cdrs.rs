@@ -70,7 +70,12 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
     let account = call.account()?;
     let owner = match call.within("users") {
         Some(user) if account.users.contains_key(user) => Some(user),
-        Some(user) => return Err(ApiError::NoDocument { what: "user", id: user.to_owned() }),
+        Some(user) => {
+            return Err(ApiError::NoDocument {
+                what: "user",
+                id: user.to_owned(),
+            });
+        }
         None => None,
     };
     let args = call.args();
@@ -81,7 +86,10 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
         [id] => {
             let found = call.api.journal().cdr(&account.id, id).await?;
             let cdr = found.filter(|cdr| owner.is_none_or(|owner| cdr.owner_id == owner));
-            let missing = || ApiError::NoDocument { what: "call record", id: (*id).to_owned() };
+            let missing = || ApiError::NoDocument {
+                what: "call record",
+                id: (*id).to_owned(),
+            };
             Ok(Answer::ok(cdr.ok_or_else(missing)?.to_doc()))
         }
         _ => Err(ApiError::NoPath),
@@ -98,7 +106,10 @@ async fn legs(call: &Call, id: &str) -> Result<Answer, ApiError> {
         legs = journal.legs(account, &leg.interaction()).await?;
     }
     if legs.is_empty() {
-        return Err(ApiError::NoDocument { what: "interaction", id: id.to_owned() });
+        return Err(ApiError::NoDocument {
+            what: "interaction",
+            id: id.to_owned(),
+        });
     }
     Ok(Answer::ok(legs.iter().map(Cdr::to_doc).collect()))
 }
@@ -107,7 +118,9 @@ async fn rows(call: &Call, owner: Option<&str>, interactions: bool) -> Result<An
     let wanted = Wanted::of(call)?;
     let filters = Filters::of(call)?.without_times();
     let offset = match call.query_text("utc_offset") {
-        Some(text) => text.parse().map_err(|_| ApiError::Faulty("utc_offset must be a number of seconds".to_owned()))?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| ApiError::Faulty("utc_offset must be a number of seconds".to_owned()))?,
         None => 0_i64,
     };
     if wanted.page_size.is_none() && !interactions && call.envelope.contains_key("accept_csv") {
@@ -117,16 +130,26 @@ async fn rows(call: &Call, owner: Option<&str>, interactions: bool) -> Result<An
             owner: owner.map(str::to_owned),
             filters,
             offset,
-            range: TimeRange { limit: STEP, ..list::time_range(call, &wanted)? },
+            range: TimeRange {
+                limit: STEP,
+                ..list::time_range(call, &wanted)?
+            },
             left: list::MOST,
             begun: false,
             headed: false,
         };
         let table = Some(Table(walk.lines()));
-        return Ok(Answer { columns: Some(COLUMNS), table, ..Answer::ok(Value::Null) });
+        return Ok(Answer {
+            columns: Some(COLUMNS),
+            table,
+            ..Answer::ok(Value::Null)
+        });
     }
     let size = wanted.page_size.unwrap_or(list::MOST);
-    let mut range = TimeRange { limit: STEP, ..list::time_range(call, &wanted)? };
+    let mut range = TimeRange {
+        limit: STEP,
+        ..list::time_range(call, &wanted)?
+    };
     let account = &call.account()?.id;
     let (mut rows, mut first, mut next) = (Vec::new(), None, None);
     // A page is filled although filters drop records on the way.
@@ -135,7 +158,12 @@ async fn rows(call: &Call, owner: Option<&str>, interactions: bool) -> Result<An
         let count = found.len();
         let mut last = None;
         for stored in found {
-            if last.is_none() && range.start.is_some() && next.is_none() && first.is_some() && range.start.as_ref() == Some(&stored.key) {
+            if last.is_none()
+                && range.start.is_some()
+                && next.is_none()
+                && first.is_some()
+                && range.start.as_ref() == Some(&stored.key)
+            {
                 // The row the previous step ended with.
                 last = Some(stored.key);
                 continue;
@@ -161,9 +189,18 @@ async fn rows(call: &Call, owner: Option<&str>, interactions: bool) -> Result<An
             _ => break,
         }
     }
-    let start_key = first.filter(|_| !rows.is_empty()).map(|key| list::opaque(&key));
-    let paging = wanted.page_size.map(|_| Paging { rows: rows.len(), start_key, next_start_key: next });
-    Ok(Answer { columns: Some(COLUMNS), ..Answer::page(rows, paging) })
+    let start_key = first
+        .filter(|_| !rows.is_empty())
+        .map(|key| list::opaque(&key));
+    let paging = wanted.page_size.map(|_| Paging {
+        rows: rows.len(),
+        start_key,
+        next_start_key: next,
+    });
+    Ok(Answer {
+        columns: Some(COLUMNS),
+        ..Answer::page(rows, paging)
+    })
 }
 
 /// A long table, made while it is sent: what its first line costs does not grow with its length.
@@ -203,8 +240,12 @@ impl Walk {
                 continue;
             }
             let cdr = &stored.cdr;
-            let owned = self.owner.as_ref().is_none_or(|owner| cdr.owner_id == *owner);
-            if self.left > 0 && owned && (self.filters.is_empty() || self.filters.pass(&whole(cdr))) {
+            let owned = self
+                .owner
+                .as_ref()
+                .is_none_or(|owner| cdr.owner_id == *owner);
+            if self.left > 0 && owned && (self.filters.is_empty() || self.filters.pass(&whole(cdr)))
+            {
                 rows.push(row(cdr, self.offset));
                 self.left -= 1;
             }
@@ -222,7 +263,9 @@ impl Walk {
 
 async fn is_first_leg(call: &Call, account: &str, cdr: &Cdr) -> Result<bool, ApiError> {
     let legs = call.api.journal().legs(account, &cdr.interaction()).await?;
-    Ok(legs.first().is_none_or(|first| first.call_id == cdr.call_id))
+    Ok(legs
+        .first()
+        .is_none_or(|first| first.call_id == cdr.call_id))
 }
 
 /// What filters look at: the full document, and the columns of the row.
@@ -237,13 +280,41 @@ fn whole(cdr: &Cdr) -> Value {
 fn row(cdr: &Cdr, offset: i64) -> Map<String, Value> {
     let start = cdr.created;
     let zone = |format: &str| start.timestamp().strftime(format).to_string();
-    let shifted = shift(start, offset).timestamp().strftime("%Y-%m-%d_%H:%M:%S").to_string();
-    let var = |key: &str| cdr.custom_channel_vars.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let user = |address: &str| address.split('@').next().unwrap_or_default().trim_start_matches("sip:").to_owned();
+    let shifted = shift(start, offset)
+        .timestamp()
+        .strftime("%Y-%m-%d_%H:%M:%S")
+        .to_string();
+    let var = |key: &str| {
+        cdr.custom_channel_vars
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let user = |address: &str| {
+        address
+            .split('@')
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("sip:")
+            .to_owned()
+    };
     let inbound = cdr.direction != "outbound";
-    let dialed = if inbound { user(&cdr.request) } else { user(&cdr.to) };
-    let from = if inbound { cdr.caller_id_number.clone() } else { user(&cdr.from_uri) };
-    let authorizing = if cdr.authorizing_id == cdr.account { "" } else { &cdr.authorizing_id };
+    let dialed = if inbound {
+        user(&cdr.request)
+    } else {
+        user(&cdr.to)
+    };
+    let from = if inbound {
+        cdr.caller_id_number.clone()
+    } else {
+        user(&cdr.from_uri)
+    };
+    let authorizing = if cdr.authorizing_id == cdr.account {
+        ""
+    } else {
+        &cdr.authorizing_id
+    };
     let values = [
         json!(cdr.id()),
         json!(cdr.call_id),
@@ -281,9 +352,16 @@ fn row(cdr: &Cdr, offset: i64) -> Map<String, Value> {
         json!(var("call_priority")),
         json!(cdr.interaction()),
     ];
-    COLUMNS.iter().map(|name| (*name).to_owned()).zip(values).collect()
+    COLUMNS
+        .iter()
+        .map(|name| (*name).to_owned())
+        .zip(values)
+        .collect()
 }
 
 fn shift(time: UnixMicros, seconds: i64) -> UnixMicros {
-    UnixMicros(time.0.saturating_add_signed(seconds.saturating_mul(1_000_000)))
+    UnixMicros(
+        time.0
+            .saturating_add_signed(seconds.saturating_mul(1_000_000)),
+    )
 }

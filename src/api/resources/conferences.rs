@@ -179,6 +179,9 @@ async fn dial(call: &Call, id: &str) -> Result<Answer, ApiError> {
     let owner = principal.user.as_ref().map(|user| user.id.clone());
     let flags = call.data.get("participant_flags").and_then(Value::as_array);
     let flagged = |name: &str| flags.is_some_and(|flags| flags.iter().any(|flag| flag == name));
+    // Who is rung sees which conference it is.
+    let name = account.conferences.get(id).and_then(|doc| doc.get("name"));
+    let name = name.and_then(Value::as_str).map(str::to_owned);
     let mut ids = Vec::new();
     for first in parties {
         let (outcome, _) = tokio::sync::oneshot::channel();
@@ -195,7 +198,7 @@ async fn dial(call: &Call, id: &str) -> Result<Answer, ApiError> {
             authorizing_type: "user",
             owner_id: owner.clone(),
             caller_id: ShownAs {
-                name: call.text("caller_id_name"),
+                name: call.text("caller_id_name").or_else(|| name.clone()),
                 number: call.text("caller_id_number"),
             },
             then_caller_id: ShownAs::default(),

@@ -18,7 +18,10 @@ pub(in crate::api) const RESOURCE: Resource =
     Resource { takes: &["audio/", "video/", "image/"], ..Resource::new("media", verbs, |call| Box::pin(answer(call))) };
 
 /// The kind.
-pub(in crate::api) const MEDIA: Documents = Documents { check, ..Documents::plain(Kind::Media, "media", "media", row) };
+pub(in crate::api) const MEDIA: Documents = Documents {
+    check,
+    ..Documents::plain(Kind::Media, "media", "media", row)
+};
 
 /// Types that are taken, and what they are called once stored.
 const TYPES: &[(&str, &str)] = &[
@@ -56,22 +59,27 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
         (["languages"], _) => languages(call),
         (["languages", language], _) => {
             let wanted = *language;
-            documents::list(&MEDIA, call, |doc| match doc.get("language").and_then(Value::as_str) {
-                Some(language) => language.eq_ignore_ascii_case(wanted),
-                None => wanted == "missing",
+            documents::list(&MEDIA, call, |doc| {
+                match doc.get("language").and_then(Value::as_str) {
+                    Some(language) => language.eq_ignore_ascii_case(wanted),
+                    None => wanted == "missing",
+                }
             })
         }
         (["prompts"], _) => documents::list(&MEDIA, call, |doc| doc.get("prompt_id").is_some()),
-        (["prompts", id], _) => {
-            documents::list(&MEDIA, call, |doc| doc.get("prompt_id").and_then(Value::as_str) == Some(id))
-        }
+        (["prompts", id], _) => documents::list(&MEDIA, call, |doc| {
+            doc.get("prompt_id").and_then(Value::as_str) == Some(id)
+        }),
         ([id, "raw"], Verb::Get) => download(call, id).await,
         ([id, "raw"], _) => upload(call, id).await,
         ([id], Verb::Post) if !call.files.is_empty() => upload(call, id).await,
         ([id], Verb::Get) if call.envelope.contains_key("accept_file") => download(call, id).await,
         ([id], Verb::Delete) => {
             let answer = documents::answer(&MEDIA, call).await?;
-            call.api.directory().remove_media_bytes(&call.account()?.id, id).await?;
+            call.api
+                .directory()
+                .remove_media_bytes(&call.account()?.id, id)
+                .await?;
             Ok(answer)
         }
         ([], Verb::Put) if is_prompt(&call.data) => create_prompt(call).await,
@@ -81,38 +89,73 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
 
 fn row(id: &str, doc: &Value) -> Map<String, Value> {
     let mut row = list::project(id, doc, &["name", "media_source", "language"]);
-    row.insert("media_type".into(), doc.get("content_type").cloned().unwrap_or(Value::Null));
+    row.insert(
+        "media_type".into(),
+        doc.get("content_type").cloned().unwrap_or(Value::Null),
+    );
     row.insert("is_prompt".into(), json!(is_prompt(doc)));
     row
 }
 
 fn is_prompt(doc: &Value) -> bool {
-    doc.get("prompt_id").and_then(Value::as_str).is_some_and(|id| !id.is_empty())
+    doc.get("prompt_id")
+        .and_then(Value::as_str)
+        .is_some_and(|id| !id.is_empty())
 }
 
 fn check(draft: &mut Draft<'_>) {
     if draft.text("media_source").as_deref() == Some("tts") && draft.text("tts.text").is_none() {
-        draft.find("tts.text", "required", "there is nothing to speak", json!("text"));
+        draft.find(
+            "tts.text",
+            "required",
+            "there is nothing to speak",
+            json!("text"),
+        );
     }
     if let Some(language) = draft.text("language") {
-        draft.fields.insert("language".into(), json!(language.to_lowercase()));
+        draft
+            .fields
+            .insert("language".into(), json!(language.to_lowercase()));
     }
     if let Some(prompt) = draft.text("prompt_id")
-        && !prompt.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        && !prompt
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
     {
-        draft.find("prompt_id", "pattern", "is not the name of a prompt", prompt);
+        draft.find(
+            "prompt_id",
+            "pattern",
+            "is not the name of a prompt",
+            prompt,
+        );
     }
 }
 
 /// A prompt's id is made of its language and name, so that it is found as an override.
 async fn create_prompt(call: &Call) -> Result<Answer, ApiError> {
-    let text = |key: &str| call.data.get(key).and_then(Value::as_str).map(str::to_owned);
-    let language = text("language").unwrap_or_else(|| "en-us".to_owned()).to_lowercase();
+    let text = |key: &str| {
+        call.data
+            .get(key)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let language = text("language")
+        .unwrap_or_else(|| "en-us".to_owned())
+        .to_lowercase();
     let id = format!("{language}/{}", text("prompt_id").unwrap_or_default());
     if call.account()?.media.contains_key(&id) {
-        return Err(ApiError::field("prompt_id", "unique", "the account has this prompt already"));
+        return Err(ApiError::field(
+            "prompt_id",
+            "unique",
+            "the account has this prompt already",
+        ));
     }
-    let saved = documents::save(&call.api, &MEDIA, documents::write(call, Some(&id), Mode::Replace)?).await?;
+    let saved = documents::save(
+        &call.api,
+        &MEDIA,
+        documents::write(call, Some(&id), Mode::Replace)?,
+    )
+    .await?;
     let mut answer = documents::shown(&MEDIA, call, &id, &saved.doc, 201);
     answer.location = Some(id);
     Ok(answer)
@@ -121,7 +164,10 @@ async fn create_prompt(call: &Call) -> Result<Answer, ApiError> {
 fn languages(call: &Call) -> Result<Answer, ApiError> {
     let mut counts = Map::new();
     for doc in call.account()?.media.values() {
-        let language = doc.get("language").and_then(Value::as_str).unwrap_or("missing");
+        let language = doc
+            .get("language")
+            .and_then(Value::as_str)
+            .unwrap_or("missing");
         let count = counts.get(language).and_then(Value::as_u64).unwrap_or(0);
         counts.insert(language.to_owned(), json!(count + 1));
     }
@@ -130,12 +176,27 @@ fn languages(call: &Call) -> Result<Answer, ApiError> {
 
 async fn upload(call: &Call, id: &str) -> Result<Answer, ApiError> {
     let account = call.account()?;
-    let missing = || ApiError::NoDocument { what: "media", id: id.to_owned() };
+    let missing = || ApiError::NoDocument {
+        what: "media",
+        id: id.to_owned(),
+    };
     let old = account.media.get(id).ok_or_else(missing)?;
     let file = match call.files.as_slice() {
         [file] => file,
-        [] => return Err(ApiError::field("file", "required", "Please provide a media file")),
-        _ => return Err(ApiError::field("file", "maxItems", "Please provide a single media file")),
+        [] => {
+            return Err(ApiError::field(
+                "file",
+                "required",
+                "Please provide a media file",
+            ));
+        }
+        _ => {
+            return Err(ApiError::field(
+                "file",
+                "maxItems",
+                "Please provide a single media file",
+            ));
+        }
     };
     if file.bytes.is_empty() {
         return Err(ApiError::field("file", "minLength", "the file is empty"));
@@ -148,8 +209,16 @@ async fn upload(call: &Call, id: &str) -> Result<Answer, ApiError> {
         fields.insert("media_source".into(), json!("upload"));
     }
     // The bytes first: a document that promises bytes has them.
-    call.api.directory().put_media_bytes(&account.id, id, file.bytes.clone()).await?;
-    let change = Change { kind: Kind::Media, account: account.id.to_string(), id: id.to_owned(), doc: Some(fields) };
+    call.api
+        .directory()
+        .put_media_bytes(&account.id, id, file.bytes.clone())
+        .await?;
+    let change = Change {
+        kind: Kind::Media,
+        account: account.id.to_string(),
+        id: id.to_owned(),
+        doc: Some(fields),
+    };
     let mut batch = Batch::new();
     documents::audited(&mut batch, call, &MEDIA, id, Some(old), change.doc.as_ref());
     let written = call.api.directory().write(vec![change], batch).await?;
@@ -159,7 +228,10 @@ async fn upload(call: &Call, id: &str) -> Result<Answer, ApiError> {
 
 /// The type of a file: as the client says, or, when it says nothing, as the first bytes do.
 fn type_of(file: &Upload) -> Result<&'static str, ApiError> {
-    let named = TYPES.iter().find(|(name, _)| *name == file.content_type).map(|(_, stored)| *stored);
+    let named = TYPES
+        .iter()
+        .find(|(name, _)| *name == file.content_type)
+        .map(|(_, stored)| *stored);
     let bytes = &file.bytes;
     let seen = || {
         let starts = |magic: &[u8]| bytes.starts_with(magic);
@@ -167,23 +239,42 @@ fn type_of(file: &Upload) -> Result<&'static str, ApiError> {
             () if starts(b"RIFF") => Some("audio/wav"),
             () if starts(b"OggS") => Some("audio/ogg"),
             () if starts(b"fLaC") => Some("audio/flac"),
-            () if starts(b"ID3") || starts(&[0xff, 0xfb]) || starts(&[0xff, 0xf3]) || starts(&[0xff, 0xf2]) => Some("audio/mp3"),
+            () if starts(b"ID3")
+                || starts(&[0xff, 0xfb])
+                || starts(&[0xff, 0xf3])
+                || starts(&[0xff, 0xf2]) =>
+            {
+                Some("audio/mp3")
+            }
             () => None,
         }
     };
     let unsaid = file.content_type.is_empty() || file.content_type == "application/octet-stream";
     let found = named.or_else(|| if unsaid { seen() } else { None });
-    found.ok_or_else(|| ApiError::Type(if unsaid { "unknown".to_owned() } else { file.content_type.clone() }))
+    found.ok_or_else(|| {
+        ApiError::Type(if unsaid {
+            "unknown".to_owned()
+        } else {
+            file.content_type.clone()
+        })
+    })
 }
 
 async fn download(call: &Call, id: &str) -> Result<Answer, ApiError> {
     let account = call.account()?;
-    let missing = || ApiError::NoDocument { what: "media", id: id.to_owned() };
+    let missing = || ApiError::NoDocument {
+        what: "media",
+        id: id.to_owned(),
+    };
     let doc = account.media.get(id).ok_or_else(missing)?;
     let Some(bytes) = call.api.directory().media_bytes(&account.id, id).await? else {
         return spoken(call, id, doc).await?.ok_or_else(missing);
     };
-    let content_type = doc.get("content_type").and_then(Value::as_str).unwrap_or("audio/wav").to_owned();
+    let content_type = doc
+        .get("content_type")
+        .and_then(Value::as_str)
+        .unwrap_or("audio/wav")
+        .to_owned();
     let extension = match content_type.as_str() {
         "audio/mp3" | "audio/mpeg" | "audio/mpeg3" => "mp3",
         "audio/ogg" => "ogg",
@@ -192,20 +283,37 @@ async fn download(call: &Call, id: &str) -> Result<Answer, ApiError> {
         _ => "bin",
     };
     let name = format!("{}.{extension}", id.replace('/', "_"));
-    let file = Download { content_type, bytes, name, ..Download::default() };
-    Ok(Answer { status: 200, file: Some(file), ..Answer::default() })
+    let file = Download {
+        content_type,
+        bytes,
+        name,
+        ..Download::default()
+    };
+    Ok(Answer {
+        status: 200,
+        file: Some(file),
+        ..Answer::default()
+    })
 }
 
 /// The sound of a text, as callers hear it; `None` for media that are no text.
 async fn spoken(call: &Call, id: &str, doc: &Value) -> Result<Option<Answer>, ApiError> {
-    if doc.pointer("/tts/text").and_then(Value::as_str).is_none_or(|text| text.trim().is_empty()) {
+    if doc
+        .pointer("/tts/text")
+        .and_then(Value::as_str)
+        .is_none_or(|text| text.trim().is_empty())
+    {
         return Ok(None);
     }
-    let unavailable = |why: String| ApiError::Unavailable(format!("the text cannot be spoken: {why}"));
+    let unavailable =
+        |why: String| ApiError::Unavailable(format!("the text cannot be spoken: {why}"));
     let Some(clips) = call.api.clips() else {
         return Err(unavailable("no voice runs here".to_owned()));
     };
-    let language = doc.get("language").and_then(Value::as_str).unwrap_or("en-us");
+    let language = doc
+        .get("language")
+        .and_then(Value::as_str)
+        .unwrap_or("en-us");
     let audio = clips.resolve(call.account()?, id, language).await;
     let mut pcm: Vec<i16> = Vec::new();
     match audio.map_err(|error| unavailable(error.to_string()))? {
@@ -221,8 +329,17 @@ async fn spoken(call: &Call, id: &str, doc: &Value) -> Result<Option<Answer>, Ap
     let mut bytes = wav::header(SPOKEN_HZ, 1, pcm.len() as u64 * 2).to_vec();
     wav::samples(&pcm, &mut bytes);
     let name = format!("{}.wav", id.replace('/', "_"));
-    let file = Download { content_type: "audio/wav".to_owned(), bytes: bytes.into(), name, ..Download::default() };
-    Ok(Some(Answer { status: 200, file: Some(file), ..Answer::default() }))
+    let file = Download {
+        content_type: "audio/wav".to_owned(),
+        bytes: bytes.into(),
+        name,
+        ..Download::default()
+    };
+    Ok(Some(Answer {
+        status: 200,
+        file: Some(file),
+        ..Answer::default()
+    }))
 }
 
 /// Samples a second of a text's sound.
@@ -235,7 +352,10 @@ mod tests {
     use super::*;
 
     fn kind(content_type: &str, bytes: &'static [u8]) -> Result<&'static str, u16> {
-        let file = Upload { content_type: content_type.to_owned(), bytes: Bytes::from_static(bytes) };
+        let file = Upload {
+            content_type: content_type.to_owned(),
+            bytes: Bytes::from_static(bytes),
+        };
         type_of(&file).map_err(|error| error.status())
     }
 
