@@ -165,6 +165,11 @@ static CONVERSATION_RELAY: Spec = Spec {
         ignored("debug", ""),
         ignored("events", ""),
         ignored("backgroundNoiseReduction", ""),
+        // As Twilio's library for Node writes them.
+        ignored("backgroundnoisereduction", ""),
+        ignored("deepgramsmartformat", ""),
+        ignored("ignorebackchannel", ""),
+        ignored("speechtimeout", ""),
         ignored("speechTimeout", ""),
         ignored("deepgramSmartFormat", ""),
         ignored("ignoreBackchannel", ""),
