@@ -2,7 +2,11 @@
 //! `/proc`. Decisions 27–29: CPU is the server's, sources are distinct 127/8 addresses, a rate the generator itself
 //! cannot make is reported as such.
 //!
-//! `cargo bench --bench calls -- [signalling|pivot|play] [--rate N] [--seconds N] [--calls N] [--rest SECONDS]`
+//! `bridged` rings a telephone that answers at once and hangs up after `--hold` seconds; held for longer than the run, it
+//! says what a call's memory is. `register` has telephones register by digest, ten a name.
+//!
+//! `cargo bench --bench calls -- [signalling|pivot|play|bridged|register] [--rate N] [--seconds N] [--calls N]
+//! [--hold SECONDS] [--rest SECONDS]`
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +17,11 @@
     clippy::disallowed_methods,
     reason = "it measures real time on threads of its own"
 )]
+
+#[path = "machine/callee.rs"]
+mod callee;
+#[path = "machine/phones.rs"]
+mod phones;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
@@ -39,6 +48,8 @@ fn main() {
             "signalling".to_owned(),
             "pivot".to_owned(),
             "play".to_owned(),
+            "bridged".to_owned(),
+            "register".to_owned(),
         ],
     };
     let seconds = number("--seconds").unwrap_or(10.0);
@@ -47,11 +58,18 @@ fn main() {
         let default_rate = match scenario.as_str() {
             "signalling" => 2000.0,
             "pivot" => 500.0,
+            "bridged" => 200.0,
+            "register" => 1000.0,
             _ => 100.0,
         };
         let rate = number("--rate").unwrap_or(default_rate);
         let calls = number("--calls").unwrap_or(rate * seconds) as usize;
-        let server = Server::start();
+        let hold = Duration::from_secs_f64(number("--hold").unwrap_or(0.2));
+        let server = Server::start(hold);
+        if scenario == "register" {
+            phones::run(&server, rate, calls);
+            continue;
+        }
         run(&server, &scenario, rate, calls, rest);
     }
 }
@@ -67,7 +85,7 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    fn start(hold: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let sip = free_udp_port();
         let http = free_tcp_port();
@@ -83,7 +101,10 @@ impl Server {
         )
         .unwrap();
         let documents = directory.path().join("documents.json");
-        std::fs::write(&documents, documents_for(&hook)).unwrap();
+        let callee = UdpSocket::bind((std::net::Ipv4Addr::new(127, 0, 2, 1), 0)).unwrap();
+        let documents_text = documents_for(&hook, callee.local_addr().unwrap());
+        std::fs::write(&documents, documents_text).unwrap();
+        callee::start(callee, sip, hold);
         let swivel = program();
         let applied = Command::new(&swivel)
             .arg("apply")
@@ -237,6 +258,7 @@ fn run(server: &Server, scenario: &str, rate: f64, calls: usize, rest: Duration)
     let number = match scenario {
         "signalling" => "1000",
         "pivot" => "2030",
+        "bridged" => "1002",
         _ => "1001",
     };
     let sockets: Vec<UdpSocket> = (1..=SOURCES)
@@ -555,18 +577,38 @@ fn serve_hook(mut stream: TcpStream, times: &Mutex<Vec<Duration>>) {
     }
 }
 
-fn documents_for(hook: &Hook) -> String {
-    format!(
-        r#"{{"accounts":[{{"name":"bench","realm":"bench.test",
-  "devices":[{{"name":"generator","sip":{{"method":"ip","ip":"127.0.0.0/8"}}}}],
-  "callflows":[
-    {{"name":"signalling","numbers":["1000"],"flow":{{"module":"answer","data":{{}},"children":{{"_":{{"module":"hangup","data":{{}},"children":{{}}}}}}}}}},
-    {{"name":"play","numbers":["1001"],"flow":{{"module":"tts","data":{{"text":"A minute of speech for the benchmark.","endless_playback":true}},"children":{{}}}}}},
-    {{"name":"pivot","numbers":["2030"],"flow":{{"module":"pivot","data":{{"voice_url":"http://{}/pivot"}},"children":{{}}}}}}
-  ]}}]}}"#,
-        hook.address
-    )
+fn documents_for(hook: &Hook, callee: SocketAddr) -> String {
+    use serde_json::json;
+    const CALLEE: &str = "000000000000000000000000000000ca";
+    let route = format!("sip:callee@{callee}");
+    let mut devices = vec![
+        json!({"name": "generator", "sip": {"method": "ip", "ip": "127.0.0.0/8"}}),
+        json!({"id": CALLEE, "name": "callee", "sip": {"method": "ip", "ip": "127.0.2.1", "invite_format": "route", "route": route}}),
+    ];
+    devices.extend((0..NAMES).map(|n| {
+        let name = phones::name(n * phones::CONTACTS);
+        json!({"name": name, "sip": {"method": "password", "username": name, "password": phones::PASSWORD}})
+    }));
+    let flow = |number: &str, flow: serde_json::Value| json!({"name": number, "numbers": [number], "flow": flow});
+    let node = |module: &str, data: serde_json::Value| json!({"module": module, "data": data, "children": {}});
+    let mut answers = node("answer", json!({}));
+    answers["children"]["_"] = node("hangup", json!({}));
+    let speech = json!({"text": "A minute of speech for the benchmark.", "endless_playback": true});
+    let url = format!("http://{}/pivot", hook.address);
+    let callflows = [
+        flow("1000", answers),
+        flow("1001", node("tts", speech)),
+        flow(
+            "1002",
+            node("device", json!({"id": CALLEE, "can_call_self": true})),
+        ),
+        flow("2030", node("pivot", json!({"voice_url": url}))),
+    ];
+    json!({"accounts": [{"name": "bench", "realm": "bench.test", "devices": devices, "callflows": callflows}]}).to_string()
 }
+
+/// Names of telephones that register.
+const NAMES: usize = 1000;
 
 fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_swivel"))

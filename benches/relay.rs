@@ -4,7 +4,11 @@
 //! nothing else. Both relays get the same packets: two peers a call, each sending 160 bytes every 20 ms, spread evenly
 //! over them. Every packet carries the time it was sent; the kernel stamps when it arrived at the other peer.
 //!
-//! `cargo bench --bench relay -- [--calls 100,500] [--seconds 10] [--rounds 3]`
+//! Other ways of the same packets, whose floor is the bare relay and what their libraries take for the packet alone:
+//! `srtp` (both legs sealed, with keys of their own; AES_CM_128_HMAC_SHA1_80) and `opus` (one leg Opus, the other PCMU).
+//! Of those only packets are counted. `rtpengine` has Debian's rtpengine relay in user space, where it is installed.
+//!
+//! `cargo bench --bench relay -- [--ways plain,srtp,opus,rtpengine] [--calls 100,500] [--seconds 10] [--rounds 3]`
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +16,7 @@
     clippy::print_stdout,
     clippy::indexing_slicing,
     unsafe_code,
+    clippy::unreachable,
     reason = "a program for people at a terminal; the kernel's time stamps need recvmsg's control data"
 )]
 #![expect(
@@ -20,6 +25,8 @@
 )]
 
 mod machine;
+#[path = "machine/rtpengine.rs"]
+mod rtpengine;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -27,14 +34,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use machine::{
-    LOCAL, PACKET, go_first, media_cpu, median, plan, raise_descriptor_limit, receive, stamp,
+    LOCAL, PACKET, agreed, configure, go_first, media_cpu, median, raise_descriptor_limit, receive, stamp,
     thread_cpu, wall_nanos,
 };
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
 use rustix::time::Timespec;
 use swivel::audio::Codec;
-use swivel::media::{Media, MediaConfig, Port};
+use swivel::media::{Command, Media, MediaConfig, Port};
+use swivel::rtp::srtp::{MasterKey, Protect, SrtpKeys, Suite, Unprotect};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().filter(|a| a != "--bench").collect();
@@ -47,36 +55,194 @@ fn main() {
     };
     let calls = value("--calls").unwrap_or_else(|| "100,500".to_owned());
     let (seconds, rounds) = (number("--seconds", 10), number("--rounds", 3));
+    let ways = value("--ways").unwrap_or_else(|| "plain,srtp,opus,rtpengine".to_owned());
     raise_descriptor_limit();
     println!(
         "load of the machine before: {}",
         std::fs::read_to_string("/proc/loadavg").unwrap().trim()
     );
     println!(
-        "calls | floor µs | engine µs | ratio | lost (floor) | delay p50 / p99 / max ms (floor p50 / p99 / max)"
+        "way | calls | floor µs | library µs | relay µs | ratio | lost (floor) | delay p50 / p99 / max ms (floor p50 / p99 / max)"
     );
     for calls in calls.split(',') {
         let calls: usize = calls.parse().expect("--calls takes numbers with commas");
-        let mut results = Vec::new();
-        for _ in 0..rounds {
+        for way in ways.split(',') {
             let length = Duration::from_secs(seconds);
-            results.push((floor(calls, length), engine(calls, length)));
+            let results = (0..rounds)
+                .map_while(|_| Some((floor(calls, length), relayed(way, calls, length)?)))
+                .collect::<Vec<_>>();
+            if results.is_empty() {
+                println!("{way}: not installed here");
+                continue;
+            }
+            print(way, calls, &results);
         }
-        let of = |f: &dyn Fn(&(Outcome, Outcome)) -> f64| median(results.iter().map(f));
-        let (floor, engine) = (of(&|r| r.0.micros), of(&|r| r.1.micros));
-        println!(
-            "{calls:5} | {floor:8.2} | {engine:9.2} | {:5.2} | {} ({}) | {:.3} / {:.3} / {:.3} ({:.3} / {:.3} / {:.3})",
-            engine / floor,
-            of(&|r| r.1.lost as f64),
-            of(&|r| r.0.lost as f64),
-            of(&|r| r.1.p50),
-            of(&|r| r.1.p99),
-            of(&|r| r.1.max),
-            of(&|r| r.0.p50),
-            of(&|r| r.0.p99),
-            of(&|r| r.0.max),
-        );
     }
+}
+
+/// A round of that way; `None`: what it needs is not installed.
+fn relayed(way: &str, calls: usize, length: Duration) -> Option<Outcome> {
+    Some(match way {
+        "plain" => engine(calls, length, Way::Plain),
+        "srtp" => engine(calls, length, Way::Secret),
+        "opus" => engine(calls, length, Way::Opus),
+        "rtpengine" => rtpengine::run(calls, length)?,
+        _ => unreachable!("--ways takes plain, srtp, opus and rtpengine"),
+    })
+}
+
+fn print(way: &str, calls: usize, results: &[(Outcome, Outcome)]) {
+    let of = |f: &dyn Fn(&(Outcome, Outcome)) -> f64| median(results.iter().map(f));
+    let (floor, engine) = (of(&|r| r.0.micros), of(&|r| r.1.micros));
+    let library = library_micros(way);
+    println!(
+        "{way} | {calls} | {floor:.2} | {library:.2} | {engine:.2} | {:.2} | {} ({}) | {:.3} / {:.3} / {:.3} ({:.3} / {:.3} / {:.3})",
+        engine / (floor + library),
+        of(&|r| r.1.lost as f64),
+        of(&|r| r.0.lost as f64),
+        of(&|r| r.1.p50),
+        of(&|r| r.1.p99),
+        of(&|r| r.1.max),
+        of(&|r| r.0.p50),
+        of(&|r| r.0.p99),
+        of(&|r| r.0.max),
+    );
+}
+
+/// What is done to the packets on their way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Plain,
+    Secret,
+    Opus,
+}
+
+const SUITE: Suite = Suite::Aes128Sha80;
+
+fn master(n: u8) -> MasterKey {
+    let bytes = vec![n; SUITE.key_bytes() + SUITE.salt_bytes()];
+    MasterKey::new(SUITE, &bytes).unwrap()
+}
+
+/// On-cpu time of this thread.
+fn thread_cpu() -> Duration {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+}
+
+/// What the libraries alone take for a packet, in a bare loop.
+fn library_micros(way: &str) -> f64 {
+    const ROUNDS: u32 = 20_000;
+    let each = |begin: Duration, rounds: u32| {
+        (thread_cpu() - begin).as_secs_f64() * 1e6 / f64::from(rounds)
+    };
+    match way {
+        "srtp" => {
+            let mut seal = Protect::new(&master(1));
+            let mut open = Unprotect::new(&master(1));
+            let begin = thread_cpu();
+            for n in 0..ROUNDS {
+                let mut packet = vec![0x55u8; PACKET];
+                header(&mut packet, 0, n as u16, 160, 7);
+                seal.rtp(&mut packet).unwrap();
+                open.rtp(&mut packet).unwrap();
+            }
+            each(begin, ROUNDS)
+        }
+        // Half of the packets are decoded from Opus, half of them encoded to it; PCMU the other way round.
+        "opus" => {
+            let (mut encoder, mut decoder) = (Codec::Opus.encoder(), Codec::Opus.decoder());
+            let sound = sine(Codec::Opus.sample_rate_hz());
+            let (mut encoded, mut decoded) = (Vec::new(), Vec::new());
+            let (mut ulaw, mut linear) = (Vec::new(), Vec::new());
+            let narrow = sine(8000);
+            let begin = thread_cpu();
+            for _ in 0..ROUNDS / 20 {
+                encoded.clear();
+                encoder.encode(&sound, &mut encoded);
+                decoded.clear();
+                decoder.decode(&encoded, &mut decoded);
+                ulaw.clear();
+                Codec::Pcmu.encode(&narrow, &mut ulaw);
+                linear.clear();
+                Codec::Pcmu.decode(&ulaw, &mut linear);
+            }
+            each(begin, ROUNDS / 20) / 2.0
+        }
+        _ => 0.0,
+    }
+}
+
+/// 20 ms of a tone.
+fn sine(rate: u32) -> Vec<i16> {
+    let step = 440.0 * std::f64::consts::TAU / f64::from(rate);
+    let samples = (0..rate / 50).map(|n| (f64::from(n) * step).sin() * 8000.0);
+    samples.map(|sample| sample as i16).collect()
+}
+
+/// What the peers of a call say: the first and the second of each.
+pub(crate) struct Speech {
+    /// Payload type, ticks a packet and payload.
+    sides: [(u8, u32, Vec<u8>); 2],
+    /// What seals each stream's packets.
+    seals: Vec<Protect>,
+    /// Whether packets carry the time they were sent at.
+    stamped: bool,
+}
+
+impl Speech {
+    pub(crate) fn plain() -> Self {
+        let side = (0, 160, vec![0x55; PACKET - 12]);
+        Self {
+            sides: [side.clone(), side],
+            seals: Vec::new(),
+            stamped: true,
+        }
+    }
+
+    fn of(way: Way, streams: usize) -> Self {
+        let mut speech = Self::plain();
+        if way == Way::Secret {
+            speech.stamped = false;
+            speech.seals = (0..streams).map(|_| Protect::new(&master(1))).collect();
+        }
+        if way == Way::Opus {
+            speech.stamped = false;
+            let mut wide = Vec::new();
+            let mut encoder = Codec::Opus.encoder();
+            encoder.encode(&sine(Codec::Opus.sample_rate_hz()), &mut wide);
+            let mut narrow = Vec::new();
+            Codec::Pcmu.encode(&sine(8000), &mut narrow);
+            speech.sides = [(OPUS, 960, wide), (0, 160, narrow)];
+        }
+        speech
+    }
+
+    fn packet(&mut self, stream: usize, number: u16, packet: &mut Vec<u8>) {
+        let (payload_type, step, payload) = &self.sides[stream % 2];
+        packet.clear();
+        packet.resize(12, 0);
+        packet.extend_from_slice(payload);
+        header(packet, *payload_type, number, *step, stream as u32);
+        if self.stamped {
+            packet[12..20].copy_from_slice(&wall_nanos().to_be_bytes());
+        }
+        if let Some(seal) = self.seals.get_mut(stream) {
+            seal.rtp(packet).unwrap();
+        }
+    }
+}
+
+/// The payload type of Opus here.
+const OPUS: u8 = 111;
+
+/// An RTP header at the front of the packet.
+fn header(packet: &mut [u8], payload_type: u8, number: u16, step: u32, ssrc: u32) {
+    packet[0] = 0x80;
+    packet[1] = payload_type;
+    packet[2..4].copy_from_slice(&number.to_be_bytes());
+    packet[4..8].copy_from_slice(&(u32::from(number) * step).to_be_bytes());
+    packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
 }
 
 /// One measured run.
@@ -131,14 +297,14 @@ fn floor(calls: usize, length: Duration) -> Outcome {
         }
         cpu.store(thread_cpu().as_nanos() as u64, Ordering::SeqCst);
     });
-    let run = peers.talk(&targets, length);
+    let run = peers.talk(&targets, length, &mut Speech::plain());
     stop.store(true, Ordering::Relaxed);
     relay.join().unwrap();
     run.outcome(Duration::from_nanos(spent.load(Ordering::SeqCst)))
 }
 
 /// swivel: two ports a call, joined.
-fn engine(calls: usize, length: Duration) -> Outcome {
+fn engine(calls: usize, length: Duration, way: Way) -> Outcome {
     let config = MediaConfig {
         ports: "20000-32767".parse().unwrap(),
         workers: 1,
@@ -150,7 +316,7 @@ fn engine(calls: usize, length: Duration) -> Outcome {
     let mut ports: Vec<Port> = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
         let port = media.take(LOCAL).unwrap();
-        port.command(plan(Codec::Pcmu, *address));
+        port.command(plan(*address, way, index % 2 == 0));
         ports.push(port);
         if index % 2 == 1 {
             media.join(&ports[index - 1], &ports[index]);
@@ -159,8 +325,23 @@ fn engine(calls: usize, length: Duration) -> Outcome {
     std::thread::sleep(Duration::from_millis(300));
     let targets: Vec<SocketAddr> = ports.iter().map(Port::rtp_addr).collect();
     let before = media_cpu();
-    let run = peers.talk(&targets, length);
+    let run = peers.talk(&targets, length, &mut Speech::of(way, addresses.len()));
     run.outcome(media_cpu() - before)
+}
+
+fn plan(to: SocketAddr, way: Way, first: bool) -> Command {
+    let keys = SrtpKeys {
+        send: master(if first { 3 } else { 4 }),
+        receive: master(1),
+    };
+    let mut agreed = agreed(Codec::Pcmu, to);
+    if way == Way::Opus && first {
+        agreed.codec = Codec::Opus;
+        agreed.payload_type = OPUS;
+        agreed.accepts = smallvec![(OPUS, Codec::Opus)];
+    }
+    agreed.srtp = (way == Way::Secret).then_some(keys);
+    configure(agreed)
 }
 
 /// Both peers of every call: peers 2n and 2n + 1 talk to each other.
@@ -185,14 +366,15 @@ impl Peers {
     }
 
     /// Sends to the relay's sockets for so long, and collects what comes out of it.
-    fn talk(&self, targets: &[SocketAddr], length: Duration) -> Run {
+    fn talk(&self, targets: &[SocketAddr], length: Duration, speech: &mut Speech) -> Run {
         let stop = Arc::new(AtomicBool::new(false));
         let (ending, sockets) = (Arc::clone(&stop), Arc::clone(&self.0));
-        let listener = std::thread::spawn(move || listen(&sockets, &ending));
+        let stamped = speech.stamped;
+        let listener = std::thread::spawn(move || listen(&sockets, &ending, stamped));
         let begin = Instant::now();
         let streams = self.0.len();
         let slots = length.as_millis() as u64;
-        let (mut sent, mut packet) = (0, [0x55u8; PACKET]);
+        let (mut sent, mut packet) = (0, Vec::new());
         // Each millisecond is a twentieth of the streams' turn.
         for slot in 0..slots {
             let due = begin + Duration::from_millis(slot);
@@ -201,12 +383,7 @@ impl Peers {
             }
             let number = (slot / 20) as u16;
             for stream in ((slot % 20) as usize..streams).step_by(20) {
-                packet[0] = 0x80;
-                packet[1] = 0;
-                packet[2..4].copy_from_slice(&number.to_be_bytes());
-                packet[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
-                packet[8..12].copy_from_slice(&(stream as u32).to_be_bytes());
-                packet[12..20].copy_from_slice(&wall_nanos().to_be_bytes());
+                speech.packet(stream, number, &mut packet);
                 if self.0[stream].send_to(&packet, targets[stream]).is_ok() {
                     sent += 1;
                 }
@@ -238,7 +415,7 @@ impl Run {
 }
 
 /// The delays of everything that arrives.
-fn listen(sockets: &[UdpSocket], stop: &AtomicBool) -> Vec<u64> {
+fn listen(sockets: &[UdpSocket], stop: &AtomicBool, stamped: bool) -> Vec<u64> {
     let set = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
     for (index, socket) in sockets.iter().enumerate() {
         let data = EventData::new_u64(index as u64);
@@ -253,7 +430,15 @@ fn listen(sockets: &[UdpSocket], stop: &AtomicBool) -> Vec<u64> {
     while !stop.load(Ordering::Relaxed) {
         let ready = epoll::wait(&set, &mut events, Some(&wait)).unwrap_or(0);
         for event in &events[..ready] {
-            while let Some((arrived, sent)) = receive(&sockets[event.data.u64() as usize]) {
+            let socket = &sockets[event.data.u64() as usize];
+            if !stamped {
+                let mut buffer = [0u8; 2048];
+                while recvfrom(socket, &mut buffer, RecvFlags::DONTWAIT).is_ok() {
+                    delays.push(0);
+                }
+                continue;
+            }
+            while let Some((arrived, sent)) = receive(socket) {
                 delays.push(arrived.saturating_sub(sent));
             }
         }

@@ -61,7 +61,12 @@ pub(crate) fn thread_cpu() -> Duration {
 
 /// What a port is told to talk with a peer.
 pub(crate) fn plan(codec: Codec, to: SocketAddr) -> Command {
-    let agreed = Agreed {
+    configure(agreed(codec, to))
+}
+
+/// What is agreed with a peer that nobody counts reports of.
+pub(crate) fn agreed(codec: Codec, to: SocketAddr) -> Agreed {
+    Agreed {
         codec,
         payload_type: codec.payload_type(),
         accepts: smallvec![(codec.payload_type(), codec)],
@@ -69,14 +74,17 @@ pub(crate) fn plan(codec: Codec, to: SocketAddr) -> Command {
         dtmf_clock_rate_hz: 8000,
         ptime_ms: 20,
         remote_rtp: to,
-        // Reports go where nobody counts them.
         remote_rtcp: SocketAddr::new(LOCAL, 9),
         rtcp_mux: false,
         direction: Direction::SendRecv,
         held: false,
         srtp: None,
         webrtc: None,
-    };
+    }
+}
+
+/// The command that puts it into effect.
+pub(crate) fn configure(agreed: Agreed) -> Command {
     Command::Configure(Box::new(Plan {
         agreed,
         latch: false,

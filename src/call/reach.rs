@@ -13,6 +13,7 @@ use super::handle::CallHandle;
 use crate::base::time::UnixMicros;
 use crate::directory::{Directory, Gateway};
 use crate::host::{clock, task};
+use crate::journal::Fact;
 use crate::net::{Probe, Resolver};
 use crate::routing::Place;
 use crate::sip::flow::Transport;
@@ -84,7 +85,29 @@ impl Core {
 
     fn note_reached(&self, reached: &Reached) {
         let mut reach = self.0.reach.borrow_mut();
+        let reach = &mut *reach;
         let target = reached.target;
+        let mut of = reach.gateways.values();
+        let of =
+            of.find(|gateway| gateway.place.is_at(target) || gateway.targets.contains(&target));
+        let (account, resource) = of.map_or_else(Default::default, |gateway| {
+            (
+                gateway.place.account.clone(),
+                gateway.place.resource.clone(),
+            )
+        });
+        let tell = |at, what, why| {
+            self.0.services.journal.emit(Fact::Gateway {
+                call_id: String::new(),
+                at,
+                account,
+                resource,
+                server: target.addr.to_string(),
+                host: reached.host.to_string(),
+                what,
+                why,
+            });
+        };
         let key = (target.transport, target.addr);
         if reach.seen.len() >= MOST_SEEN && !reach.seen.contains_key(&key) {
             return;
@@ -100,6 +123,7 @@ impl Core {
                 };
                 if known_bad {
                     tracing::info!(server = %target.addr, host = %reached.host, "a server answers again");
+                    tell(at, "answers", None);
                 }
             }
             Fate::Fails { why, .. } => {
@@ -110,6 +134,7 @@ impl Core {
                 metrics::counter!("swivel_sip_target_failures_total", "why" => why).increment(1);
                 if !known_bad {
                     tracing::warn!(server = %target.addr, host = %reached.host, why, "a server does not answer, others come before it");
+                    tell(at, "held_out", Some(why));
                 }
             }
         }

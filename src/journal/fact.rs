@@ -223,6 +223,25 @@ pub enum Fact {
         /// When it ends, unless refreshed.
         expires_at: Option<UnixMicros>,
     },
+    /// A server of a carrier is held out, or answers again. It is about no call.
+    Gateway {
+        /// Empty.
+        call_id: String,
+        /// When.
+        at: UnixMicros,
+        /// The account whose resource it is; empty when it is nobody's any more.
+        account: String,
+        /// The resource's id.
+        resource: String,
+        /// The address.
+        server: String,
+        /// The name it was found by.
+        host: String,
+        /// `held_out` or `answers`.
+        what: &'static str,
+        /// `silent`, `unreachable` or `503`.
+        why: Option<&'static str>,
+    },
     /// Something happened in a conference.
     Conference {
         /// SIP Call-ID of the member it is about, or of any of them.
@@ -310,6 +329,7 @@ impl Fact {
             | Self::Trouble { call_id, .. }
             | Self::Registration { call_id, .. }
             | Self::TrunkRegistration { call_id, .. }
+            | Self::Gateway { call_id, .. }
             | Self::Conference { call_id, .. }
             | Self::Queue { call_id, .. }
             | Self::Recorded { call_id, .. }
@@ -335,6 +355,7 @@ impl Fact {
             | Self::Trouble { at, .. }
             | Self::Registration { at, .. }
             | Self::TrunkRegistration { at, .. }
+            | Self::Gateway { at, .. }
             | Self::Conference { at, .. }
             | Self::Queue { at, .. }
             | Self::Recorded { at, .. }
@@ -433,6 +454,19 @@ impl Fact {
                 "trunk_registration",
                 json!({"account": account, "carrier": carrier, "what": what, "server": server,
                        "status": status, "expires_at": expires_at}),
+            ),
+            Self::Gateway {
+                account,
+                resource,
+                server,
+                host,
+                what,
+                why,
+                ..
+            } => (
+                "gateway",
+                json!({"account": account, "resource": resource, "server": server, "host": host,
+                       "what": what, "why": why}),
             ),
             Self::Conference {
                 conference,

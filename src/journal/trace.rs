@@ -113,6 +113,9 @@ impl Rings {
     /// Adds a fact; gives the traces of calls that are over for good.
     pub(super) fn push(&mut self, fact: &Arc<Fact>) -> Vec<Finished> {
         let at = fact.at();
+        if fact.call_id().is_empty() {
+            return self.settle(at);
+        }
         self.last = at.0.max(self.last + 1);
         if !self.calls.contains_key(fact.call_id()) {
             if is_minor(fact, self.calls.len()) {

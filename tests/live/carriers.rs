@@ -70,8 +70,13 @@ impl Place {
 
     /// Plays the carrier that is called there.
     fn serve(&self, server: &Server, name: &str) -> Carrier {
+        self.serve_with(server, name, &["-rtp_echo"])
+    }
+
+    /// The same with more arguments.
+    fn serve_with(&self, server: &Server, name: &str, more: &[&str]) -> Carrier {
         let child = self
-            .sipp(server, name, &["-rtp_echo"])
+            .sipp(server, name, more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -105,6 +110,11 @@ impl Drop for Carrier {
 }
 
 fn business(gateways: &[&Place]) -> (Server, Desk) {
+    business_of(gateways, false)
+}
+
+/// The same, whose carrier may send calls on or may not.
+fn business_of(gateways: &[&Place], follow_redirects: bool) -> (Server, Desk) {
     let gateways: Vec<Value> = gateways.iter().map(|place| place.gateway()).collect();
     let documents = json!({
         "devices": [{
@@ -112,7 +122,7 @@ fn business(gateways: &[&Place]) -> (Server, Desk) {
             "caller_id": {"external": {"name": "Acme", "number": OUR_NUMBER}},
         }],
         "resources": [{
-            "name": "carrier", "rules": ["^\\+1\\d{10}$"], "gateways": gateways,
+            "name": "carrier", "rules": ["^\\+1\\d{10}$"], "gateways": gateways, "follow_redirects": follow_redirects,
             "formatters": {"outbound_caller_id_number": [{"regex": "^\\+?1?(\\d{10})$", "prefix": "001"}]},
         }],
         "phone_numbers": [{"id": OUR_NUMBER}],
@@ -180,6 +190,37 @@ fn a_call_leaves_by_the_second_gateway_when_the_first_is_out_of_service() {
         "{}",
         ann.log()
     );
+}
+
+#[test]
+fn a_carrier_that_sends_the_call_on_is_followed_to_its_other_gateway_and_nowhere_else() {
+    let (first, second, elsewhere) = (Place::new(), Place::new(), Place::new());
+    let (server, mut ann) = business_of(&[&first, &second], true);
+    let moved = format!("914155550199@{}:{}", second.ip, second.port);
+    let sending = first.serve_with(&server, "carrier_moved", &["-key", "moved", &moved]);
+    let taking = second.serve(&server, "carrier");
+    ann.dial("4155550199");
+    ann.wait("CALL_ESTABLISHED");
+    ann.tell("hangup", "");
+    sending.assert_content();
+    taking.assert_content();
+    let codes: Vec<_> = server
+        .legs(3)
+        .iter()
+        .map(|leg| leg["hangup_code"].clone())
+        .collect();
+    assert!(codes.contains(&json!("sip:302")), "{codes:?}");
+
+    // Somebody who is no gateway of the carrier is not called, the second gateway of the list is.
+    let moved = format!("914155550199@{}:{}", elsewhere.ip, elsewhere.port);
+    let canary = UdpSocket::bind((elsewhere.ip, elsewhere.port)).unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let sending = first.serve_with(&server, "carrier_moved", &["-key", "moved", &moved]);
+    ann.dial("4155550199");
+    ann.wait("CALL_CLOSED");
+    sending.assert_content();
+    let called = canary.recv(&mut [0; 2048]);
+    assert!(called.is_err(), "a call to whoever a carrier names");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks. `page`: the page in Chromium.
-//! - The others are the tests, named for what they look at. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
+//! - The others are the tests, named for what they look at. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`, `spray`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -45,6 +45,7 @@ mod linphone;
 mod media_streams;
 mod mix;
 mod mutation;
+mod names;
 mod office;
 mod page;
 mod peer;
@@ -59,6 +60,7 @@ mod server;
 mod signatures;
 mod sipp;
 mod softphone;
+mod spray;
 mod streams;
 mod telephone;
 mod told;

@@ -224,6 +224,36 @@ fn openssl_agrees_with_our_tls() {
     }
 }
 
+/// What testssl calls weak, asked one by one: of all suites openssl knows, only those with a fresh key exchange and
+/// authenticated encryption are agreed to.
+#[test]
+fn no_suite_without_forward_secrecy_and_authenticated_encryption_is_agreed_to() {
+    let house = house(&[]);
+    let known = run(Command::new("openssl").args([
+        "ciphers",
+        "-s",
+        "-tls1_2",
+        "ALL:COMPLEMENTOFALL:@SECLEVEL=0",
+    ]));
+    let known = String::from_utf8_lossy(&known.stdout).trim().to_owned();
+    let old = known.split(':').filter(|name| !name.starts_with("TLS_"));
+    let (mut agreed, mut asked) = (Vec::new(), 0);
+    for suite in old {
+        asked += 1;
+        let cipher = format!("{suite}:@SECLEVEL=0");
+        let output = openssl(house.tls, &["-tls1_2", "-cipher", &cipher], "");
+        if output.status.success() {
+            agreed.push(suite);
+        }
+    }
+    assert!(asked > 20, "openssl knows {asked} suites");
+    assert!(!agreed.is_empty(), "no suite at all");
+    let strong = |suite: &&str| {
+        suite.starts_with("ECDHE-") && (suite.contains("GCM") || suite.contains("CHACHA20"))
+    };
+    assert!(agreed.iter().all(strong), "{agreed:?}");
+}
+
 /// New handshakes see the new certificate; a connection that is up goes on.
 #[test]
 fn a_renewed_certificate_is_served_after_a_hangup_signal() {

@@ -79,6 +79,21 @@ fn state_of(stage: &Stage, gateway: usize) -> String {
     row["state"].as_str().unwrap().to_owned()
 }
 
+/// What the journal says of gateways.
+fn gateway_facts(stage: &Stage) -> Vec<String> {
+    let facts = stage.world.facts.borrow();
+    let of_gateways = facts.iter().filter_map(|fact| match fact.as_ref() {
+        Fact::Gateway {
+            account, what, why, ..
+        } => {
+            assert_eq!(account, ACCOUNT);
+            Some(format!("{what} {}", why.unwrap_or_default()))
+        }
+        _ => None,
+    });
+    of_gateways.collect()
+}
+
 #[test]
 fn a_silent_gateway_is_left_after_four_seconds_held_out_and_asked_before_it_is_used_again() {
     stage(|stage| async move {
@@ -97,6 +112,7 @@ fn a_silent_gateway_is_left_after_four_seconds_held_out_and_asked_before_it_is_u
         first.ack_refusal();
         assert_eq!(state_of(&stage, 0), "held_out");
         assert_eq!(state_of(&stage, 1), "works");
+        assert_eq!(gateway_facts(&stage), ["held_out silent"]);
         // The next call does not wait for it.
         while carriers[0].receive(Duration::ZERO).await.is_some() {}
         let second = dial(&stage, "4155550198");
@@ -113,6 +129,7 @@ fn a_silent_gateway_is_left_after_four_seconds_held_out_and_asked_before_it_is_u
         carriers[0].answer(&options, "404 Not Found", "");
         tokio::time::sleep(SECOND).await;
         assert_eq!(state_of(&stage, 0), "works", "any answer is one");
+        assert_eq!(gateway_facts(&stage), ["held_out silent", "answers "]);
         let third = dial(&stage, "4155550197");
         let incoming = carriers[0].called_on(5004, SECOND).await;
         incoming.answer().await;
