@@ -47,6 +47,7 @@ async fn a_login_gives_a_token_and_says_who_it_is_for() {
         json!({"credentials": credentials, "realm": "pbx.example"}),
         json!({"credentials": sha, "account_name": "default", "method": "sha"}),
         json!({"credentials": sha, "account_name": "default", "method": "sha1"}),
+        json!({"credentials": credentials, "any_account": true}),
     ] {
         let reply = office.login_reply(data.clone()).await;
         assert_eq!(reply.status, 201, "{data}: {}", reply.text());

@@ -26,6 +26,7 @@ export async function signIn(name: string, password: string): Promise<void> {
   const [user = '', realm] = name.trim().split('@');
   const data: Record<string, string> = { credentials: credentials(user, password), method: 'sha' };
   if (realm) data.account_realm = realm;
+  else data.any_account = 'true';
   keep((await ask<SignedIn>('user_auth', { method: 'PUT', data })) as Answer, user.toLowerCase());
 }
 
