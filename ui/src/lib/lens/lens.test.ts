@@ -270,6 +270,7 @@ describe('words', () => {
   it('say why lanes are missing', () => {
     expect(laneState(failed().lanes, false, false)).toEqual({ shown: ['flow', 'hooks'], missing: 'No prompt, key, recording or RTP: the call was never answered' });
     expect(laneState({ ...finished().lanes, keys: [] }, true, false).missing).toBe('No key in this call');
+    expect(laneState({ ...finished().lanes, quality: [] }, true, false).missing).toBe('No figure of reception in this call');
     expect(laneState(finished().lanes, true, false).missing).toBeNull();
   });
 

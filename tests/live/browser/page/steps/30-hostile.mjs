@@ -55,7 +55,8 @@ export const steps = [
         const rows = await t.page.locator("[role=option]").count();
         for (let n = 0; n < Math.min(rows, 12); n++) {
           await t.page.locator("[role=option]").nth(n).click();
-          for (const tab of await t.page.locator(".drawer [role=tab]").all()) await tab.click();
+          const tabs = t.page.locator(".drawer [role=tab]");
+          for (let tab = 0; tab < (await tabs.count()); tab++) await tabs.nth(tab).click();
         }
       }
       await t.page.keyboard.press("Home");
