@@ -65,15 +65,16 @@ fn calls(api: &Api, account: &Account, legs: &[Channel]) -> Vec<Value> {
     let rows = legs.iter().filter(is_row);
     rows.map(|leg| {
         let doing = api.watch().doing(&leg.call_id);
-        let other = legs
-            .iter()
-            .find(|one| Some(one.call_id.as_str()) == leg.other_leg.as_deref());
+        let other = legs.iter().find(|one| {
+            let (theirs, ours) = (one.other_leg.as_deref(), leg.other_leg.as_deref());
+            Some(one.call_id.as_str()) == ours || theirs == Some(leg.call_id.as_str())
+        });
         let rung = other.map(|other| name_of(account, other));
         json!({
             "call_id": leg.call_id,
             "from": leg.caller_id_number,
             "from_name": name_of(account, leg),
-            "to": leg.destination,
+            "to": dialled(account, &leg.destination),
             "to_name": rung,
             "state": state(leg, other, &doing.module),
             "node": doing.module,
@@ -83,6 +84,15 @@ fn calls(api: &Api, account: &Account, legs: &[Channel]) -> Vec<Value> {
         })
     })
     .collect()
+}
+
+/// What was dialled; calls that the API places are to documents.
+fn dialled(account: &Account, destination: &str) -> String {
+    let user = account.users.get(destination);
+    let device = account.devices.get(destination);
+    user.and_then(|user| user.username.clone())
+        .or_else(|| device.map(|device| device.name.clone()))
+        .unwrap_or_else(|| destination.to_owned())
 }
 
 /// What documents call the party of a leg.

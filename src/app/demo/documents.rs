@@ -83,27 +83,27 @@ pub fn bundle(credentials: &Credentials, urls: &Urls, rng: &mut Rng) -> Bundle {
         ),
         (
             Kind::Callflow,
-            json!({"name": "Pivot", "numbers": [PIVOT], "flow": {"module": "pivot",
+            json!({"name": "Pivot: a web server answers", "numbers": [PIVOT], "flow": {"module": "pivot",
             "data": {"voice_url": urls.voice, "method": "get", "req_format": "kazoo", "debug": true},
             "children": {"_": say("The web application did not answer.")}}}),
         ),
         (
             Kind::Callflow,
-            json!({"name": "TwiML", "numbers": [TWIML], "flow": {"module": "pivot",
+            json!({"name": "Menu, answered by TwiML", "numbers": [TWIML], "flow": {"module": "pivot",
             "data": {"voice_url": urls.menu, "method": "get", "debug": true},
             "children": {"_": say("The web application did not answer.")}}}),
         ),
         // What runs for this number is in `serve::Options`; the flow is what a plain server would do.
-        (Kind::Callflow, waiting("Echo", ECHO)),
+        (Kind::Callflow, waiting("Echo: hear yourself", ECHO)),
         (
             Kind::Callflow,
-            json!({"name": "Media stream", "numbers": [STREAM], "flow": {"module": "pivot",
+            json!({"name": "Echo, over a media stream", "numbers": [STREAM], "flow": {"module": "pivot",
             "data": {"voice_url": urls.stream, "method": "get", "debug": true},
             "children": {"_": say("The web application did not answer.")}}}),
         ),
         (
             Kind::Callflow,
-            json!({"name": "Menu", "numbers": [MENU], "flow": {"module": "tts",
+            json!({"name": "Menu, answered by JSON", "numbers": [MENU], "flow": {"module": "tts",
             "data": {"text": "Press 1 for the sentence, or 2 for the time of day in no particular place."},
             "children": {"_": {"module": "menu", "data": {"id": menu}, "children": {
                 "1": say(super::web::SENTENCE),

@@ -53,6 +53,12 @@ export function subscribe(binding: string, listener: Listener, back?: () => void
   };
 }
 
+/** Says the present token for everything that is listened to: subscriptions end with the token they were made with. */
+export function renewSubscriptions(): void {
+  if (socket?.readyState !== WebSocket.OPEN) return;
+  for (const binding of new Set([...subscriptions].map((each) => each.binding))) send('subscribe', binding);
+}
+
 function send(action: string, binding: string): void {
   socket?.send(JSON.stringify({ action, auth_token: session.now?.token, data: { account_id: session.now?.account, binding } }));
 }

@@ -3,6 +3,7 @@
 import { sha1 } from '@noble/hashes/legacy';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils';
 import { ApiError, ask, type Envelope } from './api';
+import { renewSubscriptions } from './live.svelte';
 import { session } from './session.svelte';
 
 interface SignedIn {
@@ -52,6 +53,7 @@ function keep(answer: Answer, user: string): void {
     userId: answer.data.owner_id ?? '',
     since: Date.now(),
   });
+  renewSubscriptions();
 }
 
 /** Half a token's life is enough warning: a tab that stays open stays signed in for half a day. */
@@ -64,7 +66,9 @@ export function stayIn(): void {
     ask<SignedIn>('token_auth', { method: 'PUT' }).then(
       (answer) => {
         const token = (answer as Answer).auth_token;
-        if (token && session.now) session.set({ ...session.now, token, since: Date.now() });
+        if (!token || !session.now) return;
+        session.set({ ...session.now, token, since: Date.now() });
+        renewSubscriptions();
       },
       () => undefined,
     );

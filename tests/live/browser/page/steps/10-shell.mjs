@@ -35,7 +35,7 @@ export const steps = [
   [
     "a press of Call rings 2030, which is heard, and the step turns to a tick",
     async (t) => {
-      await t.page.getByRole("button", { name: "Call 2030, Pivot" }).click();
+      await t.page.getByRole("button", { name: /^Call 2030/ }).click();
       await t.page.getByText(/connected 00:/).waitFor();
       await t.page.locator("section", { hasText: "Hear it in this browser" }).getByText("✓").waitFor();
       await t.page.getByText("The other side hung up.").waitFor({ timeout: 40_000 });
@@ -118,7 +118,6 @@ export const steps = [
       await t.page.getByText("on hold").waitFor();
       await t.page.getByRole("button", { name: "Resume" }).click();
       await t.page.getByText(/connected 00:/).waitFor();
-      await t.look("now");
     },
   ],
   [
@@ -159,6 +158,15 @@ export const steps = [
     },
   ],
   [
+    "a number nobody has is named",
+    async (t) => {
+      await t.page.getByLabel("Number or name").fill("999");
+      await t.page.getByRole("button", { name: "Call", exact: true }).click();
+      await t.page.getByText(/No callflow has this number/).waitFor();
+      await stage(t, "Ready").waitFor();
+    },
+  ],
+  [
     "a call to the signed-in user rings in the browser and is answered there",
     async (t) => {
       const { userId } = await t.page.evaluate(() => JSON.parse(sessionStorage.getItem("swivel.session")));
@@ -188,6 +196,9 @@ export const steps = [
       await t.look("phone-ringing", other);
       await other.getByRole("button", { name: "Answer" }).click();
       await t.page.getByText(/connected 00:/).waitFor();
+      await row(t, "501").getByText("talking").waitFor();
+      await t.until("what the round trip takes", () => t.page.evaluate(() => / ms/.test(document.querySelector("section.phone dl")?.textContent ?? "")));
+      await t.look("now");
       await t.page.getByRole("button", { name: "Transfer" }).click();
       await t.page.getByLabel("Transfer to").fill("100");
       await t.page.keyboard.press("Enter");
