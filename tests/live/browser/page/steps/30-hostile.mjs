@@ -11,7 +11,8 @@ function odd(bad, at) {
   return {
     display: bad,
     agent: bad,
-    call: `${token}${at}@hostile`,
+    // One Call-ID comes twice: nothing keeps a caller from that.
+    call: `${token.slice(0, 60)}${at === 59 ? 57 : at}@hostile`.replace(/^.*(?=57@)/, "<b>again</b>"),
     contact: `${JSON.stringify(bad)} <sip:lens@127.0.0.1>`,
     more: [`Subject: ${bad}`, `Reason: SIP;cause=200;text=${JSON.stringify(bad)}`, `X-Odd: ${bad}`, `Organization: ${bad}`, `Call-Info: <http://odd.test/${encodeURIComponent(bad)}>;purpose=${bad.replace(/[^\w-]/g, "")}`],
   };
