@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Extension;
@@ -17,6 +17,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Api;
@@ -28,6 +29,7 @@ use crate::base::id::document_id;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
 use crate::jobs::webhooks::Live;
+use crate::journal::Fact;
 
 /// Where clients connect.
 pub(super) const PATH: &str = "/v2/websocket";
@@ -143,7 +145,8 @@ async fn serve(api: Api, source: IpAddr, mut socket: WebSocket) {
     };
     let mut session = Session::default();
     let mut glance = Glance::new(&api);
-    let mut facts = api.journal().subscribe();
+    // Only while a call is followed: a receiver that nobody empties keeps what it has not seen.
+    let mut facts: Option<Receiver<Arc<Fact>>> = None;
     let seat = Seat(&api, document_id(&mut api.rng()));
     let shown = Shown {
         source,
@@ -157,11 +160,11 @@ async fn serve(api: Api, source: IpAddr, mut socket: WebSocket) {
         let said: Vec<Value> = tokio::select! {
             heard = socket.recv() => match heard {
                 Some(Ok(Message::Text(text))) => {
-                    let followed = session.follows.is_empty();
                     let reply = session.hear(&api, text.as_str(), source, clock::unix_now());
-                    if followed && !session.follows.is_empty() {
-                        // What was told before is of no interest.
-                        facts = api.journal().subscribe();
+                    match session.follows.is_empty() {
+                        true => facts = None,
+                        false if facts.is_none() => facts = Some(api.journal().subscribe()),
+                        false => {}
                     }
                     let bindings = session.bindings();
                     api.sessions().with(|all| {
@@ -183,7 +186,7 @@ async fn serve(api: Api, source: IpAddr, mut socket: WebSocket) {
                 Err(RecvError::Closed) => return,
             },
             told = glance.next(&api, &mut session) => told,
-            fact = facts.recv(), if !session.follows.is_empty() => {
+            fact = next(&mut facts) => {
                 match fact {
                     Ok(fact) => session.follows.iter_mut().for_each(|follow| follow.note(&fact)),
                     // Nobody knows what was missed.
@@ -482,6 +485,14 @@ impl Session {
             })
         });
         told.collect()
+    }
+}
+
+/// The next fact; none ever comes to who follows nothing.
+async fn next(facts: &mut Option<Receiver<Arc<Fact>>>) -> Result<Arc<Fact>, RecvError> {
+    match facts {
+        Some(facts) => facts.recv().await,
+        None => std::future::pending().await,
     }
 }
 

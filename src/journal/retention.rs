@@ -34,7 +34,7 @@ impl Default for RetentionConfig {
             cdr_days: 0,
             recording_days: 0,
             debug_days: 30,
-            trace_days: 7,
+            trace_days: 30,
             trace_bytes: 2 << 30,
         }
     }

@@ -24,6 +24,7 @@ mod fuzz_flow;
 mod fuzz_media;
 mod handed_on;
 mod keypad;
+mod lens;
 mod originate;
 mod queue;
 mod recognise;

@@ -35,6 +35,7 @@ mod hostile;
 mod howto;
 mod http;
 mod kamailio;
+mod lens;
 mod limits;
 mod linphone;
 mod media_streams;

@@ -23,13 +23,18 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
 
     def answer(self, body):
-        line = json.dumps({"method": self.command, "path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}, "body": body})
+        line = json.dumps({"at": time.time(), "method": self.command, "path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}, "body": body})
         with PRINTING:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
         path = urlsplit(self.path).path
         if path == "/ok":
             self.reply(200, "application/json", json.dumps(SENTENCE))
+        elif path == "/first":
+            again = {"module": "pivot", "data": {"voice_url": "http://%s/second" % self.headers["Host"], "method": "post"}, "children": {}}
+            self.reply(200, "application/json", json.dumps({"module": "answer", "data": {}, "children": {"_": again}}))
+        elif path == "/second":
+            self.reply(200, "application/json", json.dumps({"module": "sleep", "data": {"duration": 1}, "children": {}}))
         elif path == "/slow":
             time.sleep(4)
             self.reply(200, "application/json", json.dumps(SENTENCE))

@@ -83,6 +83,10 @@ impl Printer {
         } else {
             String::new()
         };
+        if is_silent(fact) {
+            self.shown += 1;
+            return;
+        }
         let rung = rung(since, fact);
         println!("{call}{rung}");
         self.shown += 1;
@@ -157,6 +161,29 @@ fn rung(at_us: u64, fact: &Value) -> Rung {
         }
         "digit" => format!("a key ({})", text("via")),
         "collected" => format!("{} keys collected ({})", number("count"), text("why")),
+        "leg_begun" => format!("a leg from {} to {}", text("from"), text("to")),
+        "asked" => format!(
+            "web {}: {} {}",
+            text("purpose"),
+            text("method"),
+            text("url")
+        ),
+        "told" => match fact["status"].as_u64() {
+            Some(status) => format!("web answer {status} after {}", took(fact)),
+            None => format!("no web answer after {}: {}", took(fact), text("error")),
+        },
+        "node_left" => match fact["chosen"].as_str() {
+            Some(_) => format!("goes on at child {}: {}", text("chosen"), text("why")),
+            None => text("why"),
+        },
+        "sound" => format!("hears {} {}", text("kind"), text("text")),
+        "sound_ended" => format!("hears it no longer ({})", text("why")),
+        "quality" => format!(
+            "received {} packets, lost {}, MOS {}",
+            number("received"),
+            number("lost"),
+            fact["mos"].as_f64().unwrap_or_default()
+        ),
         "note" => text("text"),
         "ended" => format!(
             "ended: {} ({}, {})",
@@ -167,6 +194,25 @@ fn rung(at_us: u64, fact: &Value) -> Rung {
         other => format!("{other} {}", printable(&fact.to_string(), 200)),
     };
     Rung::remark(at_us, remark.trim())
+}
+
+/// How long an exchange with a web server took.
+fn took(fact: &Value) -> String {
+    let micros = fact["timing"]["total"].as_u64().unwrap_or_default();
+    format!("{} ms", micros / 1000)
+}
+
+/// Facts that say what another line has said already, or too much for one line.
+fn is_silent(fact: &Value) -> bool {
+    match fact["fact"].as_str().unwrap_or_default() {
+        "node_data" => true,
+        // Remarks tell of recordings, and `asked` and `told` of requests.
+        "taping" | "taped" => true,
+        "hook" => fact["url"]
+            .as_str()
+            .is_some_and(|url| url.starts_with("http")),
+        _ => false,
+    }
 }
 
 fn write(pcap: &mut Pcap<BufWriter<File>>, at: u64, fact: &Value) -> std::io::Result<()> {

@@ -4,19 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::sip::{self, Shown};
-use super::{Curve, Event, Key, Leg, LegTrace, Lens, Party, Span, Tape, words};
+use super::{Event, Leg, LegTrace, Lens, Party, Span, words};
 use crate::base::time::UnixMicros;
 
 /// Characters of a label.
 const LABEL: usize = 120;
-/// A key this close before the end of a sound has ended it, microseconds.
-const BARGE_IN: u64 = 250_000;
-/// Percent of packets lost in one sample that is worth a row.
-const LOSS: f64 = 1.0;
-/// Opinion score below which a sample is worth a row.
-const POOR: f64 = 3.6;
-
 /// The lens of a call of `account` that has these legs; `None` when nothing is known of it.
 pub fn build(account: &str, legs: &[LegTrace]) -> Option<Lens> {
     let mut legs: Vec<&LegTrace> = legs.iter().filter(|leg| !leg.lines.is_empty()).collect();
@@ -41,11 +33,11 @@ fn place(line: &Value) -> u64 {
     number(line, "seq").unwrap_or_else(|| time(line))
 }
 
-fn time(line: &Value) -> u64 {
+pub(super) fn time(line: &Value) -> u64 {
     number(line, "at").unwrap_or_default()
 }
 
-fn number(line: &Value, key: &str) -> Option<u64> {
+pub(super) fn number(line: &Value, key: &str) -> Option<u64> {
     line.get(key).and_then(Value::as_u64)
 }
 
@@ -53,7 +45,7 @@ pub(super) fn text<'a>(line: &'a Value, key: &str) -> &'a str {
     line.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn label(text: &str) -> String {
+pub(super) fn label(text: &str) -> String {
     let mut short: String = text.chars().take(LABEL).collect();
     if text.chars().nth(LABEL).is_some() {
         short.push('…');
@@ -62,27 +54,29 @@ fn label(text: &str) -> String {
 }
 
 #[derive(Default)]
-struct Builder {
-    lens: Lens,
+pub(super) struct Builder {
+    pub(super) lens: Lens,
     /// Per leg: its party, once it has one.
-    parties: Vec<Option<usize>>,
+    pub(super) parties: Vec<Option<usize>>,
     /// Per leg: the node that runs, as event and span.
-    nodes: Vec<Option<(usize, usize)>>,
+    pub(super) nodes: Vec<Option<(usize, usize)>>,
     /// Sounds that are heard, by leg and name, as event and span.
-    sounds: BTreeMap<(usize, u64), (usize, usize)>,
+    pub(super) sounds: BTreeMap<(usize, u64), (usize, usize)>,
     /// The last key of a leg, as place in the lane.
-    keys: BTreeMap<usize, usize>,
+    pub(super) keys: BTreeMap<usize, usize>,
     /// Exchanges by their name, as event, span, number and party.
-    exchanges: BTreeMap<u64, (usize, usize, usize, String)>,
+    pub(super) exchanges: BTreeMap<u64, (usize, usize, usize, String)>,
     /// Messages by leg, way and text, as event.
-    messages: BTreeMap<(usize, String, String), usize>,
+    pub(super) messages: BTreeMap<(usize, String, String), usize>,
     /// Requests that may be answered, by leg, way of the answer and CSeq.
-    requests: BTreeMap<(usize, &'static str, String), usize>,
+    pub(super) requests: BTreeMap<(usize, &'static str, String), usize>,
     /// Challenges that nobody has answered yet: event by leg, way of the request and method.
-    challenges: BTreeMap<(usize, String, String), Vec<usize>>,
-    curves: BTreeMap<usize, usize>,
+    pub(super) challenges: BTreeMap<(usize, String, String), Vec<usize>>,
+    pub(super) curves: BTreeMap<usize, usize>,
     /// Whether a leg is over.
-    ended: Vec<bool>,
+    pub(super) ended: Vec<bool>,
+    /// Whether it runs a flow, or was placed: then its end is a fact of its own.
+    pub(super) started: Vec<bool>,
 }
 
 impl Builder {
@@ -92,6 +86,7 @@ impl Builder {
             parties: vec![None; legs.len()],
             nodes: vec![None; legs.len()],
             ended: vec![false; legs.len()],
+            started: vec![false; legs.len()],
             ..Self::default()
         };
         builder.lens = Lens {
@@ -111,7 +106,7 @@ impl Builder {
         builder
     }
 
-    fn t(&self, at: u64) -> f64 {
+    pub(super) fn t(&self, at: u64) -> f64 {
         at.saturating_sub(self.lens.begin) as f64 / 1e6
     }
 
@@ -136,7 +131,7 @@ impl Builder {
             "sound" => self.sound(index, leg, line),
             "sound_ended" => self.sound_ended(index, leg, line),
             "digit" => self.key(index, leg, line),
-            "taping" => self.taping(leg, line),
+            "taping" => self.taping(line),
             "taped" => self.taped(leg, line),
             "quality" => self.quality(index, leg, line),
             "ended" => self.over(index, leg, line),
@@ -146,7 +141,7 @@ impl Builder {
     }
 
     /// Adds an event that happens at a party; gives its place.
-    fn add(
+    pub(super) fn add(
         &mut self,
         index: usize,
         leg: usize,
@@ -178,11 +173,11 @@ impl Builder {
         self.lens.events.len() - 1
     }
 
-    fn event(&mut self, at: usize) -> Option<&mut Event> {
+    pub(super) fn event(&mut self, at: usize) -> Option<&mut Event> {
         self.lens.events.get_mut(at)
     }
 
-    fn party(&mut self, kind: &'static str, name: &str, detail: &str) -> usize {
+    pub(super) fn party(&mut self, kind: &'static str, name: &str, detail: &str) -> usize {
         let parties = &mut self.lens.parties;
         parties.push(Party {
             id: format!("p{}", parties.len()),
@@ -193,12 +188,12 @@ impl Builder {
         parties.len() - 1
     }
 
-    fn id_of(&self, party: usize) -> String {
+    pub(super) fn id_of(&self, party: usize) -> String {
         let party = self.lens.parties.get(party);
         party.map(|party| party.id.clone()).unwrap_or_default()
     }
 
-    fn swivel(&mut self) -> String {
+    pub(super) fn swivel(&mut self) -> String {
         let known = self.lens.parties.iter();
         let known = known.enumerate().find(|(_, party)| party.kind == "swivel");
         let at = match known {
@@ -209,7 +204,7 @@ impl Builder {
     }
 
     /// The party at the other end of a leg.
-    fn other_end(&mut self, leg: usize) -> usize {
+    pub(super) fn other_end(&mut self, leg: usize) -> usize {
         if let Some(Some(known)) = self.parties.get(leg) {
             return *known;
         }
@@ -270,6 +265,12 @@ impl Builder {
     }
 
     fn started(&mut self, leg: usize, line: &Value) {
+        if let (Some(started), Some(ended)) = (self.started.get_mut(leg), self.ended.get_mut(leg)) {
+            (*started, *ended) = (true, false);
+        }
+        if let Some(known) = self.lens.legs.get_mut(leg) {
+            (known.ended, known.status, known.disposition) = (None, None, None);
+        }
         if leg == 0 {
             self.lens.from = text(line, "from").to_owned();
             self.lens.to = text(line, "dialled").to_owned();
@@ -288,116 +289,16 @@ impl Builder {
         }
     }
 
-    fn message(&mut self, index: usize, leg: usize, line: &Value) {
-        let message = text(line, "message");
-        let way = text(line, "direction");
-        let key = (leg, way.to_owned(), message.to_owned());
-        let t = self.t(time(line));
-        if let Some(first) = self.messages.get(&key).copied() {
-            if let Some(event) = self.event(first) {
-                event.repeat += 1;
-                event.also.push(t);
-                event.facts.push(index);
-            }
-            return;
+    pub(super) fn refuse(&mut self, leg: usize, at: u64, status: u64) {
+        self.lens.end = Some(self.lens.end.unwrap_or_default().max(at));
+        let t = self.t(at);
+        if let Some(ended) = self.ended.get_mut(leg) {
+            *ended = true;
         }
-        let shown = Shown::of(message);
-        self.know_leg(leg, way, &shown);
-        let end = self.other_end(leg);
-        let transport = text(line, "transport").to_uppercase();
-        if let Some(party) = self.lens.parties.get_mut(end)
-            && party.detail.is_empty()
-        {
-            party.detail = format!("{}, {transport}", text(line, "peer"));
-        }
-        let at = self.add(index, leg, line, "sip", shown.title(), shown.detail());
-        let (other, swivel) = (self.id_of(end), self.swivel());
-        let local = text(line, "local").to_owned();
-        if let Some(own) = self.lens.parties.iter_mut().find(|p| p.kind == "swivel")
-            && own.detail.is_empty()
-        {
-            own.detail = local;
-        }
-        let (from, to) = match way {
-            "in" => (other, swivel),
-            _ => (swivel, other),
-        };
-        self.answer(leg, way, &shown, at);
-        if let Some(event) = self.event(at) {
-            event.from = Some(from);
-            event.to = Some(to);
-            event.party = None;
-            event.class = Some(shown.class());
-        }
-        self.messages.insert(key, at);
-    }
-
-    /// What the first message of a leg says about it, where nothing else does.
-    fn know_leg(&mut self, leg: usize, way: &str, shown: &Shown<'_>) {
-        let user = |name: &str| {
-            let value = shown.header(name)?;
-            let (_, rest) = value.split_once("sip:").or(value.split_once("sips:"))?;
-            let end = rest.find(['@', '>', ';'])?;
-            rest.get(..end).map(str::to_owned)
-        };
-        let Some(known) = self.lens.legs.get_mut(leg) else {
-            return;
-        };
-        if known.direction.is_empty() {
-            let asks = shown.method.is_some() == (way == "in");
-            known.direction = if asks { "inbound" } else { "outbound" }.to_owned();
-            known.from = user("from").unwrap_or_default();
-            known.to = user("to").unwrap_or_default();
-            if leg == 0 && self.lens.from.is_empty() {
-                (self.lens.from, self.lens.to) = (known.from.clone(), known.to.clone());
-            }
-        }
-        if let (Some((200..=299, _)), Some(sdp)) = (shown.status, shown.sdp()) {
-            known.codec = sip::codecs(sdp).into_iter().next();
-        }
-    }
-
-    /// Puts a response beside its request, and challenges beside their answers.
-    fn answer(&mut self, leg: usize, way: &str, shown: &Shown<'_>, at: usize) {
-        let back = if way == "in" { "out" } else { "in" };
-        let method = shown.cseq.split(' ').nth(1).unwrap_or_default();
-        if shown.method.is_some() {
-            let answered = shown.has_credentials();
-            let key = (leg, way.to_owned(), method.to_owned());
-            if answered && let Some(challenges) = self.challenges.remove(&key) {
-                for challenge in challenges {
-                    if let Some(event) = self.event(challenge) {
-                        event.class = Some("r1");
-                        event.severity = None;
-                    }
-                }
-            }
-            let key = (leg, back, shown.cseq.to_owned());
-            self.requests.insert(key, at);
-            return;
-        }
-        let way: &'static str = if way == "in" { "in" } else { "out" };
-        let asked = self
-            .requests
-            .get(&(leg, way, shown.cseq.to_owned()))
-            .copied();
-        let begun = asked.and_then(|asked| Some(self.lens.events.get(asked)?.at));
-        let status = shown.status.map_or(0, |(status, _)| status);
-        let severity = match status {
-            487 => None,
-            400..=499 => Some("warn"),
-            500.. => Some("err"),
-            _ => None,
-        };
-        if let Some(event) = self.event(at) {
-            event.severity = severity;
-            event.pair = asked.map(|asked| asked + 1);
-            event.took_ms = begun.map(|begun| ms(event.at.saturating_sub(begun)));
-        }
-        if matches!(status, 401 | 407) {
-            // The answer goes the way the request went.
-            let key = (leg, back.to_owned(), method.to_owned());
-            self.challenges.entry(key).or_default().push(at);
+        if let Some(known) = self.lens.legs.get_mut(leg) {
+            known.ended = Some(t);
+            known.status = Some(status);
+            known.disposition = Some("send_refuse".to_owned());
         }
     }
 
@@ -462,291 +363,6 @@ impl Builder {
             event.took_ms = Some(((t - event.t) * 1000.0).max(0.0));
         }
         Some((event, span))
-    }
-
-    fn asked(&mut self, index: usize, leg: usize, line: &Value) {
-        let (method, url) = (text(line, "method"), text(line, "url"));
-        let (host, path) = host_and_path(url);
-        let purpose = text(line, "purpose");
-        let party = self.web(&host);
-        let k = self.exchanges.len() + 1;
-        let title = format!("{method} {path}");
-        let at = self.add(index, leg, line, "hook", title, words::purpose(purpose));
-        let swivel = self.swivel();
-        if let Some(event) = self.event(at) {
-            event.from = Some(swivel);
-            event.to = Some(party.clone());
-            event.party = None;
-            event.exchange = Some(k);
-        }
-        let from = self.t(time(line));
-        self.lens.lanes.hooks.push(Span {
-            n: at + 1,
-            from,
-            label: format!("{method} {}", last_part(&path)),
-            ..Span::default()
-        });
-        let span = self.lens.lanes.hooks.len() - 1;
-        let id = number(line, "id").unwrap_or_default();
-        self.exchanges.insert(id, (at, span, k, party));
-    }
-
-    fn told(&mut self, index: usize, leg: usize, line: &Value) {
-        let id = number(line, "id").unwrap_or_default();
-        let Some((asked, span, k, party)) = self.exchanges.get(&id).cloned() else {
-            return;
-        };
-        let took = number(line.get("timing").unwrap_or(&Value::Null), "total");
-        let took = took.map(ms);
-        let status = number(line, "status");
-        let content = content_type(line);
-        let (title, detail, severity) = match (status, text(line, "error")) {
-            (Some(status), _) => {
-                let bad = !(200..400).contains(&status);
-                let kind = words::kind_of(&content);
-                let size = words::size(number(line, "length").unwrap_or_default());
-                (
-                    format!("{status} {kind}").trim().to_owned(),
-                    size,
-                    bad.then_some("err"),
-                )
-            }
-            (None, error) => ("no answer".to_owned(), error.to_owned(), Some("err")),
-        };
-        let at = self.add(index, leg, line, "hook", title, detail);
-        let swivel = self.swivel();
-        if let Some(event) = self.event(at) {
-            event.from = Some(party);
-            event.to = Some(swivel);
-            event.party = None;
-            event.exchange = Some(k);
-            event.pair = Some(asked + 1);
-            event.took_ms = took;
-            event.severity = severity;
-        }
-        let to = self.t(time(line));
-        if let Some(span) = self.lens.lanes.hooks.get_mut(span) {
-            span.to = Some(to);
-            span.severity = severity;
-            let took = took.map(words::took).unwrap_or_default();
-            let failed = if severity.is_some() {
-                status.map_or(" failed".to_owned(), |status| format!(" {status}"))
-            } else {
-                String::new()
-            };
-            span.label = format!("{}{failed} {took}", span.label);
-        }
-        if let Some(event) = self.event(asked) {
-            event.took_ms = took;
-            event.facts.push(index);
-        }
-    }
-
-    /// Streams to servers, and hooks of traces that have no whole exchanges.
-    fn hook(&mut self, index: usize, leg: usize, line: &Value) {
-        let (url, step) = (text(line, "url"), text(line, "step"));
-        if !url.starts_with("ws") {
-            return;
-        }
-        let (host, path) = host_and_path(url);
-        let party = self.web(&host);
-        let title = match step {
-            "request" => format!("WebSocket {path}"),
-            "response" => "101 streaming".to_owned(),
-            _ => "no stream".to_owned(),
-        };
-        let at = self.add(index, leg, line, "hook", title, text(line, "note"));
-        let swivel = self.swivel();
-        if let Some(event) = self.event(at) {
-            let asks = step == "request";
-            let (from, to) = if asks {
-                (swivel, party)
-            } else {
-                (party, swivel)
-            };
-            event.from = Some(from);
-            event.to = Some(to);
-            event.party = None;
-            event.severity = (step == "failure").then_some("err");
-        }
-    }
-
-    fn web(&mut self, host: &str) -> String {
-        let known = self.lens.parties.iter();
-        let known = known
-            .enumerate()
-            .find(|(_, party)| party.kind == "web" && party.detail == host);
-        let at = match known {
-            Some((at, _)) => at,
-            None => self.party("web", "Web server", host),
-        };
-        self.id_of(at)
-    }
-
-    fn sound(&mut self, index: usize, leg: usize, line: &Value) {
-        let (kind, said) = (text(line, "kind"), text(line, "text"));
-        let at = self.add(index, leg, line, "audio", kind, said);
-        let party = self.parties.get(leg).copied().flatten();
-        if let Some(party) = party.map(|party| self.id_of(party))
-            && let Some(event) = self.event(at)
-        {
-            event.to = Some(party);
-        }
-        let from = self.t(time(line));
-        self.lens.lanes.audio.push(Span {
-            n: at + 1,
-            from,
-            label: label(if said.is_empty() { kind } else { said }),
-            kind: Some(kind.to_owned()),
-            ..Span::default()
-        });
-        let span = self.lens.lanes.audio.len() - 1;
-        let id = number(line, "id").unwrap_or_default();
-        self.sounds.insert((leg, id), (at, span));
-    }
-
-    fn sound_ended(&mut self, index: usize, leg: usize, line: &Value) {
-        let id = number(line, "id").unwrap_or_default();
-        let Some((event, span)) = self.sounds.remove(&(leg, id)) else {
-            return;
-        };
-        let end = time(line);
-        let t = self.t(end);
-        let why = text(line, "why");
-        if let Some(span) = self.lens.lanes.audio.get_mut(span) {
-            span.to = Some(t);
-        }
-        if let Some(event) = self.event(event) {
-            event.took_ms = Some(((t - event.t) * 1000.0).max(0.0));
-            event.facts.push(index);
-            if why == "failed" {
-                event.severity = Some("warn");
-            }
-        }
-        // The key that stopped it came just before.
-        let key = self.keys.get(&leg).copied();
-        if why == "key"
-            && let Some(key) = key.and_then(|key| self.lens.lanes.keys.get_mut(key))
-            && (t - key.t) * 1e6 <= BARGE_IN as f64
-        {
-            key.barge_in = true;
-            let (n, after) = (key.n, ((t - key.t) * 1000.0).max(0.0));
-            if let Some(event) = self.lens.events.get_mut(n.saturating_sub(1)) {
-                event.detail = format!("barge-in, silent after {}", words::took(after));
-            }
-        }
-    }
-
-    fn key(&mut self, index: usize, leg: usize, line: &Value) {
-        // Which key it was is not kept: it may be part of a secret.
-        let key = match text(line, "digit") {
-            "" | "*" => "•",
-            key => key,
-        };
-        let key = key.to_owned();
-        let at = self.add(index, leg, line, "key", key.clone(), text(line, "via"));
-        let end = self.other_end(leg);
-        let (from, to) = (self.id_of(end), self.swivel());
-        if let Some(event) = self.event(at) {
-            event.from = Some(from);
-            event.to = Some(to);
-        }
-        let t = self.t(time(line));
-        self.lens.lanes.keys.push(Key {
-            n: at + 1,
-            t,
-            key,
-            barge_in: false,
-        });
-        self.keys.insert(leg, self.lens.lanes.keys.len() - 1);
-    }
-
-    fn taping(&mut self, leg: usize, line: &Value) {
-        let id = text(line, "id");
-        let base = format!("/v2/accounts/{}/recordings/{id}", self.lens.account);
-        let from = self.t(time(line));
-        let _ = leg;
-        self.lens.lanes.recordings.push(Tape {
-            id: id.to_owned(),
-            from,
-            to: None,
-            channels: number(line, "channels").unwrap_or(1),
-            url: format!("{base}?accept=audio/x-wav&inline=true"),
-            peaks: format!("{base}/peaks"),
-        });
-    }
-
-    fn taped(&mut self, leg: usize, line: &Value) {
-        let id = text(line, "id");
-        let t = self.t(time(line));
-        // The file is complete a little after its last sound.
-        let end = self.lens.legs.get(leg).and_then(|leg| leg.ended);
-        let tapes = &mut self.lens.lanes.recordings;
-        if let Some(tape) = tapes.iter_mut().find(|tape| tape.id == id) {
-            tape.to = Some(end.map_or(t, |end| end.min(t)));
-        }
-        if line.get("kept") == Some(&Value::Bool(false)) {
-            tapes.retain(|tape| tape.id != id);
-        }
-    }
-
-    fn quality(&mut self, index: usize, leg: usize, line: &Value) {
-        let figure = |key: &str| line.get(key).and_then(Value::as_f64).unwrap_or_default();
-        let (received, lost) = (figure("received"), figure("lost"));
-        let share = |lost: f64, received: f64| match lost + received {
-            all if all > 0.0 => (lost / all * 10_000.0).round() / 100.0,
-            _ => 0.0,
-        };
-        let total = line.get("total").is_some();
-        if let Some(leg) = self.lens.legs.get_mut(leg)
-            && received > 0.0
-        {
-            leg.loss_percent = Some(share(lost, received));
-            leg.jitter_ms = Some(figure("jitter_ms"));
-            leg.mos = Some(figure("mos"));
-        }
-        let t = self.t(time(line));
-        let percent = (figure("loss") * 10_000.0).round() / 100.0;
-        let mos = figure("mos");
-        if !total {
-            let at = match self.curves.get(&leg) {
-                Some(at) => *at,
-                None => {
-                    let call_id = self.lens.legs.get(leg).map(|leg| leg.call_id.clone());
-                    self.lens.lanes.quality.push(Curve {
-                        leg: call_id.unwrap_or_default(),
-                        points: Vec::new(),
-                    });
-                    let at = self.lens.lanes.quality.len() - 1;
-                    self.curves.insert(leg, at);
-                    at
-                }
-            };
-            if let Some(curve) = self.lens.lanes.quality.get_mut(at) {
-                curve.points.push([t, percent, figure("jitter_ms"), mos]);
-            }
-        }
-        let poor = received > 0.0 && (percent >= LOSS || (mos > 0.0 && mos < POOR));
-        if total && received > 0.0 {
-            let said = format!("MOS {mos:.1}, {lost} of {} packets lost", lost + received);
-            let at = self.add(index, leg, line, "quality", "RTP received", said);
-            self.at_other_end(leg, at, poor);
-        } else if poor && !total {
-            let said = format!("{percent} % lost, MOS {mos:.1}");
-            let at = self.add(index, leg, line, "quality", "poor reception", said);
-            self.at_other_end(leg, at, true);
-        }
-    }
-
-    fn at_other_end(&mut self, leg: usize, event: usize, poor: bool) {
-        let party = self.parties.get(leg).copied().flatten();
-        let party = party.map(|party| self.id_of(party));
-        if let Some(event) = self.event(event) {
-            event.severity = poor.then_some("warn");
-            if party.is_some() {
-                event.party = party;
-            }
-        }
     }
 
     fn over(&mut self, index: usize, leg: usize, line: &Value) {
@@ -822,17 +438,7 @@ impl Builder {
             return;
         };
         if fact == "refused" {
-            let at = time(line);
-            self.lens.end = Some(self.lens.end.unwrap_or_default().max(at));
-            let t = self.t(at);
-            if let Some(ended) = self.ended.get_mut(leg) {
-                *ended = true;
-            }
-            if let Some(known) = self.lens.legs.get_mut(leg) {
-                known.ended = Some(t);
-                known.status = number(line, "status");
-                known.disposition = Some("send_refuse".to_owned());
-            }
+            self.refuse(leg, time(line), number(line, "status").unwrap_or_default());
         }
         let at = self.add(index, leg, line, "note", title, said);
         if let Some(event) = self.event(at) {
@@ -868,25 +474,8 @@ impl Builder {
     }
 }
 
-fn ms(micros: u64) -> f64 {
+pub(super) fn ms(micros: u64) -> f64 {
     micros as f64 / 1000.0
-}
-
-fn host_and_path(address: &str) -> (String, String) {
-    let Ok(url) = url::Url::parse(address) else {
-        return (address.to_owned(), String::new());
-    };
-    let host = url.host_str().unwrap_or_default();
-    let host = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    };
-    (host, url.path().to_owned())
-}
-
-fn last_part(path: &str) -> &str {
-    let part = path.trim_end_matches('/').rsplit('/').next();
-    part.filter(|part| !part.is_empty()).unwrap_or("/")
 }
 
 /// The content type a request or answer names.

@@ -1,6 +1,6 @@
 //! The lens: everything a call's journal knows, as the page shows it. Pure: lines of traces in, a document out.
 //!
-//! - `build`: from lines to events, parties and lanes. - `sip`: what is said about a message.
+//! - `build`: from lines to events, parties and lanes; with `ladder`, `hooks`, `media` by kind. - `sip`: what is said about a message.
 //! - `detail`: one event in full. - `words`: sentences. - `export`: HAR and pcap.
 //!
 //! Events are in journal order. A repeated message is folded into its first; nothing is dropped from the count.
@@ -8,6 +8,9 @@
 mod build;
 mod detail;
 mod export;
+mod hooks;
+mod ladder;
+mod media;
 mod pcap;
 mod sip;
 mod words;

@@ -8,6 +8,7 @@ mod auth;
 mod described;
 mod documents;
 mod envelope;
+mod lens;
 mod media;
 mod page;
 mod placing;
