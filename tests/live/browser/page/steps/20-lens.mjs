@@ -80,6 +80,42 @@ export const steps = [
     },
   ],
   [
+    "the strip, the ladder and the address have one cursor",
+    async (t) => {
+      const strip = t.page.getByRole("slider", { name: "Instant" });
+      const box = await strip.boundingBox();
+      const time = () => Number(new URL(t.page.url()).searchParams.get("t"));
+      await strip.click({ position: { x: box.width / 2, y: 40 } });
+      await t.until("the time in the address", () => time() > 1);
+      const [end, at] = [Number(await strip.getAttribute("aria-valuemax")), Number(await strip.getAttribute("aria-valuenow"))];
+      t.assert.ok(Math.abs(at - end / 2) < 0.05, `${at} of ${end}`);
+      const chosen = t.page.locator("[role=option][aria-selected=true]");
+      t.assert.equal(await chosen.getAttribute("aria-label"), await strip.getAttribute("aria-valuetext"));
+      await t.page.keyboard.press("ArrowLeft");
+      await t.until("a second earlier", () => Math.abs(time() - (at - 1)) < 0.01);
+      await t.page.mouse.move(box.x + 100, box.y + 40);
+      await t.page.mouse.down();
+      await t.page.mouse.move(box.x + 400, box.y + 40, { steps: 4 });
+      await t.page.mouse.up();
+      await t.page.getByRole("button", { name: /Show all/ }).waitFor();
+      await t.page.keyboard.press("0");
+      await t.page.getByRole("button", { name: /Show all/ }).waitFor({ state: "detached" });
+    },
+  ],
+  [
+    "a running call is hung up from its lens",
+    async (t) => {
+      const call = await dial({ ...(await telephone(t)), number: "100" });
+      const back = t.page.url();
+      await t.go(lens(t, call.call));
+      await t.page.getByRole("button", { name: "Hang up" }).click();
+      await call.over();
+      await tag(t).getByText("Completed").waitFor();
+      await t.page.goto(back);
+      await tag(t).waitFor();
+    },
+  ],
+  [
     "a hook is replayed from its row, and the call is not touched",
     async (t) => {
       const before = (await t.api(`lens/${encodeURIComponent(t.kept.lens)}`)).data.events.length;
