@@ -47,6 +47,11 @@ export function dayAndTime(micros: number, now = Date.now()): string {
 
 const SOUNDS: Record<string, string> = { tone: 'Tone', ringback: 'Ringback tone', music: 'Music', stream: 'Stream', prompt: 'Prompt', bridge: 'Connected' };
 
+/** The words of a bar of sound: its text, or its kind in words. */
+export function heard(bar: { label: string; kind: string }): string {
+  return bar.label && bar.label !== bar.kind ? bar.label : (SOUNDS[bar.kind] ?? bar.label);
+}
+
 /** What an event is called in the ladder, and what is said beside it. The journal calls a sound by its kind. */
 export function named(event: LensEvent): { title: string; detail: string } {
   if (event.kind !== 'audio') return { title: event.title, detail: event.detail };
