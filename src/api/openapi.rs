@@ -130,6 +130,7 @@ fn arguments(resource: &Resource) -> Vec<Vec<&'static str>> {
             .filter(|other| !is(&[word, ID]) && !is(&[ID, *other]));
         found.extend(others.map(|other| vec![word, *other]));
     }
+    found.push(vec!["debug", ID, ID, "replay"]);
     found.retain(|args| is(args));
     found
 }

@@ -481,7 +481,9 @@ async fn follow(
         let first_byte_at = clock::now();
         let unread = |watched: Option<Watched<'_>>| {
             let head = (answer.status, answer.headers.as_slice());
-            watched.map(|w| w.answered(first_byte_at, head, &Bytes::new(), 0));
+            if let Some(watched) = watched {
+                watched.answered(first_byte_at, head, &Bytes::new(), 0);
+            }
         };
         if let Some(delay) = retry_delay(&request, &answer, retries)
             && clock::now() + delay < give_up
@@ -511,7 +513,9 @@ async fn follow(
         let read = match (read, watched) {
             (Ok(read), watched) => {
                 let head = (answer.status, answer.headers.as_slice());
-                watched.map(|w| w.answered(first_byte_at, head, &read.body, read.len));
+                if let Some(watched) = watched {
+                    watched.answered(first_byte_at, head, &read.body, read.len);
+                }
                 read
             }
             (Err(error), watched) => {

@@ -1,6 +1,7 @@
 //! What never leaves the journal: credentials in SIP and HTTP headers, media keys, digits, passwords in URLs.
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::detail::Detail;
 use super::fact::Fact;
@@ -101,9 +102,21 @@ fn detail(mut detail: Detail) -> Detail {
             headers(&mut asked.headers);
         }
         Detail::Told(told) => headers(&mut told.headers),
+        Detail::NodeData { data } => urls(data),
+        Detail::Sound { text, .. } if text.contains("://") => *text = url(text),
         _ => {}
     }
     detail
+}
+
+/// Masks the URLs of a document.
+fn urls(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains("://") => *text = url(text),
+        Value::Array(items) => items.iter_mut().for_each(urls),
+        Value::Object(fields) => fields.values_mut().for_each(urls),
+        _ => {}
+    }
 }
 
 /// A copy of a SIP message with credentials, media keys and dialled digits masked. Always a copy, so that a small
@@ -297,6 +310,25 @@ mod tests {
         );
         assert_eq!(url("http://h/p?a=%20x"), "http://h/p?a=%20x");
         assert_eq!(url("not a url"), "not a url");
+    }
+
+    #[test]
+    fn details_keep_no_secret() {
+        let data = serde_json::json!({"voice_url": "http://u:canary@h/p", "list": [{"url": "http://h/?token=canary"}]});
+        let shown = format!("{:?}", detail(Detail::NodeData { data }));
+        assert!(
+            !shown.contains("canary") && shown.contains("voice_url"),
+            "{shown}"
+        );
+        let told = super::super::Told {
+            headers: vec![("Set-Cookie".into(), "canary".into())],
+            ..Default::default()
+        };
+        let shown = format!("{:?}", detail(Detail::Told(Box::new(told))));
+        assert!(
+            !shown.contains("canary") && shown.contains("Set-Cookie"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The only stream of facts: call events, SIP ladders, hook exchanges, call records, the Pivot debug log.
 //!
-//! - `fact`: the typed facts. - `trace`: the facts of each call, kept small, written out when it ended.
+//! - `fact`: the typed facts; `detail`: those that only a call's own trace shows. - `web`: exchanges with web servers.
+//! - `trace`: the facts of each call, kept within bounds, written out when it ended. - `legs`: which legs are one call.
+//! - `lens`: all of a call as one document.
 //! - `cdr`: a leg's record and its document. - `records`: writing and reading them, and sweeping after a crash.
 //! - `debug`: documents of the Pivot debug log, written and read.
 //! - `mask`: what never leaves this room: credentials, keys, digits.
