@@ -120,7 +120,7 @@ fn row(account: &Account, cdr: &Cdr) -> Value {
         "call_id": cdr.call_id,
         "from": cdr.caller_id_number,
         "from_name": device.or(trunk).or_else(|| some(&cdr.caller_id_name)),
-        "to": dialled.trim_start_matches("sip:"),
+        "to": super::dialled(account, dialled.trim_start_matches("sip:")),
         "result": result,
         "cause": (result != "completed").then(|| words(&cdr.hangup_cause)),
         "status": cdr.hangup_code,

@@ -73,8 +73,15 @@ fn calls(api: &Api, account: &Account, legs: &[Channel]) -> Vec<Value> {
         json!({
             "call_id": leg.call_id,
             "from": leg.caller_id_number,
-            "from_name": name_of(account, leg),
-            "to": dialled(account, &leg.destination),
+            "from_name": match leg.direction {
+                "outbound" => Some(leg.caller_id_name.clone()).filter(|name| !name.is_empty()),
+                _ => name_of(account, leg),
+            },
+            "to": match (leg.direction, name_of(account, leg)) {
+                // Nobody dialled the address a telephone is reached at.
+                ("outbound", Some(name)) => name,
+                _ => dialled(account, &leg.destination),
+            },
             "to_name": rung,
             "state": state(leg, other, &doing.module),
             "node": doing.module,

@@ -204,8 +204,9 @@ export const steps = [
       await t.page.keyboard.press("Enter");
       await stage(t, "Ready").waitFor();
       await other.getByText(/connected 00:/).waitFor();
-      await row(t, "100").waitFor();
+      await t.page.locator("section[aria-labelledby=in-progress] tr[data-call]").getByText("talking").waitFor();
       await other.getByRole("button", { name: "Hang up" }).click();
+      await t.page.getByText("Nobody is on the phone.").waitFor();
       await other.context().close();
     },
   ],
