@@ -52,7 +52,7 @@ export const steps = [
       for (const [at, id] of ids.entries()) {
         await t.go(`/calls/${encodeURIComponent(id)}`);
         await t.page.locator("[role=option]").first().waitFor();
-        if (at % 20) continue;
+        if (at % 30) continue;
         const rows = await t.page.locator("[role=option]").count();
         for (let n = 0; n < Math.min(rows, 12); n++) {
           await t.page.locator("[role=option]").nth(n).click();
