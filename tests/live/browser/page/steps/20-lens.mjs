@@ -19,8 +19,6 @@ export const steps = [
       await t.page.getByRole("switch", { name: /Follow live/, checked: true }).waitFor();
       await row(t, /200 OK/).first().waitFor();
       await t.page.evaluate(() => (window.__same = true));
-      await new Promise((done) => setTimeout(done, 400));
-      await t.look("lens-live");
       t.assert.equal(await call.press("1"), 200);
       await chip(t, "Keys").waitFor();
       await call.over();
@@ -105,9 +103,11 @@ export const steps = [
   [
     "a running call is hung up from its lens",
     async (t) => {
-      const call = await dial({ ...(await telephone(t)), number: "100" });
+      const call = await dial({ ...(await telephone(t)), number: "600" });
       const back = t.page.url();
       await t.go(lens(t, call.call));
+      await row(t, /ACK/).last().waitFor();
+      await t.look("lens-live");
       await t.page.getByRole("button", { name: "Hang up" }).click();
       await call.over();
       await tag(t).getByText("Completed").waitFor();
