@@ -10,6 +10,50 @@ export function pretty(text: string | null | undefined): string {
   }
 }
 
+/** XML with an element a line; text stays in its element, letter by letter. What is not well-formed stays as it is. */
+export function prettyXml(text: string): string {
+  if (!text.trimStart().startsWith('<') || new DOMParser().parseFromString(text.trim(), 'text/xml').querySelector('parsererror')) return text;
+  const tokens = text.trim().match(/<!--[\s\S]*?-->|<!\[CDATA\[[\s\S]*?\]\]>|<(?:"[^"]*"|'[^']*'|[^>"'])*>|[^<]+/g) ?? [];
+  const lines: string[] = [];
+  let depth = 0;
+  let line = '';
+  const flush = () => {
+    if (line.trim()) lines.push('  '.repeat(Math.max(0, depth)) + line.trim());
+    line = '';
+  };
+  for (const [at, token] of tokens.entries()) {
+    if (token.startsWith('</')) {
+      const alone = line === '';
+      if (alone) depth--;
+      line += token;
+      if (!alone) depth = Math.max(0, depth);
+      flush();
+    } else if (token.startsWith('<') && !/^<[?!]|\/>$/.test(token)) {
+      flush();
+      line = token;
+      // An element that holds text alone stays on its line.
+      const [inner, end] = [tokens[at + 1] ?? '', tokens[at + 2] ?? ''];
+      const short = inner.startsWith('</') || (!/^<(?!!\[CDATA)/.test(inner) && end.startsWith('</'));
+      if (!short) {
+        flush();
+        depth++;
+      }
+    } else if (token.startsWith('<') && !token.startsWith('<![CDATA[')) {
+      flush();
+      line = token;
+      flush();
+    } else if (line || token.trim()) line += line ? token : token.trim();
+  }
+  flush();
+  return lines.join('\n');
+}
+
+/** A body as it is read best, by what it is. */
+export function laidOut(body: string | null | undefined, language: string, contentType: string | null | undefined): string {
+  if (language === 'json') return pretty(body);
+  return language === 'xml' && !(contentType ?? '').includes('html') ? prettyXml(body ?? '') : (body ?? '');
+}
+
 /** Two bodies, made to differ only where their meaning differs. */
 export function comparable(one: string, other: string): [string, string] {
   try {

@@ -3,7 +3,7 @@
 import { dims, type Chip, type Filter } from './filter';
 import { flag, ticks, xOf, type View } from './scale';
 import type { Lanes, Severity } from './types';
-import type { LaneName } from './words';
+import { heard, type LaneName } from './words';
 
 export const RULER_PX = 22;
 const LANE_PX: Record<LaneName, number> = { flow: 28, hooks: 28, audio: 28, keys: 28, recordings: 72, quality: 45 };
@@ -81,7 +81,7 @@ export function drawLanes(pen: Pen, scene: Scene): void {
     pen.globalAlpha = dimmed(scene, lane.name) ? 0.25 : 1;
     if (lane.name === 'flow') bars(pen, scene, lane, scene.lanes.flow.map((bar) => ({ ...bar, ...tone(c, bar.severity ?? null, c['flow-soft'], c['line-2'], c['ink-2']) })));
     else if (lane.name === 'hooks') bars(pen, scene, lane, scene.lanes.hooks.map((bar) => hookBar(c, bar)));
-    else if (lane.name === 'audio') bars(pen, scene, lane, scene.lanes.audio.map((bar) => ({ ...bar, severity: null, ...soundTone(c, bar.kind) })));
+    else if (lane.name === 'audio') bars(pen, scene, lane, scene.lanes.audio.map((bar) => ({ ...bar, label: heard(bar), severity: null, ...soundTone(c, bar.kind) })));
     else if (lane.name === 'keys') drawKeys(pen, scene, lane);
     else if (lane.name === 'recordings') drawRecordings(pen, scene, lane);
     else if (lane.name === 'quality') drawQuality(pen, scene, lane);

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { comparable, jsonBreak, lineOf, pretty } from './document';
+import { comparable, jsonBreak, lineOf, pretty, prettyXml } from './document';
 import { curl, languageOf, parameters, shortUrl } from './http';
 import type { HttpRequest } from './types';
 
@@ -62,6 +62,15 @@ describe('documents', () => {
     expect(other).toContain('language');
     expect(other.indexOf('data')).toBeLessThan(other.indexOf('module'));
     expect(comparable('[1,2]', '[2,1]')[0]).not.toBe(comparable('[1,2]', '[2,1]')[1]);
+  });
+
+  it('are laid out without touching their text', () => {
+    expect(prettyXml('<?xml version="1.0"?>\n<Response><Gather numDigits="1" action="a?b>c"><Say>Press  1.</Say></Gather><Say/><Say></Say><Dial><Number>2</Number></Dial></Response>\n').split('\n')).toEqual([
+      '<?xml version="1.0"?>', '<Response>', '  <Gather numDigits="1" action="a?b>c">', '    <Say>Press  1.</Say>', '  </Gather>', '  <Say/>', '  <Say></Say>', '  <Dial>', '    <Number>2</Number>', '  </Dial>', '</Response>',
+    ]);
+    expect(prettyXml('<a><!-- <b> --><![CDATA[ <c> ]]></a>')).toContain('<![CDATA[ <c> ]]>');
+    expect(prettyXml('<a><b></a>')).toBe('<a><b></a>');
+    expect(prettyXml('no markup')).toBe('no markup');
   });
 
   it('have a line for each path', () => {

@@ -6,8 +6,8 @@ import { Counts, dims, parse, shows, toggled, written } from './filter';
 import { merge } from './merge';
 import { GAP_PX, Rows, type Row } from './rows';
 import { clock, flag, including, range, ticks, tOf, whole, within, xOf, zoom } from './scale';
-import { complete, type LensEvent, type Party } from './types';
-import { laneState, named, outcome, reached, spoken } from './words';
+import { complete, completeLanes, type LensEvent, type Party } from './types';
+import { heard, laneState, named, outcome, reached, spoken } from './words';
 
 const event = (more: Partial<LensEvent>): LensEvent => complete({ n: 1, kind: 'sip', ...more });
 const brief = (rows: Row[]) => rows.map((row) => (row.gap !== null ? `gap ${row.gap.toFixed(2)}` : row.run.map((each) => each.n).join('+')));
@@ -267,9 +267,16 @@ describe('words', () => {
     expect(named(event({ kind: 'flow', title: 'tts', detail: 'Hello.' }))).toEqual({ title: 'tts', detail: 'Hello.' });
   });
 
+  it('take no score below 1 for one', () => {
+    expect(completeLanes({ quality: [{ leg: 'a', points: [[1, 0, 2, 4.4], [6, null, null, 0]] }] }).quality[0]?.points.map(([, , , mos]) => mos)).toEqual([4.4, null]);
+    expect(heard({ label: 'ringback', kind: 'ringback' })).toBe('Ringback tone');
+    expect(heard({ label: 'Hello.', kind: 'speech' })).toBe('Hello.');
+  });
+
   it('say why lanes are missing', () => {
     expect(laneState(failed().lanes, false, false)).toEqual({ shown: ['flow', 'hooks'], missing: 'No prompt, key, recording or RTP: the call was never answered' });
     expect(laneState({ ...finished().lanes, keys: [] }, true, false).missing).toBe('No key in this call');
+    expect(laneState({ ...finished().lanes, quality: [] }, true, false).missing).toBe('No figure of reception in this call');
     expect(laneState(finished().lanes, true, false).missing).toBeNull();
   });
 

@@ -238,7 +238,8 @@ export function completeLanes(given: Loose<Lanes> | null | undefined): Lanes {
     audio: given?.audio ?? [],
     keys: given?.keys ?? [],
     recordings: given?.recordings ?? [],
-    quality: given?.quality ?? [],
+    // A score begins at 1: what is below was not measured.
+    quality: (given?.quality ?? []).map((curve) => ({ ...curve, points: curve.points.map(([t, loss, jitter, mos]) => [t, loss, jitter, mos !== null && mos >= 1 ? mos : null]) })),
   };
 }
 

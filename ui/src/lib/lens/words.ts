@@ -47,6 +47,11 @@ export function dayAndTime(micros: number, now = Date.now()): string {
 
 const SOUNDS: Record<string, string> = { tone: 'Tone', ringback: 'Ringback tone', music: 'Music', stream: 'Stream', prompt: 'Prompt', bridge: 'Connected' };
 
+/** The words of a bar of sound: its text, or its kind in words. */
+export function heard(bar: { label: string; kind: string }): string {
+  return bar.label && bar.label !== bar.kind ? bar.label : (SOUNDS[bar.kind] ?? bar.label);
+}
+
 /** What an event is called in the ladder, and what is said beside it. The journal calls a sound by its kind. */
 export function named(event: LensEvent): { title: string; detail: string } {
   if (event.kind !== 'audio') return { title: event.title, detail: event.detail };
@@ -99,7 +104,8 @@ export const LANE_NAMES: LaneName[] = ['flow', 'hooks', 'audio', 'keys', 'record
 /** Which lanes have something to show, and one sentence for those that have not. */
 export function laneState(lanes: Lanes, answered: boolean, live: boolean): { shown: LaneName[]; missing: string | null } {
   const shown = LANE_NAMES.filter((name) => (name === 'quality' ? lanes.quality.some((curve) => curve.points.length > 0) : lanes[name].length > 0));
-  const gone = LANE_NAMES.filter((name) => !shown.includes(name)).map((name) => LANE_WORDS[name]);
+  // Sound may have flown without anybody having measured it.
+  const gone = LANE_NAMES.filter((name) => !shown.includes(name)).map((name) => (name === 'quality' && answered ? 'figure of reception' : LANE_WORDS[name]));
   if (gone.length === 0) return { shown, missing: null };
   const list = gone.length === 1 ? gone[0] : `${gone.slice(0, -1).join(', ')} or ${gone.at(-1)}`;
   const why = answered ? (live ? ' so far' : ' in this call') : live ? ': not answered yet' : ': the call was never answered';

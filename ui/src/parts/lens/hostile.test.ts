@@ -142,7 +142,7 @@ describe('hostile strings', () => {
       assertHarmless(document.body);
       editor.destroy();
       const pair = document.body.appendChild(document.createElement('div'));
-      const compared = compare(pair, HOSTILE.join('\n'), HOSTILE.toReversed().join('\n'), language, [HOSTILE[0] as string, HOSTILE[2] as string]);
+      const compared = compare(pair, HOSTILE.join('\n'), [...HOSTILE].reverse().join('\n'), language, [HOSTILE[0] as string, HOSTILE[2] as string]);
       assertHarmless(document.body);
       compared.destroy();
     }

@@ -19,8 +19,6 @@ export const steps = [
       await t.page.getByRole("switch", { name: /Follow live/, checked: true }).waitFor();
       await row(t, /200 OK/).first().waitFor();
       await t.page.evaluate(() => (window.__same = true));
-      await new Promise((done) => setTimeout(done, 400));
-      await t.look("lens-live");
       t.assert.equal(await call.press("1"), 200);
       await chip(t, "Keys").waitFor();
       await call.over();
@@ -77,6 +75,44 @@ export const steps = [
       await t.page.keyboard.press("Enter");
       await t.until("the next", async () => (await place.innerText()) !== first);
       await t.page.keyboard.press("Escape");
+    },
+  ],
+  [
+    "the strip, the ladder and the address have one cursor",
+    async (t) => {
+      const strip = t.page.getByRole("slider", { name: "Instant" });
+      const box = await strip.boundingBox();
+      const time = () => Number(new URL(t.page.url()).searchParams.get("t"));
+      await strip.click({ position: { x: box.width / 2, y: 40 } });
+      await t.until("the time in the address", () => time() > 1);
+      const [end, at] = [Number(await strip.getAttribute("aria-valuemax")), Number(await strip.getAttribute("aria-valuenow"))];
+      t.assert.ok(Math.abs(at - end / 2) < 0.05, `${at} of ${end}`);
+      const chosen = t.page.locator("[role=option][aria-selected=true]");
+      t.assert.equal(await chosen.getAttribute("aria-label"), await strip.getAttribute("aria-valuetext"));
+      await t.page.keyboard.press("ArrowLeft");
+      await t.until("a second earlier", () => Math.abs(time() - (at - 1)) < 0.01);
+      await t.page.mouse.move(box.x + 100, box.y + 40);
+      await t.page.mouse.down();
+      await t.page.mouse.move(box.x + 400, box.y + 40, { steps: 4 });
+      await t.page.mouse.up();
+      await t.page.getByRole("button", { name: /Show all/ }).waitFor();
+      await t.page.keyboard.press("0");
+      await t.page.getByRole("button", { name: /Show all/ }).waitFor({ state: "detached" });
+    },
+  ],
+  [
+    "a running call is hung up from its lens",
+    async (t) => {
+      const call = await dial({ ...(await telephone(t)), number: "600" });
+      const back = t.page.url();
+      await t.go(lens(t, call.call));
+      await row(t, /ACK/).last().waitFor();
+      await t.look("lens-live");
+      await t.page.getByRole("button", { name: "Hang up" }).click();
+      await call.over();
+      await tag(t).getByText("Completed").waitFor();
+      await t.page.goto(back);
+      await tag(t).waitFor();
     },
   ],
   [

@@ -11,7 +11,8 @@ function odd(bad, at) {
   return {
     display: bad,
     agent: bad,
-    call: `${token}${at}@hostile`,
+    // One Call-ID comes twice: nothing keeps a caller from that.
+    call: `${token.slice(0, 60)}${at === 59 ? 57 : at}@hostile`.replace(/^.*(?=57@)/, "<b>again</b>"),
     contact: `${JSON.stringify(bad)} <sip:lens@127.0.0.1>`,
     more: [`Subject: ${bad}`, `Reason: SIP;cause=200;text=${JSON.stringify(bad)}`, `X-Odd: ${bad}`, `Organization: ${bad}`, `Call-Info: <http://odd.test/${encodeURIComponent(bad)}>;purpose=${bad.replace(/[^\w-]/g, "")}`],
   };
@@ -51,11 +52,12 @@ export const steps = [
       for (const [at, id] of ids.entries()) {
         await t.go(`/calls/${encodeURIComponent(id)}`);
         await t.page.locator("[role=option]").first().waitFor();
-        if (at % 6) continue;
+        if (at % 30) continue;
         const rows = await t.page.locator("[role=option]").count();
         for (let n = 0; n < Math.min(rows, 12); n++) {
           await t.page.locator("[role=option]").nth(n).click();
-          for (const tab of await t.page.locator(".drawer [role=tab]").all()) await tab.click();
+          const tabs = t.page.locator(".drawer [role=tab]");
+          for (let tab = 0; tab < (await tabs.count()); tab++) await tabs.nth(tab).click();
         }
       }
       await t.page.keyboard.press("Home");
