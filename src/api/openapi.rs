@@ -42,6 +42,7 @@ const WORDS: [&str; 34] = [
     "siblings",
     "status",
     "sync",
+    "test",
     "tree",
     "validation",
     "delete",

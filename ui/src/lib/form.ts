@@ -50,7 +50,7 @@ export function ordered(schema: Schema, value: Record<string, unknown>, first: s
   return { main, more: all.filter((name) => !main.includes(name)) };
 }
 
-const FRONT = ['server', 'port', 'transport', 'username', 'password', 'realm', 'method', 'text', 'name', 'number', 'enabled', 'internal', 'external'];
+const FRONT = ['server', 'port', 'username', 'password', 'realm', 'register', 'transport', 'method', 'text', 'name', 'number', 'enabled', 'internal', 'external'];
 
 /** The members of an object: those one fills in first, then as the schema has them. */
 export function memberNames(schema: Schema): string[] {
