@@ -84,7 +84,7 @@ mod tests {
     use crate::net::dns::Table;
 
     fn prober() -> Prober {
-        let resolver = Resolver::fixed(Table::default(), Rng::from_seed(1));
+        let resolver = Resolver::fixed(Table::default(), Rng::seeded(1));
         Prober::new(resolver, Tls::client(None))
     }
 
