@@ -119,7 +119,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_leads_to_itself_and_an_unknown_name_nowhere() {
-        let found = prober().targets("127.0.0.1", Some(5070), Some(Transport::Udp)).await.unwrap();
+        let found = prober()
+            .targets("127.0.0.1", Some(5070), Some(Transport::Udp))
+            .await
+            .unwrap();
         assert_eq!(found.len(), 1);
         let nowhere = prober().targets("nobody.test", None, None).await;
         assert!(nowhere.is_err());
