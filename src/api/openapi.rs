@@ -12,7 +12,7 @@ use super::verb::Verb;
 pub(super) const PATH: &str = "/v2/openapi.json";
 
 /// Words that follow nouns or ids somewhere. Which of them exist where is asked of the endpoints.
-const WORDS: [&str; 34] = [
+const WORDS: [&str; 35] = [
     "activate",
     "api_key",
     "attempts",
