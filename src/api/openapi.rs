@@ -49,6 +49,7 @@ const WORDS: &[&str] = &[
     "siblings",
     "status",
     "sync",
+    "test",
     "tree",
     "validation",
     "delete",

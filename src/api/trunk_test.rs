@@ -47,7 +47,11 @@ pub(super) async fn answer(call: &Call, id: &str) -> Result<Answer, ApiError> {
     })?;
     let n = usize::try_from(call.number("gateway")?.unwrap_or(0)).unwrap_or(usize::MAX);
     let gateway = trunk.gateways.get(n).ok_or_else(|| {
-        ApiError::field("gateway", "not_found", "the trunk has no gateway of that number")
+        ApiError::field(
+            "gateway",
+            "not_found",
+            "the trunk has no gateway of that number",
+        )
     })?;
     let steps: Vec<&str> = match call.text("step") {
         None => STEPS.to_vec(),
@@ -123,7 +127,10 @@ impl Test<'_> {
     async fn name(&self) -> Found {
         let server = &self.gateway.server;
         if server.is_empty() {
-            return Found::Bad("The gateway has no server.".to_owned(), "Set server of the gateway.");
+            return Found::Bad(
+                "The gateway has no server.".to_owned(),
+                "Set server of the gateway.",
+            );
         }
         match self.targets().await {
             Ok(targets) if !targets.is_empty() => {
@@ -147,7 +154,9 @@ impl Test<'_> {
 
     async fn port(&self, target: Target) -> Found {
         if target.transport == Transport::Udp {
-            return Found::Skipped("UDP has no connection to try; OPTIONS shows whether somebody listens.");
+            return Found::Skipped(
+                "UDP has no connection to try; OPTIONS shows whether somebody listens.",
+            );
         }
         match self.prober.connects(target).await {
             Ok(()) => Found::Good(format!("{} takes connections.", target.addr)),
@@ -207,7 +216,7 @@ impl Test<'_> {
             _ => Vec::new(),
         };
         let row = rows.iter().find(|row| {
-            row.get("resource_id").and_then(Value::as_str) == Some(&self.trunk.id)
+            row.get("resource_id").and_then(Value::as_str) == Some(self.trunk.id.as_str())
                 && row.get("gateway").and_then(Value::as_u64) == u64::try_from(self.n).ok()
         });
         let registered = row.and_then(|row| row.get("registered")?.as_bool());

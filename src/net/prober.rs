@@ -72,3 +72,59 @@ impl Prober {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::net::dns::Table;
+
+    fn prober() -> Prober {
+        let resolver = Resolver::fixed(Table::default(), Rng::seeded(1));
+        Prober::new(resolver, Tls::client(None))
+    }
+
+    fn at(addr: SocketAddr) -> Target {
+        Target {
+            transport: Transport::Tls,
+            addr,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_listens_is_told_from_one_that_does_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        assert_eq!(prober().connects(at(open)).await, Ok(()));
+        drop(listener);
+        let refused = prober().connects(at(open)).await;
+        assert_eq!(refused, Err("nothing listens there".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_speaks_no_tls_proves_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let closing = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            drop(stream);
+        };
+        let (proof, ()) = tokio::join!(prober().proves(at(open), "localhost"), closing);
+        assert!(proof.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_address_leads_to_itself_and_an_unknown_name_nowhere() {
+        let found = prober()
+            .targets("127.0.0.1", Some(5070), Some(Transport::Udp))
+            .await
+            .unwrap();
+        assert_eq!(found.len(), 1);
+        let nowhere = prober().targets("nobody.test", None, None).await;
+        assert!(nowhere.is_err());
+    }
+}

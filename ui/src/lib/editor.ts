@@ -86,7 +86,8 @@ const wrongLines = lines((tr, old) => {
 
 const look = EditorView.theme({
   '&': { height: '100%', fontSize: '12px', backgroundColor: 'var(--surface)', color: 'var(--ink)' },
-  '&.cm-focused': { outline: '2px solid var(--accent)', outlineOffset: '-2px' },
+  // The frame around it shows the focus.
+  '&.cm-focused': { outline: 'none' },
   '.cm-scroller': { fontFamily: 'var(--mono)', lineHeight: '20px', overflow: 'auto' },
   '.cm-content': { padding: '8px 0', caretColor: 'var(--ink)' },
   '.cm-cursor': { borderLeftColor: 'var(--ink)' },
@@ -111,6 +112,8 @@ const look = EditorView.theme({
   '.cm-textfield': { backgroundColor: 'var(--surface)', border: '1px solid var(--line-2)', borderRadius: '4px' },
   '.cm-button': { backgroundImage: 'none', backgroundColor: 'var(--surface)', border: '1px solid var(--line-2)', borderRadius: '4px' },
   '.cm-searchMatch': { backgroundColor: 'var(--warn-soft)', outline: '1px solid var(--warn)' },
+  '.cm-collapsedLines': { background: 'var(--sunken) !important', color: 'var(--ink-3)', fontFamily: 'var(--sans)' },
+  '.cm-collapsedLines:before, .cm-collapsedLines:after': { content: '"⋯" !important' },
   '.cm-changedLine': { backgroundColor: 'var(--warn-soft) !important' },
   '.cm-changedText': { background: 'none !important', textDecoration: 'underline var(--warn) 2px' },
 });

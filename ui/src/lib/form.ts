@@ -46,11 +46,25 @@ export function linesOf(text: string): string[] {
 export function ordered(schema: Schema, value: Record<string, unknown>, first: string[], hidden: string[]): { main: string[]; more: string[] } {
   const all = Object.keys(schema.properties ?? {}).filter((name) => !hidden.includes(name));
   const main = first.filter((name) => all.includes(name));
-  main.push(...all.filter((name) => !main.includes(name) && (schema.required?.includes(name) || Object.hasOwn(value, name))));
+  main.push(...all.filter((name) => !main.includes(name) && (schema.required?.includes(name) || isSet(value[name]))));
   return { main, more: all.filter((name) => !main.includes(name)) };
 }
 
-const FRONT = ['server', 'port', 'transport', 'username', 'password', 'realm', 'method', 'text', 'name', 'number', 'enabled', 'internal', 'external'];
+/** Empty objects and lists are what the server put in. */
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null && !(typeof value === 'object' && Object.keys(value).length === 0);
+}
+
+/** What a field is, where its name does not say so already. */
+export function aboutOf(name: string, schema: Schema): string {
+  const plain = (text: string) => text.toLowerCase().replaceAll(/^the |[^a-z]/g, '');
+  const about = schema.description && plain(schema.description) !== plain(name) ? schema.description : '';
+  const { default: standard } = schema;
+  const said = standard !== undefined && standard !== '' && typeof standard !== 'object' ? `Default ${String(standard)}` : '';
+  return [about, said].filter(Boolean).join('. ');
+}
+
+const FRONT = ['server', 'port', 'username', 'password', 'realm', 'register', 'transport', 'method', 'text', 'name', 'number', 'enabled', 'internal', 'external'];
 
 /** The members of an object: those one fills in first, then as the schema has them. */
 export function memberNames(schema: Schema): string[] {
