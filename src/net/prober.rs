@@ -113,7 +113,8 @@ mod tests {
             let (stream, _) = listener.accept().await.unwrap();
             drop(stream);
         };
-        let (proof, ()) = tokio::join!(prober().proves(at(open), "localhost"), closing);
+        let prober = prober();
+        let (proof, ()) = tokio::join!(prober.proves(at(open), "localhost"), closing);
         assert!(proof.is_err());
     }
 
