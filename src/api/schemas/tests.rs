@@ -15,7 +15,7 @@ fn checked(id: &str, document: Value) -> Result<Value, Vec<(String, String)>> {
 
 #[test]
 fn every_schema_compiles_and_is_listed() {
-    assert_eq!(ALL.len(), 18, "{:?}", ALL.keys());
+    assert_eq!(ALL.len(), 19, "{:?}", ALL.keys());
     let ids = ids();
     for id in ["accounts", "callflows.pivot", "users"] {
         assert!(ids.contains(&id.to_owned()), "{id} of {ids:?}");
