@@ -4,6 +4,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -20,26 +21,51 @@ top = subprocess.Popen(
     [program, "top", "--url", url, "--user", "admin", "--account", "live"],
     stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
 )
-seen = ""
+screen = [[" "] * 80 for _ in range(24)]
+row = column = 0
+raw = ""
+
+
+def draw(text):
+    """Keeps the screen as a terminal would; what is only colour is passed over."""
+    global row, column
+    at = 0
+    while at < len(text):
+        sequence = re.match(r"\x1b\[([?0-9;]*)([A-Za-z])", text[at:])
+        if sequence:
+            if sequence[2] == "H":
+                row, column = [int(n or 1) - 1 for n in (sequence[1] + ";").split(";")[:2]]
+            elif sequence[2] == "J":
+                screen[:] = [[" "] * 80 for _ in range(24)]
+            at += sequence.end()
+            continue
+        if text[at] >= " " and row < 24 and column < 80:
+            screen[row][column] = text[at]
+            column += 1
+        at += 1
+
+
+def shown():
+    return "\n".join("".join(line).rstrip() for line in screen)
 
 
 def until(what, *words):
-    """Reads until one of the words has been written since the last key."""
-    global seen
+    """Reads until one of the words stands on the screen, or was written."""
+    global raw
     deadline = time.monotonic() + 20
-    while not any(word in seen for word in words):
+    while not any(word in shown() or word in raw for word in words):
         if time.monotonic() > deadline:
-            sys.exit(f"no {what} ({words}) in\n{seen!r}")
+            sys.exit(f"no {what} ({words}) in\n{shown()}")
         if select.select([ours], [], [], 0.2)[0]:
             try:
-                seen += os.read(ours, 65536).decode("utf-8", "replace")
+                text = os.read(ours, 65536).decode("utf-8", "replace")
             except OSError:
-                sys.exit(f"the terminal was left before {what}\n{seen!r}")
+                sys.exit(f"the terminal was left before {what}\n{shown()}")
+            raw = text if what == "the end of the screen" else ""
+            draw(text)
 
 
 def press(key):
-    global seen
-    seen = ""
     os.write(ours, key.encode())
 
 
