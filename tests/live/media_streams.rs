@@ -18,7 +18,7 @@ use swivel::audio::Codec;
 use tempfile::TempDir;
 
 use super::audio::Sound;
-use super::peer::{Peer, Placed, beside, header, offer};
+use super::peer::{Peer, Placed, beside, header, offer, status};
 use super::server::free_port;
 use super::tools::{Turn, python, root, turn};
 
@@ -154,6 +154,7 @@ impl Drop for Python {
 pub(super) struct Caller {
     pub(super) peer: Peer,
     pub(super) placed: Placed,
+    pub(super) line: UdpSocket,
     ended: Arc<AtomicBool>,
     heard: std::thread::JoinHandle<Vec<(f64, Vec<u8>)>>,
 }
@@ -176,11 +177,13 @@ impl Caller {
         let ended = Arc::new(AtomicBool::new(false));
         let (speaking, hearing) = (Arc::clone(&ended), Arc::clone(&ended));
         let mouth = rtp.try_clone().unwrap();
+        let line = rtp.try_clone().unwrap();
         beside(move || speak(&mouth, &says, &speaking));
         let heard = beside(move || hear(&rtp, &hearing));
         Self {
             peer,
             placed,
+            line,
             ended,
             heard,
         }
@@ -197,6 +200,14 @@ impl Caller {
             ),
         );
         self.peer.send(info.as_bytes(), sip);
+    }
+
+    /// Hangs up, with a number higher than the key's; the status of the answer.
+    pub(super) fn hang_up_after_a_key(&self, sip: u16) -> u16 {
+        let bye = self.placed.follow("BYE").replace("CSeq: 2 ", "CSeq: 3 ");
+        self.peer.send(bye.as_bytes(), sip);
+        let answer = self.peer.answer("BYE", Duration::from_secs(10));
+        answer.and_then(|text| status(&text)).unwrap_or(0)
     }
 
     /// Waits for the BYE of the other side; what was heard, each packet with its time.
@@ -345,14 +356,16 @@ fn a_clear_silences_the_caller_within_60_ms() {
 }
 
 #[test]
-fn the_demos_web_application_echoes() {
+fn the_demos_web_application_echoes_to_a_document_of_twiml() {
     let runtime = serve::runtime().unwrap();
     let web = runtime.block_on(web::start()).unwrap();
-    let house = House::streaming_to(runtime, web.stream_url());
-    let tune = Sound::tune(5);
+    let flow = json!({"module": "pivot", "data": {"voice_url": web.urls().stream}});
+    let house = House::running(runtime, Options::default(), &flow);
+    // It is spoken to first.
+    let tune = Sound::tune(12);
     let part = tune.middle_second();
     let caller = Caller::call(house.sip, tune);
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(9));
     assert_eq!(caller.placed.hang_up(&caller.peer), 200);
     let likeness = sound(&caller.stop()).likeness(&part);
     assert!(likeness > 0.9, "{likeness}");

@@ -59,7 +59,7 @@ fn an_agent_by_pipecat_hears_speaks_is_interrupted_and_hands_back() {
     let again = agent.says();
     assert_eq!(again["kind"], "twilio", "the document goes on: {again:#}");
     assert_ne!(again["stream"], began["stream"]);
-    assert_eq!(caller.placed.hang_up(&caller.peer), 200);
+    assert_eq!(caller.hang_up_after_a_key(house.sip), 200);
     assert_eq!(
         agent.says(),
         json!({"ended": true}),
