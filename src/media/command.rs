@@ -178,6 +178,8 @@ pub enum Sides {
     /// What the peer says.
     #[default]
     Peer,
+    /// What the peer hears.
+    Own,
     /// What the peer says and what it hears, added up.
     Mixed,
     /// What the peer says on the first channel, what it hears on the second.
@@ -188,7 +190,7 @@ impl Sides {
     /// Channels of the file.
     pub fn channels(self) -> u16 {
         match self {
-            Self::Peer | Self::Mixed => 1,
+            Self::Peer | Self::Own | Self::Mixed => 1,
             Self::Apart => 2,
         }
     }

@@ -198,6 +198,16 @@ pub(crate) struct Taping {
     pub(crate) callback: Option<Callback>,
 }
 
+/// The tracks of that name with the sides they are; both, a channel each when they are to be told apart.
+pub(super) fn tracks(name: &str, apart: bool) -> (&'static str, Sides) {
+    match (name, apart) {
+        ("inbound", _) => ("inbound", Sides::Peer),
+        ("outbound", _) => ("outbound", Sides::Own),
+        (_, true) => ("both", Sides::Apart),
+        (_, false) => ("both", Sides::Mixed),
+    }
+}
+
 /// How to listen to what a caller says.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Listening {

@@ -34,6 +34,7 @@ mod desk;
 mod faults;
 mod fetch;
 mod flood;
+mod gather;
 mod hostile;
 mod howto;
 mod http;

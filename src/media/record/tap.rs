@@ -101,6 +101,10 @@ impl Tap {
             (Pause::Skip, _) => {}
             (Pause::Silence, _) => both.resize(wanted, 0),
             (Pause::No, Sides::Peer) => both.extend_from_slice(peer),
+            (Pause::No, Sides::Own) => {
+                both.extend_from_slice(own);
+                both.resize(wanted, 0);
+            }
             (Pause::No, Sides::Mixed) => {
                 both.extend_from_slice(peer);
                 mix::add(both, own);

@@ -548,6 +548,9 @@ fn a_recording_of_both_sides_is_their_sum() {
     let (channels, pcm) = record_both(Sides::Peer, 8000);
     assert_eq!(channels, 1);
     assert!(loud(&pcm[2000..7000]) && !loud(&pcm[14_000..19_000]));
+    let (channels, pcm) = record_both(Sides::Own, 8000);
+    assert_eq!(channels, 1);
+    assert!(!loud(&pcm[2000..7000]) && loud(&pcm[14_000..19_000]));
 }
 
 /// What a peer that agreed on this codec agreed on.

@@ -57,6 +57,10 @@ static SIPREC: Spec = Spec {
     ..refused("Siprec", "swivel records itself and offers no SIPREC")
 };
 
+/// Of a recording's tracks.
+pub(in crate::twiml) const TRACKS: &str =
+    "`inbound` is what the caller says, `outbound` what the caller hears";
+
 pub(in crate::twiml) static RECORDING: Spec = Spec {
     dialect: Dialect::Twilio,
     attributes: &[
@@ -74,9 +78,13 @@ pub(in crate::twiml) static RECORDING: Spec = Spec {
             "trim-silence",
         )
         .twilio(),
-        attribute("track", Values::OneOf(&["both", "inbound"]), "both")
-            .twilio()
-            .note("`inbound` is what the caller says"),
+        attribute(
+            "track",
+            Values::OneOf(&["both", "inbound", "outbound"]),
+            "both",
+        )
+        .twilio()
+        .note(TRACKS),
         attribute("channels", Values::OneOf(&["dual", "mono"]), "dual").twilio(),
         ignored("recordingConfigurationId", "not of this house"),
     ],

@@ -15,6 +15,7 @@ use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{self, Callee, Line, Trouble};
 use crate::twiml::lint::{Given, Reader};
 use crate::twiml::nouns::dial as nouns;
+use crate::twiml::nouns::media::TRACKS;
 use crate::twiml::orders::{Care, Taking, Told};
 use crate::twiml::parse::Element;
 use crate::twiml::ringtones;
@@ -73,11 +74,11 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
         attribute("recordStoreMethod", Values::OneOf(&["PUT", "POST"]), "PUT").kazoo(),
         attribute(
             "recordingTrack",
-            Values::OneOf(&["both", "inbound"]),
+            Values::OneOf(&["both", "inbound", "outbound"]),
             "both",
         )
         .twilio()
-        .note("`inbound` is what the caller says"),
+        .note(TRACKS),
         attribute(
             "trim",
             Values::OneOf(&["trim-silence", "do-not-trim"]),

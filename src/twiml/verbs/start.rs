@@ -2,14 +2,13 @@
 
 use crate::base::profile::Profile;
 use crate::call::Begin;
-use crate::media::Sides;
 use crate::twilio::Tracks;
 use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{Line, Trouble};
 use crate::twiml::lint::{Given, Reader};
 use crate::twiml::nouns::PARAMETER;
 use crate::twiml::nouns::media::{IN_START, RECORDING, STREAM};
-use crate::twiml::orders::{self, Taping, Told};
+use crate::twiml::orders::{self, Taping, Told, tracks};
 use crate::twiml::parse::Element;
 use crate::twiml::spec::{Spec, Status, ignored};
 
@@ -88,18 +87,14 @@ impl Start {
 }
 
 fn taping(given: &Given) -> Taping {
-    let inbound = given.word("track") == "inbound";
+    let (track, sides) = tracks(&given.word("track"), given.word("channels") != "mono");
     Taping {
-        sides: match (inbound, given.word("channels") == "mono") {
-            (true, _) => Sides::Peer,
-            (false, true) => Sides::Mixed,
-            (false, false) => Sides::Apart,
-        },
+        sides,
         begin: Begin::Now,
         trim: given.word("trim") == "trim-silence",
         upload: None,
         source: "StartCallRecordingTwiML",
-        track: if inbound { "inbound" } else { "both" },
+        track,
         callback: None,
     }
 }

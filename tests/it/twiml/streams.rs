@@ -195,6 +195,24 @@ fn a_recording_beside_the_document_begins_with_start_and_ends_with_stop() {
     });
 }
 
+#[test]
+fn a_recording_holds_the_tracks_it_names() {
+    for (track, channels) in [("inbound", "1"), ("outbound", "1"), ("both", "2")] {
+        stage(|stage| async move {
+            stage.answers(&format!(
+                "<Start><Recording track=\"{track}\" trim=\"do-not-trim\" recordingStatusCallback=\"/cb\"/></Start>\
+                 <Pause length=\"3\"/>"
+            ));
+            let (_phone, call) = stage.connect(twilio()).await;
+            over(&stage, &call).await;
+            let told = callbacks(&stage, "/cb").await;
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert_eq!(told[0]["RecordingTrack"], track);
+            assert_eq!(told[0]["RecordingChannels"], channels);
+        });
+    }
+}
+
 /// Understands the same whatever is said.
 struct Parrot;
 

@@ -2,12 +2,11 @@
 
 use super::super::record;
 use crate::call::Begin;
-use crate::media::Sides;
 use crate::recordings::Method;
 use crate::twiml::exec::Run;
 use crate::twiml::line::Line;
 use crate::twiml::lint::Given;
-use crate::twiml::orders::{Taping, Told};
+use crate::twiml::orders::{Taping, Told, tracks};
 
 /// How a talk is recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,13 +22,9 @@ impl Tape {
         if matches!(how.as_str(), "" | "false" | "do-not-record") {
             return None;
         }
-        let inbound = given.word("recordingTrack") == "inbound";
+        let (track, sides) = tracks(&given.word("recordingTrack"), how.ends_with("-dual"));
         let taping = Taping {
-            sides: match (inbound, how.ends_with("-dual")) {
-                (true, _) => Sides::Peer,
-                (false, true) => Sides::Apart,
-                (false, false) => Sides::Mixed,
-            },
+            sides,
             begin: match how.starts_with("record-from-ringing") {
                 true => Begin::Now,
                 false => Begin::Bridge,
@@ -37,7 +32,7 @@ impl Tape {
             trim: given.word("trim") == "trim-silence",
             upload: None,
             source: "DialVerb",
-            track: if inbound { "inbound" } else { "both" },
+            track,
             callback: None,
         };
         Some(Self {
