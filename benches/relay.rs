@@ -40,6 +40,7 @@ use machine::{
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
 use rustix::time::Timespec;
+use smallvec::smallvec;
 use swivel::audio::Codec;
 use swivel::media::{Command, Media, MediaConfig, Port};
 use swivel::rtp::srtp::{MasterKey, Protect, SrtpKeys, Suite, Unprotect};
@@ -122,12 +123,6 @@ const SUITE: Suite = Suite::Aes128Sha80;
 fn master(n: u8) -> MasterKey {
     let bytes = vec![n; SUITE.key_bytes() + SUITE.salt_bytes()];
     MasterKey::new(SUITE, &bytes).unwrap()
-}
-
-/// On-cpu time of this thread.
-fn thread_cpu() -> Duration {
-    let t = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
 }
 
 /// What the libraries alone take for a packet, in a bare loop.
