@@ -415,11 +415,12 @@ fn lines(head: &[Kept], facts: &VecDeque<Kept>, lost: Lost) -> Vec<Value> {
 
 /// Hands a trace to the store as debug output; `done` is called when it is there, or lost.
 pub(super) fn write(store: &Store, trace: &Finished, done: impl FnOnce() + Send + 'static) {
-    let Some((_, last)) = trace.facts.back() else {
+    let Some((place, last)) = trace.facts.back() else {
         return done();
     };
     let at = last.at();
-    let time = keys::time(at);
+    // Its place, not its time: what comes late may come in the same moment, and must not overwrite this.
+    let time = keys::time(UnixMicros(*place));
     let key = keys::join(&["trace", &trace.call_id, &time]);
     let value = Value::Array(trace.lines()).to_string();
     let mut batch = Batch::droppable();
