@@ -254,7 +254,7 @@ impl Ring {
     fn push(&mut self, kept: Kept, at: UnixMicros, limit: usize) {
         let fact = &kept.1;
         self.last = at;
-        self.kept |= is_head(fact) || matches!(**fact, Fact::Refused { .. });
+        self.kept |= is_head(fact) || matches!(**fact, Fact::Refused { .. } | Fact::Trouble { .. });
         self.begun |= matches!(**fact, Fact::Started { .. });
         if is_sample(fact) {
             self.samples += 1;
@@ -436,11 +436,12 @@ pub(super) fn write(
     cause: Option<&Cause>,
     done: impl FnOnce() + Send + 'static,
 ) {
-    let Some((_, last)) = trace.facts.back() else {
+    let Some((place, last)) = trace.facts.back() else {
         return done();
     };
     let at = last.at();
-    let time = keys::time(at);
+    // Its place, not its time: what comes late may come in the same moment, and must not overwrite this.
+    let time = keys::time(UnixMicros(*place));
     let key = keys::join(&["trace", &trace.call_id, &time]);
     let mut lines = trace.lines();
     lines.extend(cause.map(|cause| cause_line(cause, at)));

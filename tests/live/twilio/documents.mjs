@@ -26,7 +26,7 @@ const UNIONS = new Map(
 
 function value(name, type) {
   const union = UNIONS.get(type.replace("[]", ""));
-  // Its `outbound` is none of ours yet: lint says so, and the default is used.
+  if (type.endsWith("[]")) return [union ?? "text"];
   if (union !== undefined) return union;
   if (name in VALUES) return VALUES[name];
   if (type === "boolean") return true;
