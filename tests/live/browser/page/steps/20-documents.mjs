@@ -35,7 +35,7 @@ export const steps = [
     "callflows are listed and found",
     async (t) => {
       await t.go("/flows");
-      await t.page.getByRole("link", { name: "Pivot", exact: true }).waitFor();
+      await t.page.getByRole("link", { name: /^Pivot/ }).waitFor();
       await t.page.getByLabel("Find a callflow").fill("2030");
       await t.until("one row", async () => (await t.page.locator("tbody tr").count()) === 1);
       await t.page.getByLabel("Find a callflow").fill("");
