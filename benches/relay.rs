@@ -34,8 +34,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use machine::{
-    LOCAL, PACKET, agreed, configure, go_first, media_cpu, median, raise_descriptor_limit, receive, stamp,
-    thread_cpu, wall_nanos,
+    LOCAL, PACKET, agreed, configure, go_first, media_cpu, median, raise_descriptor_limit, receive,
+    stamp, thread_cpu, wall_nanos,
 };
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};

@@ -20,8 +20,8 @@ mod registrations;
 mod roles;
 mod stubs;
 mod trunks;
-mod twiml;
 mod twilio;
+mod twiml;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
