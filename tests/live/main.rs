@@ -4,7 +4,7 @@
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks.
-//! - `pivot`, `recordings`, `registrar`, `bridged`, `carriers`, `conference`, `kamailio`, `sipp`, `commands`, `crash`, `howto`, `told`, `backup`, `fetch`, `transports`, `media_streams`, `recognise`, `signatures`, `twiml`, `faults`: the tests. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
+//! - `pivot`, `recordings`, `registrar`, `bridged`, `carriers`, `conference`, `kamailio`, `sipp`, `commands`, `crash`, `howto`, `told`, `backup`, `fetch`, `transports`, `media_streams`, `recognise`, `signatures`, `twiml`: the tests. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -29,7 +29,6 @@ mod commands;
 mod conference;
 mod crash;
 mod desk;
-mod faults;
 mod fetch;
 mod flood;
 mod hostile;

@@ -25,7 +25,7 @@ pub(crate) struct Server {
     _turn: Turn,
 }
 
-pub(crate) const PASSWORD: &str = "only-for-this-test";
+const PASSWORD: &str = "only-for-this-test";
 /// Not a variable of swivel's: how many files its process may have open.
 const FILES: &str = "TEST_FILES";
 
