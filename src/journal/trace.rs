@@ -236,11 +236,13 @@ impl Rings {
     /// Legs of a conversation that are up.
     pub(super) fn legs(&self, account: &str, interaction: &str) -> Vec<String> {
         let legs = self.interactions.get(interaction).into_iter().flatten();
-        let of = |leg: &&Box<str>| {
-            let ring = self.calls.get(&***leg);
+        let of = |leg: &str| {
+            let ring = self.calls.get(leg);
             ring.is_some_and(|ring| *ring.account == *account)
         };
-        legs.filter(of).map(|leg| leg.to_string()).collect()
+        legs.filter(|leg| of(leg))
+            .map(|leg| leg.to_string())
+            .collect()
     }
 
     /// The conversation a leg belongs to, while it is up.

@@ -21,7 +21,10 @@ const FRESH: Duration = Duration::from_secs(15);
 
 /// The last look at each account.
 #[derive(Default)]
-pub(in crate::api) struct Hours(Mutex<BTreeMap<String, (u64, UnixMicros, Arc<Hour>)>>);
+pub(in crate::api) struct Hours(Mutex<Looks>);
+
+/// By account: which records it saw, when, and what.
+type Looks = BTreeMap<String, (u64, UnixMicros, Arc<Hour>)>;
 
 /// The last hour of an account.
 #[derive(Debug, Default)]
@@ -60,7 +63,7 @@ impl Hours {
         hour
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (u64, UnixMicros, Arc<Hour>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Looks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

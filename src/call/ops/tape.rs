@@ -165,7 +165,7 @@ impl CallHandle {
             self.services().shelf.open(&recording);
             self.detail(Detail::Taping {
                 id: recording.id.clone(),
-                channels: recording.channels.into(),
+                channels: recording.channels,
             });
             self.remark(format!("recording {} begins", recording.id));
         }

@@ -214,8 +214,8 @@ impl Builder {
             (false, _) => ("caller", known.from.as_str()),
             (true, _) => ("callee", known.to.as_str()),
         };
-        let name = if name.is_empty() { "Unknown" } else { name };
-        let party = self.party(kind, &name.to_owned(), "");
+        let name = if name.is_empty() { "Unknown" } else { name }.to_owned();
+        let party = self.party(kind, &name, "");
         let id = self.id_of(party);
         if let Some(place) = self.parties.get_mut(leg) {
             *place = Some(party);

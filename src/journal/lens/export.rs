@@ -57,7 +57,6 @@ impl Lens {
             let at = line.get("at").and_then(Value::as_u64).unwrap_or_default();
             pcap.message(at, transport, from, to, text(line, "message").as_bytes())?;
         }
-        drop(pcap);
         Ok(bytes)
     }
 }

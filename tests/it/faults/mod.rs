@@ -1,5 +1,5 @@
 //! Faults that are really made, and whether swivel names them in words: each has the code it is to be told by and words
-//! that must stand in what happened, why, or what to do. What needs real sockets is in tests/live/faults.rs.
+//! that must stand in what happened, why, or what to do.
 //!
 //! - `phones`: registrations, passwords, media. - `trunks`: carriers. - `hooks`: web servers. - `flows`: callflows, limits.
 
