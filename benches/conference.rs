@@ -35,7 +35,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use machine::{LOCAL, cpu_of, median, plan, thread_cpu};
+use machine::{LOCAL, agreed, configure, cpu_of, median, thread_cpu};
 use swivel::audio::{Clip, Codec};
 use swivel::base::id::OpId;
 use swivel::media::{Command, Media, MediaConfig, Port, Seating, Source};
@@ -139,7 +139,7 @@ fn engine(
         .iter()
         .map(|peer| {
             let port = media.take(LOCAL).unwrap();
-            port.command(plan(codec, peer.local_addr().unwrap()));
+            port.command(configure(agreed(codec, peer.local_addr().unwrap())));
             match &room {
                 Some(room) => room.seat(&port, Seating::default()),
                 None => port.command(Command::Play {

@@ -33,8 +33,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use machine::{
-    LOCAL, PACKET, go_first, media_cpu, median, plan, raise_descriptor_limit, receive, stamp,
-    thread_cpu, wall_nanos,
+    LOCAL, PACKET, agreed, configure, go_first, media_cpu, median, raise_descriptor_limit, receive,
+    stamp, thread_cpu, wall_nanos,
 };
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::net::{SendFlags, sendto};
@@ -267,7 +267,7 @@ fn engine(sinks: &Sinks, length: Duration, both_ways: bool) -> (Outcome, f64) {
         .iter()
         .map(|to| {
             let port = media.take(LOCAL).unwrap();
-            port.command(plan(Codec::Pcmu, *to));
+            port.command(configure(agreed(Codec::Pcmu, *to)));
             port.command(Command::Play {
                 op: OpId(1),
                 source: Source::Tone(Arc::clone(&clip), true),

@@ -59,11 +59,6 @@ pub(crate) fn thread_cpu() -> Duration {
     Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
 }
 
-/// What a port is told to talk with a peer.
-pub(crate) fn plan(codec: Codec, to: SocketAddr) -> Command {
-    configure(agreed(codec, to))
-}
-
 /// What is agreed with a peer that nobody counts reports of.
 pub(crate) fn agreed(codec: Codec, to: SocketAddr) -> Agreed {
     Agreed {
@@ -83,7 +78,7 @@ pub(crate) fn agreed(codec: Codec, to: SocketAddr) -> Agreed {
     }
 }
 
-/// The command that puts it into effect.
+/// What a port is told to put it into effect.
 pub(crate) fn configure(agreed: Agreed) -> Command {
     Command::Configure(Box::new(Plan {
         agreed,

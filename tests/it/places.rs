@@ -171,7 +171,7 @@ fn an_attended_transfer_into_a_conference_takes_the_transferors_seat() {
         assert_eq!(office.world.core.legs(), 2);
         call.hang_up().await;
         tokio::time::sleep(SECOND).await;
-        assert_eq!(office.members(), [other.call_id.clone()]);
+        assert_eq!(office.members(), std::slice::from_ref(&other.call_id));
         other.hang_up().await;
         office.world.at_rest().await;
     });
@@ -226,7 +226,7 @@ fn a_telephone_takes_the_seat_of_another_in_a_conference_by_replaces() {
         taking.ack("");
         call.wait_for_bye(SECOND).await;
         tokio::time::sleep(SECOND).await;
-        assert_eq!(office.members(), [taking.call_id.clone()]);
+        assert_eq!(office.members(), std::slice::from_ref(&taking.call_id));
         taking.hang_up().await;
         office.world.at_rest().await;
     });

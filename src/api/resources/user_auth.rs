@@ -41,7 +41,7 @@ fn answer(call: &Call) -> Result<Answer, ApiError> {
         }
         [token] => {
             let principal = call.principal.as_ref().filter(|principal| principal.token == *token);
-            let principal = principal.ok_or(ApiError::Credentials)?;
+            let principal = principal.ok_or_else(|| ApiError::Forbidden("a token may ask about itself only".to_owned()))?;
             Ok(Answer::ok(login::told(&principal.account, principal.user.as_deref())))
         }
         _ => Err(ApiError::NoPath),

@@ -166,7 +166,7 @@ async fn what_a_token_says_can_be_asked_and_a_token_ended() {
             .send()
             .await
             .status,
-        401,
+        403,
         "not this token"
     );
     assert_eq!(

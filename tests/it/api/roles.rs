@@ -10,11 +10,12 @@ use super::described::{below, guarded};
 use super::{Office, callflow};
 
 /// Nouns a plain user's token does everything with, as in KAZOO.
-const EVERYBODYS: [&str; 28] = [
+const EVERYBODYS: &[&str] = &[
     "about",
     "alerts",
     "apps_store",
     "blacklists",
+    "browser_phones",
     "callflows",
     "cdrs",
     "channels",
@@ -25,11 +26,13 @@ const EVERYBODYS: [&str; 28] = [
     "documents",
     "external_numbers",
     "groups",
+    "lens",
     "lists",
     "media",
     "menus",
     "metaflows",
-    "pivot",
+    "now",
+    "problems",
     "quickcall",
     "schemas",
     "search",
@@ -37,15 +40,19 @@ const EVERYBODYS: [&str; 28] = [
     "temporal_rules",
     "temporal_rules_sets",
     "token_auth",
+    "twiml",
     "webhooks",
     "websockets",
 ];
 /// What only administrators may do: a noun and its verbs. `users` are their own.
-const ADMINISTRATORS: [(&str, &[&str]); 10] = [
+const ADMINISTRATORS: &[(&str, &[&str])] = &[
     ("accounts", &["PUT", "POST", "PATCH", "DELETE", "GET"]),
     ("audit", &["GET"]),
+    ("health_check", &["GET"]),
     ("limits", &["POST", "PATCH", "PUT", "DELETE"]),
     ("phone_numbers", &["POST", "PATCH", "PUT", "DELETE"]),
+    // A replay runs somebody's code once more.
+    ("pivot", &["POST"]),
     ("recordings", &["DELETE"]),
     // How many there are in all: for the first account.
     ("registrations", &["GET"]),
@@ -150,12 +157,15 @@ async fn a_plain_user_reaches_what_the_table_says_and_a_new_path_has_to_be_in_it
         [
             "accounts",
             "audit",
+            "health_check",
             "limits",
             "phone_numbers",
+            "pivot",
             "recordings",
             "registrations",
             "resources",
             "system_status",
+            "user_auth",
             "users"
         ],
         "{forbidden:?}"
