@@ -160,7 +160,13 @@ fn of_http(error: &HttpError) -> (Code, Vec<(&'static str, String)>) {
             let has = |words: &[&str]| words.iter().any(|word| low.contains(word));
             let code = if has(&["expired"]) {
                 Code::HookCertificate
-            } else if has(&["certificate", "tls", "handshake", "unknownissuer"]) {
+            } else if has(&[
+                "certificate",
+                "tls",
+                "handshake",
+                "unknownissuer",
+                "corrupt message",
+            ]) {
                 Code::HookTls
             } else if matches!(error, HttpError::Connect { .. }) {
                 Code::HookUnreachable

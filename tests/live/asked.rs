@@ -39,7 +39,7 @@ fn a_conference_rings_those_it_is_told_to() {
     let kicked = put(
         server,
         &format!("{path}/participants"),
-        &json!({"action": "kick"}),
+        &json!({"action": "kick", "data": {}}),
     );
     assert_eq!(kicked.status, 201, "{}", kicked.body);
     eventually("an empty room", Duration::from_secs(10), || {

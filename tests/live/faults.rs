@@ -148,7 +148,7 @@ impl Drop for Up {
 
 #[test]
 fn top_shows_calls_and_problems_and_leaves_the_terminal_as_it_was() {
-    let waits = json!({"module": "answer", "children": {"_": {"module": "sleep", "data": {"duration": 60}, "children": {}}}});
+    let waits = json!({"module": "answer", "data": {}, "children": {"_": {"module": "sleep", "data": {"duration": 60}, "children": {}}}});
     let server = Server::with_flows(&[("2030", waits)]);
     calls(&server, "7999");
     let via = format!("127.0.0.1:{}", server.sip);

@@ -189,7 +189,8 @@ fn two_hundred_calls_are_seen_whole() {
         }
         compare_requests(id, &lens, &asked[id]);
     }
-    assert!(seen >= CALLS * 6, "{seen} messages of {CALLS} calls");
+    // INVITE, 200, ACK, BYE, 200; a quick answer spares the 100.
+    assert!(seen >= CALLS * 5, "{seen} messages of {CALLS} calls");
     // A machine that does something else for a moment delays the program, not the wire: the usual call counts.
     skews.sort_unstable();
     let usual = skews.get(skews.len() / 2).copied().unwrap_or(0);

@@ -34,7 +34,6 @@ mod desk;
 mod faults;
 mod fetch;
 mod flood;
-mod gather;
 mod hostile;
 mod howto;
 mod http;

@@ -139,5 +139,6 @@ fn mutated_messages_neither_stop_the_server_nor_make_it_grow() {
     );
     assert!(sent > 500, "only {sent} messages were sent");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    assert!(grown < 20 << 10, "memory grew by {grown} KiB");
+    // Traces of what may yet become a call are kept for a minute, of 20,000 at most.
+    assert!(grown < 48 << 10, "memory grew by {grown} KiB");
 }

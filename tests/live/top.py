@@ -82,3 +82,18 @@ if top.wait(10) != 0:
     sys.exit(f"top ended with {top.returncode}")
 if termios.tcgetattr(theirs) != before:
     sys.exit("the terminal is not as it was")
+
+# A terminal that goes away without a word: nobody's process may stay, least of all a busy one.
+ours_too, theirs_too = pty.openpty()
+left = subprocess.Popen(
+    [program, "top", "--url", url, "--user", "admin", "--account", "live"],
+    stdin=theirs_too, stdout=theirs_too, stderr=theirs_too, env=environment, start_new_session=True,
+)
+os.close(theirs_too)
+os.read(ours_too, 1)
+os.close(ours_too)
+try:
+    left.wait(10)
+except subprocess.TimeoutExpired:
+    left.kill()
+    sys.exit("top outlives its terminal")

@@ -48,6 +48,9 @@ pub fn show(server: Server, io: &Handle) -> io::Result<()> {
         if let Err(error) = terminal.draw(|frame| draw::draw(frame, &mut model)) {
             break Err(error);
         }
+        if hung_up() {
+            break Ok(());
+        }
         match stopped.try_recv() {
             Err(mpsc::error::TryRecvError::Empty) => {}
             Ok(()) | Err(mpsc::error::TryRecvError::Disconnected) => break Ok(()),
@@ -72,6 +75,18 @@ pub fn show(server: Server, io: &Handle) -> io::Result<()> {
     feed.abort();
     signals.abort();
     shown
+}
+
+/// Whether the terminal is gone: not every one that goes sends a signal, and reading it would never end.
+fn hung_up() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let input = io::stdin();
+    let mut seen = [PollFd::new(&input, PollFlags::empty())];
+    let looked = poll(&mut seen, Some(&Timespec::default()));
+    looked.is_ok()
+        && seen
+            .iter()
+            .any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }
 
 /// Waits for a signal that ends programs.
