@@ -154,7 +154,6 @@ impl Drop for Python {
 pub(super) struct Caller {
     pub(super) peer: Peer,
     pub(super) placed: Placed,
-    pub(super) line: UdpSocket,
     ended: Arc<AtomicBool>,
     heard: std::thread::JoinHandle<Vec<(f64, Vec<u8>)>>,
 }
@@ -177,13 +176,11 @@ impl Caller {
         let ended = Arc::new(AtomicBool::new(false));
         let (speaking, hearing) = (Arc::clone(&ended), Arc::clone(&ended));
         let mouth = rtp.try_clone().unwrap();
-        let line = rtp.try_clone().unwrap();
         beside(move || speak(&mouth, &says, &speaking));
         let heard = beside(move || hear(&rtp, &hearing));
         Self {
             peer,
             placed,
-            line,
             ended,
             heard,
         }

@@ -222,7 +222,10 @@ pub(super) fn remark(
         "trouble" => ("problem", said("code"), Some("err")),
         "collected" => (
             "keys collected",
-            format!("{} keys, {}", count("count"), said("why")),
+            match count("count") {
+                1 => format!("1 key, {}", said("why")),
+                several => format!("{several} keys, {}", said("why")),
+            },
             None,
         ),
         "conference" => (
