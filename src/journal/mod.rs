@@ -5,6 +5,7 @@
 //! - `lens`: all of a call as one document. - `causes`: why a call failed, in plain words, and the problems of the last hour.
 //! - `cdr`: a leg's record and its document. - `records`: writing and reading them, and sweeping after a crash.
 //! - `debug`: documents of the Pivot debug log, written and read.
+//! - `offer`: what session descriptions offer.
 //! - `mask`: what never leaves this room: credentials, keys, digits.
 //! - `retention`: how long each kind of log is kept.
 //!
@@ -18,6 +19,7 @@ mod fact;
 mod legs;
 pub mod lens;
 pub mod mask;
+mod offer;
 mod records;
 mod retention;
 mod trace;

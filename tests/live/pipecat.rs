@@ -50,14 +50,14 @@ fn an_agent_by_pipecat_hears_speaks_is_interrupted_and_hands_back() {
         clears.extend(clear["clear"].as_f64());
         assert_eq!(agent.says(), json!({"cut": format!("cut {n}")}));
     }
-    assert_eq!(
-        agent.says(),
-        json!({"ended": true}),
-        "the agent closes the socket"
-    );
-
-    let again = agent.says();
-    assert_eq!(again["kind"], "twilio", "the document goes on: {again:#}");
+    // The agent closes the socket and the document goes on: its next socket may open before the agent tells that the first is closed.
+    let (first, second) = (agent.says(), agent.says());
+    let (ended, again) = match first["ended"].is_boolean() {
+        true => (first, second),
+        false => (second, first),
+    };
+    assert_eq!(ended, json!({"ended": true}));
+    assert_eq!(again["kind"], "twilio", "{again:#}");
     assert_ne!(again["stream"], began["stream"]);
     assert_eq!(caller.hang_up_after_a_key(house.sip), 200);
     assert_eq!(

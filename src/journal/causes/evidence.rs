@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 
-use super::message::{self, Offer};
+use super::message;
 use super::table::Code;
 use crate::base::time::UnixMicros;
 use crate::journal::fact::{Fact, Way};
+use crate::journal::offer::Offer;
 
 /// One leg.
 #[derive(Debug, Default)]

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::build::{Builder, ms, text, time};
-use super::sip::{self, Shown};
+use super::sip::Shown;
+use crate::journal::offer::Offer;
 
 impl Builder {
     pub(super) fn message(&mut self, index: usize, leg: usize, line: &Value) {
@@ -84,7 +85,7 @@ impl Builder {
             }
         }
         if let (Some((200..=299, _)), Some(sdp)) = (shown.status, shown.sdp()) {
-            known.codec = sip::codecs(sdp).into_iter().next();
+            known.codec = Offer::read(sdp).and_then(|offer| offer.codecs.into_iter().next());
         }
     }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::journal::offer::Offer;
+
 /// A message, as far as it is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Shown<'a> {
@@ -100,11 +102,8 @@ impl<'a> Shown<'a> {
             parts.push("with credentials".to_owned());
         }
         if let Some(sdp) = self.sdp() {
-            let codecs = codecs(sdp);
-            parts.push(match codecs.is_empty() {
-                true => "SDP".to_owned(),
-                false => format!("SDP {}", codecs.join(", ")),
-            });
+            let offer = Offer::read(sdp).unwrap_or_default();
+            parts.push(format!("SDP {}", offer.list()).trim_end().to_owned());
         }
         if let Some(reason) = self.header("reason").or(self.header("warning")) {
             parts.push(reason.to_owned());
@@ -118,33 +117,6 @@ impl<'a> Shown<'a> {
         let is = kind.to_ascii_lowercase().starts_with("application/sdp");
         (is && !self.body.is_empty()).then_some(self.body)
     }
-}
-
-/// Names of the codecs of the first audio line that was not refused.
-pub(super) fn codecs(sdp: &str) -> Vec<String> {
-    let Some(media) = sdp.lines().find(|line| line.starts_with("m=audio ")) else {
-        return Vec::new();
-    };
-    let formats = media.split_whitespace().skip(3);
-    formats.map(|format| codec_name(sdp, format)).collect()
-}
-
-fn codec_name(sdp: &str, format: &str) -> String {
-    let mapped = sdp.lines().find_map(|line| {
-        let (number, name) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
-        (number == format).then(|| name.split('/').next().unwrap_or(name).to_owned())
-    });
-    mapped.unwrap_or_else(|| {
-        match format {
-            "0" => "PCMU",
-            "3" => "GSM",
-            "8" => "PCMA",
-            "9" => "G722",
-            "18" => "G729",
-            other => other,
-        }
-        .to_owned()
-    })
 }
 
 /// Offer beside answer, and the lines of the offer that the answer refuses.
@@ -213,6 +185,5 @@ mod tests {
             refused(offer, answer),
             ["a=rtpmap:96 AMR-WB/16000", "m=video 4002 RTP/AVP 97"]
         );
-        assert_eq!(codecs(offer), ["PCMU", "AMR-WB"]);
     }
 }

@@ -55,6 +55,24 @@ async function open(options = {}) {
   return page;
 }
 
+/** What axe finds serious or critical. It is run in a world of its own, so the page's policy stays as it is. */
+async function findings(page) {
+  const session = await page.context().newCDPSession(page);
+  const { frameTree } = await session.send("Page.getFrameTree");
+  const { executionContextId } = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id });
+  await session.send("Runtime.evaluate", { contextId: executionContextId, expression: axe.source });
+  const { result } = await session.send("Runtime.evaluate", {
+    contextId: executionContextId,
+    awaitPromise: true,
+    returnByValue: true,
+    expression: `axe.run(document, { resultTypes: ['violations'] }).then((found) => JSON.stringify(found.violations
+      .filter((one) => ['serious', 'critical'].includes(one.impact))
+      .flatMap((one) => one.nodes.map((node) => one.id + ': ' + node.target.join(' ')))))`,
+  });
+  await session.detach();
+  return result.value === undefined ? [`axe did not run: ${JSON.stringify(result)}`] : JSON.parse(result.value);
+}
+
 /** What steps work with. */
 const t = {
   assert,
@@ -90,22 +108,14 @@ const t = {
     await page.emulateMedia({ colorScheme: "light" });
   },
 
-  /** axe: nothing serious. It is run in a world of its own, so the page's policy stays as it is. */
+  /** axe: nothing serious. What is found while the page is still changing does not count: it must be there a second later. */
   async examine(name, page = t.page) {
-    const session = await page.context().newCDPSession(page);
-    const { frameTree } = await session.send("Page.getFrameTree");
-    const { executionContextId } = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id });
-    await session.send("Runtime.evaluate", { contextId: executionContextId, expression: axe.source });
-    const { result } = await session.send("Runtime.evaluate", {
-      contextId: executionContextId,
-      awaitPromise: true,
-      returnByValue: true,
-      expression: `axe.run(document, { resultTypes: ['violations'] }).then((found) => JSON.stringify(found.violations
-        .filter((one) => ['serious', 'critical'].includes(one.impact))
-        .map((one) => one.id + ': ' + one.nodes.map((node) => node.target.join(' ')).join(', '))))`,
-    });
-    await session.detach();
-    const found = result.value === undefined ? [`axe did not run: ${JSON.stringify(result)}`] : JSON.parse(result.value);
+    let found = await findings(page);
+    if (found.length > 0) {
+      await page.waitForTimeout(1000);
+      const still = await findings(page);
+      found = found.filter((one) => still.includes(one));
+    }
     for (const one of found) told.axe.push(`${name}: ${one}`);
   },
 

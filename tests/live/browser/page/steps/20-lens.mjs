@@ -167,7 +167,9 @@ export const steps = [
       await t.page.getByText("The two documents mean the same.").waitFor();
       await t.look("debug");
       await t.page.keyboard.press("ArrowDown");
+      // A webhook of the call may be its second exchange.
       await t.page.waitForURL(/\/debug\/.*\/[23]$/);
+      await t.page.getByText(/^Second of 2 exchanges/).waitFor();
     },
   ],
 ];
