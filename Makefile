@@ -90,7 +90,8 @@ agents:
 	@$(MAKE) --no-print-directory .venv/pipecat/.ready || echo "Pipecat could not be installed."
 
 test: deps voice browser phones agents ui-test .venv/test/.ready .venv/schemathesis/.ready .venv/kazoo/.ready
-	$(CARGO) test --locked
+	$(CARGO) test --locked --lib --bins --test it $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs))
+	CARGO=$(CARGO) scripts/live
 
 bench: deps
 	$(CARGO) build --release --locked --bin swivel
