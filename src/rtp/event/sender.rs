@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Event, SEGMENT};
+use super::Event;
 use crate::rtp::sequence::RtpTime;
 
 /// What the sender wants in this slot.

@@ -15,7 +15,7 @@ use super::{MOST_HEAD, RTCP_HEAD, SrtpError};
 
 /// The keys of one direction and one kind of packet.
 pub(super) struct SessionKeys {
-    suite: Suite,
+    pub(super) suite: Suite,
     cipher: Cipher,
     salt: Salt,
     auth: Hmac<Sha1>,
@@ -40,7 +40,7 @@ pub(super) type Salt = [u8; 14];
 impl SessionKeys {
     /// RFC 3711 §4.3 without renewal. `label`: 0 for RTP, 3 for RTCP.
     pub(super) fn derive(master: &MasterKey, label: u8) -> Self {
-        let suite = master.suite;
+        let suite = master.suite();
         let (mut key, mut auth, mut salt) = ([0; 32], [0; 20], [0; 14]);
         let derive = |label: u8, out: &mut [u8]| {
             let mut iv = [0; 16];

@@ -127,22 +127,15 @@ impl Receiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::transaction::tests::start;
-    use std::time::Duration;
+    use crate::sip::transaction::tests::{run_out, start};
 
     #[test]
     fn a_reliable_response_is_repeated_doubling_until_32_s() {
         let t0 = start();
         let mut sender = Sender::new(u32::MAX);
         assert_eq!(sender.send(t0), (1 << 31) - 1, "RSeq begins below 2^31");
-        let mut fired = Vec::new();
-        while let Some(at) = sender.poll_timeout() {
-            assert_eq!(
-                sender.handle_timeout(at - Duration::from_millis(1)),
-                Action::Nothing
-            );
-            fired.push(((at - t0).as_millis(), sender.handle_timeout(at)));
-        }
+        let (due, fire) = (Sender::poll_timeout, Sender::handle_timeout);
+        let fired = run_out(&mut sender, t0, due, fire, &Action::Nothing);
         let resend = |t| (t, Action::Resend);
         assert_eq!(
             fired,

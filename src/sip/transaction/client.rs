@@ -161,20 +161,12 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::transaction::tests::start;
+    use crate::sip::transaction::tests::{run_out, start};
     use std::time::Duration;
 
     fn run(machine: &mut Client, t0: Instant) -> Vec<(u128, Action)> {
-        let mut fired = Vec::new();
-        while let Some(at) = machine.poll_timeout() {
-            assert_eq!(
-                machine.handle_timeout(at - Duration::from_millis(1)),
-                Action::Nothing,
-                "a millisecond early"
-            );
-            fired.push(((at - t0).as_millis(), machine.handle_timeout(at)));
-        }
-        fired
+        let (due, fire) = (Client::poll_timeout, Client::handle_timeout);
+        run_out(machine, t0, due, fire, &Action::Nothing)
     }
 
     #[test]

@@ -246,25 +246,16 @@ impl InviteClient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::transaction::tests::start;
+    use crate::sip::transaction::tests::{run_out, start};
     use std::time::Duration;
 
     fn ms(t0: Instant, n: u64) -> Instant {
         t0 + Duration::from_millis(n)
     }
 
-    /// Runs until nothing is armed; gives (milliseconds, action) of every firing.
     fn run(machine: &mut InviteClient, t0: Instant) -> Vec<(u128, Action)> {
-        let mut fired = Vec::new();
-        while let Some(at) = machine.poll_timeout() {
-            assert_eq!(
-                machine.handle_timeout(at - Duration::from_millis(1)),
-                Action::Nothing,
-                "a millisecond early"
-            );
-            fired.push(((at - t0).as_millis(), machine.handle_timeout(at)));
-        }
-        fired
+        let (due, fire) = (InviteClient::poll_timeout, InviteClient::handle_timeout);
+        run_out(machine, t0, due, fire, &Action::Nothing)
     }
 
     #[test]

@@ -187,20 +187,11 @@ impl InviteServer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::transaction::tests::start;
-    use std::time::Duration;
+    use crate::sip::transaction::tests::{run_out, start};
 
     fn run(machine: &mut InviteServer, t0: Instant) -> Vec<(u128, Action)> {
-        let mut fired = Vec::new();
-        while let Some(at) = machine.poll_timeout() {
-            assert_eq!(
-                machine.handle_timeout(at - Duration::from_millis(1)),
-                Action::Nothing,
-                "a millisecond early"
-            );
-            fired.push(((at - t0).as_millis(), machine.handle_timeout(at)));
-        }
-        fired
+        let (due, fire) = (InviteServer::poll_timeout, InviteServer::handle_timeout);
+        run_out(machine, t0, due, fire, &Action::Nothing)
     }
 
     #[test]

@@ -15,12 +15,13 @@
 //! - `reached`: how the servers fare that requests of ours went to.
 //! - `transport`: sockets, streams, and the addresses of ours that messages name.
 //! - `leg`: one INVITE usage.
-//! - `uas`, `uac`: an INVITE up to its final response, from either side.
+//! - `uas`, `uac`: an INVITE up to its final response, from either side. `answering`: the responses of the callee.
 //! - `in_dialog`, `modify`, `prack`, `refer`, `referring`, `ending`: what happens inside a call.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
 mod admission;
+mod answering;
 mod bans;
 mod capability;
 mod client_request;

@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use super::capability::{check_required, check_scheme};
 use super::endpoint::Endpoint;
-use super::reply::{Refused, one_line};
-use super::uas::push_body;
+use super::reply::{Refused, one_line, push_body};
 use super::{Body, Principal, SipEvent};
 use crate::sip::dialog::dialog::token;
 use crate::sip::flow::Flow;

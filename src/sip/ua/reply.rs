@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
+use super::Body;
 use crate::sip::dialog::dialog::token;
+use crate::sip::dialog::session_timer::Granted;
 use crate::sip::msg::{Message, Name, Reason};
 
 /// A refusal of a request: its final response without the copied headers.
@@ -62,6 +64,24 @@ pub(super) fn reason_of(message: &Message) -> Option<Reason> {
         .iter()
         .position(|reason| reason.protocol.eq_ignore_ascii_case("Q.850"));
     (!reasons.is_empty()).then(|| reasons.swap_remove(q850.unwrap_or(0)))
+}
+
+/// Adds a body and its type.
+pub(super) fn push_body(message: &mut Message, body: &Body) {
+    message
+        .headers
+        .push(Name::ContentType, one_line(&body.content_type));
+    message.body = body.bytes.clone();
+}
+
+/// Adds what a 2xx says about the session interval.
+pub(super) fn push_session(response: &mut Message, granted: &Granted) {
+    response
+        .headers
+        .push(Name::SessionExpires, granted.expires.to_string());
+    if granted.require {
+        response.headers.push(Name::Require, "timer");
+    }
 }
 
 #[cfg(test)]
