@@ -216,7 +216,7 @@ impl EventReceiver {
 }
 
 /// Updates come every 50 ms at most; three missing ones mean the end.
-const GIVE_UP: Duration = Duration::from_millis(150);
+pub(super) const GIVE_UP: Duration = Duration::from_millis(150);
 /// Audio this much after the last reported duration means that the key is up.
 const RESUMED_MS: u32 = 40;
 /// Events remembered to recognise what still comes of them.

@@ -258,4 +258,4 @@ const MIN_MS: u32 = 40;
 /// Longest tone and gap.
 const MAX_MS: u32 = 60_000;
 /// Digits that can wait.
-const MAX_QUEUE: usize = 256;
+pub(super) const MAX_QUEUE: usize = 256;

@@ -1,5 +1,11 @@
+use std::time::Duration;
+
+use super::receiver::GIVE_UP;
+use super::sender::MAX_QUEUE;
 use super::*;
 use crate::base::rng::Rng;
+use crate::rtp::packet::Packet;
+use crate::rtp::sequence::{RtpTime, Seq};
 use crate::rtp::{RtpSender, some_instant};
 
 fn event(digit: char) -> Event {

@@ -279,3 +279,54 @@ pub(super) const GCM_TAG: usize = 16;
 pub(super) const SHA_TAG: usize = 10;
 /// Blocks encrypted at once, which the processor does side by side.
 const BLOCKS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtp::srtp::tests::bytes;
+
+    #[test]
+    fn keys_are_derived_as_in_the_rfcs() {
+        let key = |suite, text: &str| {
+            SessionKeys::derive(&MasterKey::new(suite, &bytes(text)).unwrap(), 0)
+        };
+        // RFC 3711 B.3.
+        let keys = key(
+            Suite::Aes128Sha80,
+            "e1f97a0d3e018be0d64fa32c06de41390ec675ad498afeebb6960b3aabe6",
+        );
+        assert_eq!(keys.salt.as_slice(), bytes("30cbbc08863d8c85d49db34a9ae1"));
+        let stream = |keys: &SessionKeys| {
+            let mut block = Block::default();
+            match &keys.cipher {
+                Cipher::Aes128(aes) => aes.encrypt_block(&mut block),
+                Cipher::Aes256(aes) => aes.encrypt_block(&mut block),
+                Cipher::Gcm128(_) | Cipher::Gcm256(_) => {}
+            }
+            block
+        };
+        let aes = Aes128::new_from_slice(&bytes("c61e7a93744f39ee10734afe3ff7a087")).unwrap();
+        let mut block = Block::default();
+        aes.encrypt_block(&mut block);
+        assert_eq!(stream(&keys), block);
+        // RFC 6188 §7.2.
+        let keys = key(
+            Suite::Aes256Sha80,
+            "f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b63b04803de51ee7c96423ab5b78d2",
+        );
+        assert_eq!(keys.salt.as_slice(), bytes("fa31791685ca444a9e07c6c64e93"));
+        let aes = Aes256::new_from_slice(&bytes(
+            "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4",
+        ))
+        .unwrap();
+        let mut block = Block::default();
+        aes.encrypt_block(&mut block);
+        assert_eq!(stream(&keys), block);
+        let auth = bytes("fd9c32d39ed5fbb5a9dc96b30818454d1313dc05");
+        let mut mac = Hmac::<Sha1>::new_from_slice(&auth).unwrap();
+        mac.update(b"x");
+        let mut ours = keys.auth.clone();
+        ours.update(b"x");
+        assert_eq!(ours.finalize().into_bytes(), mac.finalize().into_bytes());
+    }
+}
