@@ -7,37 +7,24 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
 import axe from "axe-core";
+import { launch } from "../chromium.mjs";
 
 const [link, user, password, pictures] = process.argv.slice(2);
 const only = process.env.SWIVEL_STEPS;
 const base = new URL(link).origin;
+/** The step that runs. */
+let now = "";
 const told = { steps: [], violations: [], errors: [], axe: [] };
 
-const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-  ],
-});
+const browser = await launch();
 
 /** A page of a browser of its own, watched. */
 async function open(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
-  await page.exposeFunction("__violated", (what) => told.violations.push(what));
+  await page.exposeFunction("__violated", (what) => told.violations.push(`${what}, during: ${now}`));
   await page.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) =>
       window.__violated(`${event.violatedDirective}: ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`),
@@ -45,9 +32,9 @@ async function open(options = {}) {
   });
   page.on("console", (message) => {
     // A refused request is in the console whatever the page makes of it.
-    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) told.errors.push(message.text());
+    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) told.errors.push(`${message.text()}, during: ${now}`);
   });
-  page.on("pageerror", (error) => told.errors.push(String(error.stack ?? error)));
+  page.on("pageerror", (error) => told.errors.push(`${error.stack ?? error}, during: ${now}`));
   page.on("request", (request) => {
     const to = new URL(request.url());
     if (to.protocol.startsWith("http") && to.origin !== base) told.violations.push(`asked ${to.origin}`);
@@ -157,6 +144,7 @@ try {
       // Steps of one file build on each other.
       if (failed) break;
       const from = Date.now();
+      now = what;
       try {
         await run(t);
         told.steps.push({ file, what, ms: Date.now() - from });
