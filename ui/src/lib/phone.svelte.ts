@@ -128,6 +128,11 @@ export const phone = {
     state.stage = 'ready';
     if (state.wanted) void dial(state.wanted);
   },
+  /** The microphone again, from the next call on. */
+  speak(): void {
+    state.silent = false;
+    state.microphone = '';
+  },
   /** Back from a refusal to the dial pad. */
   back(): void {
     state.refusal = null;
@@ -431,7 +436,14 @@ export function refusal(error: unknown): Refusal {
 /** A track that says nothing: with it keys can be sent. */
 function silence(): Media {
   const context = new AudioContext();
-  const stream = context.createMediaStreamDestination().stream;
+  const to = context.createMediaStreamDestination();
+  // Without a source nothing is sent at all, no key either, and swivel would take the call for dead.
+  const nothing = context.createConstantSource();
+  nothing.offset.value = 0;
+  nothing.connect(to);
+  nothing.start();
+  void context.resume();
+  const { stream } = to;
   state.microphone = 'none, listening only';
   return { stream, label: '', end: () => void context.close() };
 }

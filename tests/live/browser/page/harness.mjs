@@ -12,6 +12,12 @@ import { launch } from "../chromium.mjs";
 
 const [link, user, password, pictures] = process.argv.slice(2);
 const only = process.env.SWIVEL_STEPS;
+/** Those of the documentation: one of every page, and of states that matter. */
+const chosen = !process.env.SWIVEL_PICTURES;
+const DOCS = new Set([
+  "welcome", "login", "now", "calls", "lens", "lens-live", "lens-failed", "debug", "flows", "flow", "numbers", "users", "device", "trunk", "media",
+  "document", "webhooks", "settings", "phone", "phone-ringing", "phone-no-microphone", "go-to",
+]);
 const base = new URL(link).origin;
 /** The step that runs. */
 let now = "";
@@ -26,6 +32,14 @@ async function open(options = {}) {
   page.setDefaultTimeout(20_000);
   await page.exposeFunction("__violated", (what) => told.violations.push(`${what}, during: ${now}`));
   await page.addInitScript(() => {
+    // The page's connections, for what is heard over them.
+    window.__peers = [];
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(...how) {
+        super(...how);
+        window.__peers.push(this);
+      }
+    };
     document.addEventListener("securitypolicyviolation", (event) =>
       window.__violated(`${event.violatedDirective}: ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`),
     );
@@ -86,7 +100,7 @@ const t = {
   async look(name, page = t.page) {
     for (const colour of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: colour, reducedMotion: "reduce" });
-      if (pictures !== "-") {
+      if (pictures !== "-" && (!chosen || DOCS.has(name))) {
         mkdirSync(pictures, { recursive: true });
         await page.screenshot({ path: join(pictures, `${name}-${colour}.png`) });
       }
@@ -122,6 +136,20 @@ const t = {
     );
   },
 
+  /** Waits until the page hears something: the energy of the sound that has arrived grows. */
+  async heard(page) {
+    const energy = () =>
+      page.evaluate(async () => {
+        let sum = 0;
+        for (const peer of window.__peers) {
+          for (const report of (await peer.getStats()).values()) if (report.type === "inbound-rtp") sum += report.totalAudioEnergy ?? 0;
+        }
+        return sum;
+      });
+    const before = await energy();
+    await t.until("sound", async () => (await energy()) > before + 1e-5);
+  },
+
   /** Waits until `ask` answers something true. */
   async until(what, ask, ms = 20_000) {
     const end = Date.now() + ms;
@@ -133,6 +161,12 @@ const t = {
     }
   },
 };
+
+/** A step that never ends is one that failed. */
+const tooLong = (what) =>
+  new Promise((_, fail) => {
+    setTimeout(() => fail(new Error(`${what}: not within five minutes`)), 300_000).unref();
+  });
 
 try {
   const folder = fileURLToPath(new URL("steps/", import.meta.url));
@@ -146,8 +180,9 @@ try {
       const from = Date.now();
       now = what;
       try {
-        await run(t);
+        await Promise.race([run(t), tooLong(what)]);
         told.steps.push({ file, what, ms: Date.now() - from });
+        process.stderr.write(`${Date.now() - from} ms: ${what}\n`);
       } catch (error) {
         failed = true;
         told.steps.push({ file, what, error: String(error.stack ?? error), shown: (await t.page.innerText("body").catch(() => "")).slice(0, 1500) });
@@ -158,4 +193,5 @@ try {
 } finally {
   await browser.close();
 }
-console.log(JSON.stringify(told));
+// What a step left open keeps nobody waiting.
+process.stdout.write(`${JSON.stringify(told)}\n`, () => process.exit());

@@ -1,5 +1,7 @@
 // What `GET …/lens/{ID}` answers. The server may leave out what is empty; `complete` puts it back.
 
+import { inWords } from '../words';
+
 export type Kind = 'sip' | 'hook' | 'flow' | 'audio' | 'key' | 'quality' | 'note';
 export type Severity = 'warn' | 'err' | null;
 
@@ -258,7 +260,7 @@ export function completeLens(given: Loose<Lens>): Lens {
     sentence: given.sentence ?? '',
     cause: given.cause ?? null,
     partial: given.partial ?? null,
-    parties: given.parties ?? [],
+    parties: (given.parties ?? []).map((party) => ({ ...party, name: inWords(party.name) })),
     legs: given.legs ?? [],
     events: (given.events ?? []).map(complete),
     lanes: completeLanes(given.lanes),
