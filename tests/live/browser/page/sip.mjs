@@ -44,6 +44,22 @@ async function listen(port, asked) {
       const to = lines("to").map((one) => (tag && !/;tag=/.test(one) ? `${one};tag=${tag}` : one));
       send(`SIP/2.0 ${line}\r\n${[...lines("via"), ...lines("from"), ...to, ...lines("call-id"), ...lines("cseq"), ...more, "Content-Length: 0"].join("\r\n")}\r\n\r\n`);
     },
+    /** Sends a request until `wanted` takes an answer: UDP may lose it, and who is asked may be busy (RFC 3261 §17.1). */
+    async transact(text, wanted) {
+      let wait = 500;
+      let timer;
+      const again = () => {
+        send(text);
+        timer = setTimeout(again, wait);
+        wait = Math.min(4000, 2 * wait);
+      };
+      again();
+      try {
+        return await wanted();
+      } finally {
+        clearTimeout(timer);
+      }
+    },
     /** The first message that fits and that nobody has taken. */
     async take(fits, ms = 30_000) {
       const end = Date.now() + ms;
@@ -72,7 +88,7 @@ const answerTo = (cseq) => (text) => text.startsWith("SIP/2.0") && header(text, 
  */
 export async function dial({ port, number, user, password, odd = {}, ringing = false }) {
   const line = await listen(port, (request) => line.answer(request, "200 OK"));
-  const { own, take } = line;
+  const { own, take, transact } = line;
   const host = `127.0.0.1:${port}`;
   const call = odd.call ?? `${random()}@test`;
   const target = `sip:${number}@${host}`;
@@ -84,48 +100,48 @@ export async function dial({ port, number, user, password, odd = {}, ringing = f
   let remote = target;
   let to = first;
   let via = "";
-  function send(method, number_, extra = [], body = "", type = "", branch = `z9hG4bK${random()}`) {
+  function message(method, number_, extra = [], body = "", type = "", branch = `z9hG4bK${random()}`) {
     if (method === "INVITE") via = branch;
     const lines = [
       `${method} ${remote} SIP/2.0`, `Via: SIP/2.0/UDP ${own};branch=${branch};rport`, "Max-Forwards: 70", from, to, `Call-ID: ${call}`, `CSeq: ${number_} ${method}`,
       `Contact: ${odd.contact ?? `<sip:${user}@${own}>`}`, `User-Agent: ${odd.agent ?? "test"}`, ...(odd.more ?? []), ...extra, ...(type ? [`Content-Type: ${type}`] : []), `Content-Length: ${Buffer.byteLength(body)}`,
     ];
-    line.send(`${lines.join("\r\n")}\r\n\r\n${body}`);
+    return `${lines.join("\r\n")}\r\n\r\n${body}`;
   }
+  /** A request and its final answer. */
+  const ask = (...request) => transact(message(...request), () => take(answerTo(request[1])));
 
-  send("INVITE", ++cseq, [], sdp, "application/sdp");
-  let answer = await take(answerTo(cseq));
+  let answer = await ask("INVITE", ++cseq, [], sdp, "application/sdp");
   if ([401, 407].includes(status(answer))) {
     to = `To: ${header(answer, "To")}`;
-    send("ACK", cseq, [], "", "", via);
+    line.send(message("ACK", cseq, [], "", "", via));
     to = first;
-    send("INVITE", ++cseq, [authorization(answer, { method: "INVITE", uri: target, user, password, name: odd.digest })], sdp, "application/sdp");
+    const credentials = [authorization(answer, { method: "INVITE", uri: target, user, password, name: odd.digest })];
     if (ringing) {
-      const invited = cseq;
-      await take((text) => /^SIP\/2\.0 18/.test(text));
+      const invited = ++cseq;
+      await transact(message("INVITE", invited, credentials, sdp, "application/sdp"), () => take((text) => /^SIP\/2\.0 18/.test(text)));
       return {
         call,
         async cancel(more = []) {
-          send("CANCEL", invited, more, "", "", via);
-          to = `To: ${header(await take((text) => answerTo(invited)(text) && /INVITE$/.test(header(text, "CSeq"))), "To")}`;
-          send("ACK", invited, [], "", "", via);
+          const ended = () => take((text) => answerTo(invited)(text) && /INVITE$/.test(header(text, "CSeq")));
+          to = `To: ${header(await transact(message("CANCEL", invited, more, "", "", via), ended), "To")}`;
+          line.send(message("ACK", invited, [], "", "", via));
           line.close();
         },
       };
     }
-    answer = await take(answerTo(cseq));
+    answer = await ask("INVITE", ++cseq, credentials, sdp, "application/sdp");
   }
   to = `To: ${header(answer, "To")}`;
   const refused = status(answer) >= 300;
   if (!refused) remote = /<([^>]+)>/.exec(header(answer, "Contact"))?.[1] ?? remote;
-  send("ACK", cseq, [], "", "", refused ? via : undefined);
+  line.send(message("ACK", cseq, [], "", "", refused ? via : undefined));
   if (refused) line.close();
   return {
     call,
     status: status(answer),
     async press(key, type = "application/dtmf-relay") {
-      send("INFO", ++cseq, [], `Signal=${key}\r\nDuration=160\r\n`, type);
-      return status(await take(answerTo(cseq)));
+      return status(await ask("INFO", ++cseq, [], `Signal=${key}\r\nDuration=160\r\n`, type));
     },
     /** Waits until the other side hangs up. */
     async over(ms = 60_000) {
@@ -133,8 +149,7 @@ export async function dial({ port, number, user, password, odd = {}, ringing = f
       line.close();
     },
     async hangUp(more = []) {
-      send("BYE", ++cseq, more);
-      await take(answerTo(cseq)).catch(() => undefined);
+      await ask("BYE", ++cseq, more).catch(() => undefined);
       line.close();
     },
   };
@@ -153,16 +168,15 @@ export async function callee({ port, user, password, odd = {}, refuse }) {
   const call = `${random()}@test`;
   const tag = random();
   const register = (cseq, more = []) =>
-    line.send(
+    line.transact(
       [
         `REGISTER ${uri} SIP/2.0`, `Via: SIP/2.0/UDP ${line.own};branch=z9hG4bK${random()};rport`, "Max-Forwards: 70", `From: <sip:${user}@demo.test>;tag=${tag}`, `To: <sip:${user}@demo.test>`,
         `Call-ID: ${call}`, `CSeq: ${cseq} REGISTER`, `Contact: ${odd.contact ? `${quoted(odd.contact)} ` : ""}<sip:${user}@${line.own}>`, `User-Agent: ${odd.agent ?? "test"}`, "Expires: 600", ...more, "Content-Length: 0", "", "",
       ].join("\r\n"),
+      () => line.take(answerTo(cseq)),
     );
-  register(1);
-  const challenge = await line.take(answerTo(1));
-  register(2, [authorization(challenge, { method: "REGISTER", uri, user, password })]);
-  const answer = status(await line.take(answerTo(2)));
+  const challenge = await register(1);
+  const answer = status(await register(2, [authorization(challenge, { method: "REGISTER", uri, user, password })]));
   return { status: answer, calls: () => calls, close: () => line.close() };
 }
 

@@ -1,7 +1,5 @@
 // What `GET …/lens/{ID}` answers. The server may leave out what is empty; `complete` puts it back.
 
-import { inWords } from '../words';
-
 export type Kind = 'sip' | 'hook' | 'flow' | 'audio' | 'key' | 'quality' | 'note';
 export type Severity = 'warn' | 'err' | null;
 
@@ -260,7 +258,7 @@ export function completeLens(given: Loose<Lens>): Lens {
     sentence: given.sentence ?? '',
     cause: given.cause ?? null,
     partial: given.partial ?? null,
-    parties: (given.parties ?? []).map((party) => ({ ...party, name: inWords(party.name) })),
+    parties: given.parties ?? [],
     legs: given.legs ?? [],
     events: (given.events ?? []).map(complete),
     lanes: completeLanes(given.lanes),

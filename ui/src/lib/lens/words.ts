@@ -2,7 +2,7 @@
 
 import type { LensEvent, Lens, Lanes, Party, Timing } from './types';
 import { clock } from './scale';
-import { isMadeUp } from '../words';
+import { inWords } from '../words';
 
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
@@ -94,8 +94,7 @@ export function outcome(lens: Lens, seconds: number): { word: string; tone: 'ok'
 
 /** Who called: a browser's telephone by its name, its number being nobody's to read. */
 export function callerOf(lens: Lens): string {
-  if (lens.from && !isMadeUp(lens.from)) return lens.from;
-  return lens.parties.find((party) => party.kind === 'caller')?.name || lens.from || 'unknown';
+  return inWords(lens.from || lens.parties.find((party) => party.kind === 'caller')?.name || 'unknown');
 }
 
 /** Who is called in the end, if it is not the number that was dialled. */
