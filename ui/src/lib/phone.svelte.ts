@@ -77,6 +77,7 @@ let meter: ReturnType<typeof setInterval> | undefined;
 let call: RTCSession | null = null;
 let media: Media | null = null;
 let ear: HTMLAudioElement | null = null;
+let settling: ReturnType<typeof setTimeout> | undefined;
 
 export const phone = {
   get stage(): Stage {
@@ -380,8 +381,15 @@ function mute(): void {
 
 function hold(): void {
   if (!call || !state.line) return;
-  if (state.line.held) call.unhold();
-  else call.hold();
+  settle(call, !state.line.held);
+}
+
+/** While an offer is under way no other may be made (RFC 3261 §14.1): what was pressed meanwhile is done after it. */
+function settle(one: RTCSession, held: boolean): void {
+  clearTimeout(settling);
+  if (call !== one || one.isOnHold().local === held) return;
+  const done = held ? one.hold() : one.unhold();
+  if (!done) settling = setTimeout(() => settle(one, held), 100);
 }
 
 /** Hands the other side to `number` and leaves. */
