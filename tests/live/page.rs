@@ -38,7 +38,11 @@ impl Demo {
     /// Starts it by the README's command and waits for the link. What it says later is read on, so that it is never held up.
     fn start() -> Demo {
         let commands = first_commands();
-        assert_eq!(commands, ["make demo"], "the README begins with another command");
+        assert_eq!(
+            commands,
+            ["make demo"],
+            "the README begins with another command"
+        );
         let (sip, http) = (free_port(), free_port());
         let mut process = Command::new("make")
             .current_dir(root())
@@ -76,7 +80,10 @@ impl Demo {
             }
             said = format!("{said}{line}\n");
         }
-        assert!(!demo.link.is_empty(), "the demo ended without a link:\n{said}");
+        assert!(
+            !demo.link.is_empty(),
+            "the demo ended without a link:\n{said}"
+        );
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         demo
     }
@@ -84,7 +91,9 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        let group = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        let group = i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw);
         if let Some(group) = group {
             // The first asks for an end, the second takes no excuse: `make`, its shell, the voice and the demo.
             let _gone_already = kill_process_group(group, Signal::TERM);

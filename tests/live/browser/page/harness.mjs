@@ -165,7 +165,7 @@ const t = {
 /** A step that never ends is one that failed. */
 const tooLong = (what) =>
   new Promise((_, fail) => {
-    setTimeout(() => fail(new Error(`${what}: not within five minutes`)), 300_000).unref();
+    setTimeout(() => fail(new Error(`${what}: not within ten minutes`)), 600_000).unref();
   });
 
 try {
@@ -185,6 +185,7 @@ try {
         process.stderr.write(`${Date.now() - from} ms: ${what}\n`);
       } catch (error) {
         failed = true;
+        process.stderr.write(`failed: ${what}: ${String(error.stack ?? error).slice(0, 2000)}\n`);
         told.steps.push({ file, what, error: String(error.stack ?? error), shown: (await t.page.innerText("body").catch(() => "")).slice(0, 1500) });
         if (pictures !== "-") await t.page.screenshot({ path: join(pictures, `failed-${file}.png`) }).catch(() => undefined);
       }

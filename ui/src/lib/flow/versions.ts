@@ -59,8 +59,8 @@ export function history(saves: readonly Save[], versions: readonly Version[]): E
   logged.sort((a, b) => b.at - a.at);
   const entries = [...logged];
   for (const version of versions) {
-    // The log counts whole seconds.
-    const save = logged.find((entry) => entry.at <= version.at + 999);
+    // The log counts whole seconds, rounded down.
+    const save = logged.find((entry) => entry.at <= version.at);
     if (save) save.text = version.text;
     else entries.push({ at: version.at, user: null, changed: [], text: version.text });
   }

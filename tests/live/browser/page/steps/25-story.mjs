@@ -24,8 +24,11 @@ const server = createServer((request, response) => {
     return body(200, "application/json", JSON.stringify(node("record_call", { action: "start", channels: 2 }, welcome), null, 2));
   }
   if (request.url.startsWith("/order.php")) {
-    const ring = node("user", { id: mara, timeout: "30" });
-    return body(200, "application/json", JSON.stringify(node("tts", { text: "Thank you. I connect you now." }, ring), null, 2));
+    // Since the call was answered, its program has become another.
+    const mended = request.headers["x-swivel-replay"] === "1";
+    const ring = node("user", { id: mara, timeout: mended ? 40 : 30 });
+    const text = mended ? "Thank you. Your order leaves today. I connect you now." : "Thank you. I connect you now.";
+    return body(200, "application/json", JSON.stringify(node("tts", { text }, ring), null, 2));
   }
   return body(500, "text/html", "<h1>Fatal error</h1>\nUncaught TypeError: Undefined array key \"Digits\" in /var/www/voice.php:12\n");
 });
@@ -168,7 +171,8 @@ export const steps = [
       const test = JSON.parse(Buffer.concat(chunks).toString());
       t.assert.equal(test.request.method, "POST");
       t.assert.match(test.request.body, /4711/);
-      t.assert.match(test.response.body, /I connect you now/);
+      t.assert.match(test.response.body, /Your order leaves today/);
+      await t.page.locator(".mean li").first().waitFor();
       await t.look("debug");
     },
   ],
