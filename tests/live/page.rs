@@ -1,19 +1,32 @@
-//! The page in headless Chromium, against the demo as a newcomer starts it: the printed link, the telephone of the page, calls,
-//! and what axe and the Content-Security-Policy say. `browser/page/` has the harness, `browser/page/steps/` what is done, a
-//! file for each part of the page.
+//! The page in headless Chromium, against the demo as a newcomer starts it: the README's own command and steps, the printed
+//! link, the telephone of the page, calls, and what axe and the Content-Security-Policy say. `browser/page/` has the harness,
+//! `browser/page/steps/` what is done, a file for each part of the page.
 //!
-//! With `SWIVEL_WRITE_DOCS=1` the pictures of `docs/images/` are taken anew; `SWIVEL_PICTURES` names another folder.
+//! With `SWIVEL_WRITE_DOCS=1` the pictures of `docs/images/` are taken anew; `SWIVEL_PICTURES` names another folder, and gets
+//! all of them.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 use super::server::free_port;
 use super::tools::{printed, root, run, stdout, swivel, turn};
 
-/// The demo as a process, and what it printed.
+/// The commands of the README's first five minutes.
+fn first_commands() -> Vec<String> {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("\n## The first five minutes\n").unwrap();
+    let (_, block) = section.split_once("```sh\n").unwrap();
+    let (commands, _) = block.split_once("```").unwrap();
+    commands.lines().map(str::to_owned).collect()
+}
+
+/// The demo as a group of processes, and what it printed.
 struct Demo {
     process: Child,
     link: String,
@@ -22,14 +35,29 @@ struct Demo {
 }
 
 impl Demo {
-    /// Starts it and waits for the link. What it says later is read on, so that it is never held up.
-    fn start(folder: &Path) -> Demo {
-        let (sip, http) = (free_port().to_string(), free_port().to_string());
-        let mut process = Command::new(swivel())
-            .current_dir(folder)
-            .args(["demo", "--sip-port", &sip, "--http-port", &http])
-            // Every login of the test comes from one address.
+    /// Starts it by the README's command and waits for the link. What it says later is read on, so that it is never held up.
+    fn start() -> Demo {
+        let commands = first_commands();
+        assert_eq!(
+            commands,
+            ["make demo"],
+            "the README begins with another command"
+        );
+        let (sip, http) = (free_port(), free_port());
+        let mut process = Command::new("make")
+            .current_dir(root())
+            .args(["--no-print-directory", "demo"])
+            // `make test` has installed and compiled before it came here; everything else runs as it does for a newcomer.
+            .args(["-o", "deps", "-o", "voice", "CARGO=true"])
+            .arg(format!("ARGS=--sip-port {sip} --http-port {http}"))
+            .env("SWIVEL", swivel())
+            .env_remove("MAKEFLAGS")
+            .env_remove("MAKELEVEL")
+            // Every login of the test comes from one address, and what it asks in minutes a person asks in days.
             .env("SWIVEL_HTTP__RATE__LOGIN_COST", "10")
+            .env("SWIVEL_HTTP__RATE__BURST", "20000")
+            .env("SWIVEL_HTTP__RATE__PER_SECOND", "1000")
+            .process_group(0)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -40,17 +68,22 @@ impl Demo {
             user: String::new(),
             password: String::new(),
         };
+        let mut said = String::new();
         for line in lines.by_ref().map_while(Result::ok) {
-            if let Some((_, said)) = line.split_once("/v2, account demo, user ") {
-                let (user, password) = said.split_once(", password ").unwrap();
+            if let Some((_, told)) = line.split_once("/v2, account demo, user ") {
+                let (user, password) = told.split_once(", password ").unwrap();
                 (demo.user, demo.password) = (user.to_owned(), password.to_owned());
             }
             if line.contains("/welcome?key=") {
                 demo.link = line.trim().to_owned();
                 break;
             }
+            said = format!("{said}{line}\n");
         }
-        assert!(!demo.link.is_empty(), "the demo ended without a link");
+        assert!(
+            !demo.link.is_empty(),
+            "the demo ended without a link:\n{said}"
+        );
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         demo
     }
@@ -58,7 +91,20 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        drop(self.process.kill());
+        let group = i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw);
+        if let Some(group) = group {
+            // The first asks for an end, the second takes no excuse: `make`, its shell, the voice and the demo.
+            let _gone_already = kill_process_group(group, Signal::TERM);
+            for _ in 0..500 {
+                if !matches!(self.process.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let _gone_already = kill_process_group(group, Signal::KILL);
+        }
         drop(self.process.wait());
     }
 }
@@ -85,8 +131,7 @@ fn a_newcomer_opens_the_link_calls_and_finds_the_call() {
         return;
     }
     let _turn = turn();
-    let folder = tempfile::tempdir().unwrap();
-    let demo = Demo::start(folder.path());
+    let demo = Demo::start();
     let pictures = match std::env::var_os("SWIVEL_PICTURES") {
         Some(folder) => PathBuf::from(folder),
         None if std::env::var_os("SWIVEL_WRITE_DOCS").is_some() => root().join("docs/images"),

@@ -1,8 +1,8 @@
 // JsSIP in headless Chromium: registers, calls a number, listens for some seconds, hangs up, and prints what happened as
 // JSON. Arguments: HTTP port of swivel, realm, user name, password, number.
-import { chromium } from "playwright-core";
 import { build } from "esbuild";
 import { fileURLToPath } from "node:url";
+import { launch } from "./chromium.mjs";
 
 const [port, realm, user, password, number] = process.argv.slice(2);
 // Any page of swivel's own: its WebSocket is let in without a setting.
@@ -13,21 +13,7 @@ const bundle = await build({
   write: false,
 });
 
-const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-  ],
-});
+const browser = await launch();
 try {
   const page = await browser.newPage();
   await page.goto(home);

@@ -1,7 +1,7 @@
 // What the server says of a hosted document.
 
 import { ask } from './api';
-import type { Mark } from './editor';
+import type { Mark } from './code/write';
 
 export interface Lint {
   severity: 'err' | 'warn';

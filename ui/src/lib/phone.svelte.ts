@@ -77,6 +77,7 @@ let meter: ReturnType<typeof setInterval> | undefined;
 let call: RTCSession | null = null;
 let media: Media | null = null;
 let ear: HTMLAudioElement | null = null;
+let settling: ReturnType<typeof setTimeout> | undefined;
 
 export const phone = {
   get stage(): Stage {
@@ -127,6 +128,11 @@ export const phone = {
     state.refusal = null;
     state.stage = 'ready';
     if (state.wanted) void dial(state.wanted);
+  },
+  /** The microphone again, from the next call on. */
+  speak(): void {
+    state.silent = false;
+    state.microphone = '';
   },
   /** Back from a refusal to the dial pad. */
   back(): void {
@@ -375,8 +381,15 @@ function mute(): void {
 
 function hold(): void {
   if (!call || !state.line) return;
-  if (state.line.held) call.unhold();
-  else call.hold();
+  settle(call, !state.line.held);
+}
+
+/** While an offer is under way no other may be made (RFC 3261 §14.1): what was pressed meanwhile is done after it. */
+function settle(one: RTCSession, held: boolean): void {
+  clearTimeout(settling);
+  if (call !== one || one.isOnHold().local === held) return;
+  const done = held ? one.hold() : one.unhold();
+  if (!done) settling = setTimeout(() => settle(one, held), 100);
 }
 
 /** Hands the other side to `number` and leaves. */
@@ -431,7 +444,14 @@ export function refusal(error: unknown): Refusal {
 /** A track that says nothing: with it keys can be sent. */
 function silence(): Media {
   const context = new AudioContext();
-  const stream = context.createMediaStreamDestination().stream;
+  const to = context.createMediaStreamDestination();
+  // Without a source nothing is sent at all, no key either, and swivel would take the call for dead.
+  const nothing = context.createConstantSource();
+  nothing.offset.value = 0;
+  nothing.connect(to);
+  nothing.start();
+  void context.resume();
+  const { stream } = to;
   state.microphone = 'none, listening only';
   return { stream, label: '', end: () => void context.close() };
 }

@@ -39,6 +39,12 @@ export function isMadeUp(number: string): boolean {
   return /^browser-\w+-[0-9a-f]{8}$/.test(number);
 }
 
+/** What is called by such a name, in words: `Browser of admin`. Other names stay. */
+export function inWords(name: string): string {
+  const user = /^browser-(\w+)-[0-9a-f]{8}$/.exec(name)?.[1];
+  return user ? `Browser of ${user}` : name;
+}
+
 /** The address of a call's own page. */
 export function callAddress(callId: string): string {
   return `/calls/${encodeURIComponent(callId)}`;

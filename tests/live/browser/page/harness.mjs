@@ -7,47 +7,48 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
 import axe from "axe-core";
+import { launch } from "../chromium.mjs";
 
 const [link, user, password, pictures] = process.argv.slice(2);
 const only = process.env.SWIVEL_STEPS;
+/** Those of the documentation: one of every page, and of states that matter. */
+const chosen = !process.env.SWIVEL_PICTURES;
+const DOCS = new Set([
+  "welcome", "login", "now", "calls", "lens", "lens-live", "lens-failed", "debug", "flows", "flow", "numbers", "users", "device", "trunk", "media",
+  "document", "webhooks", "settings", "phone", "phone-ringing", "phone-no-microphone", "go-to",
+]);
 const base = new URL(link).origin;
+/** The step that runs. */
+let now = "";
 const told = { steps: [], violations: [], errors: [], axe: [] };
 
-const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-  ],
-});
+const browser = await launch();
 
 /** A page of a browser of its own, watched. */
 async function open(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
-  await page.exposeFunction("__violated", (what) => told.violations.push(what));
+  await page.exposeFunction("__violated", (what) => told.violations.push(`${what}, during: ${now}`));
   await page.addInitScript(() => {
+    // The page's connections, for what is heard over them.
+    window.__peers = [];
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(...how) {
+        super(...how);
+        window.__peers.push(this);
+      }
+    };
     document.addEventListener("securitypolicyviolation", (event) =>
       window.__violated(`${event.violatedDirective}: ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`),
     );
   });
   page.on("console", (message) => {
     // A refused request is in the console whatever the page makes of it.
-    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) told.errors.push(message.text());
+    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) told.errors.push(`${message.text()}, during: ${now}`);
   });
-  page.on("pageerror", (error) => told.errors.push(String(error.stack ?? error)));
+  page.on("pageerror", (error) => told.errors.push(`${error.stack ?? error}, during: ${now}`));
   page.on("request", (request) => {
     const to = new URL(request.url());
     if (to.protocol.startsWith("http") && to.origin !== base) told.violations.push(`asked ${to.origin}`);
@@ -99,7 +100,7 @@ const t = {
   async look(name, page = t.page) {
     for (const colour of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: colour, reducedMotion: "reduce" });
-      if (pictures !== "-") {
+      if (pictures !== "-" && (!chosen || DOCS.has(name))) {
         mkdirSync(pictures, { recursive: true });
         await page.screenshot({ path: join(pictures, `${name}-${colour}.png`) });
       }
@@ -135,6 +136,20 @@ const t = {
     );
   },
 
+  /** Waits until the page hears something: the energy of the sound that has arrived grows. */
+  async heard(page) {
+    const energy = () =>
+      page.evaluate(async () => {
+        let sum = 0;
+        for (const peer of window.__peers) {
+          for (const report of (await peer.getStats()).values()) if (report.type === "inbound-rtp") sum += report.totalAudioEnergy ?? 0;
+        }
+        return sum;
+      });
+    const before = await energy();
+    await t.until("sound", async () => (await energy()) > before + 1e-5);
+  },
+
   /** Waits until `ask` answers something true. */
   async until(what, ask, ms = 20_000) {
     const end = Date.now() + ms;
@@ -147,6 +162,12 @@ const t = {
   },
 };
 
+/** A step that never ends is one that failed. */
+const tooLong = (what) =>
+  new Promise((_, fail) => {
+    setTimeout(() => fail(new Error(`${what}: not within ten minutes`)), 600_000).unref();
+  });
+
 try {
   const folder = fileURLToPath(new URL("steps/", import.meta.url));
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".mjs")).sort()) {
@@ -157,11 +178,14 @@ try {
       // Steps of one file build on each other.
       if (failed) break;
       const from = Date.now();
+      now = what;
       try {
-        await run(t);
+        await Promise.race([run(t), tooLong(what)]);
         told.steps.push({ file, what, ms: Date.now() - from });
+        process.stderr.write(`${Date.now() - from} ms: ${what}\n`);
       } catch (error) {
         failed = true;
+        process.stderr.write(`failed: ${what}: ${String(error.stack ?? error).slice(0, 2000)}\n`);
         told.steps.push({ file, what, error: String(error.stack ?? error), shown: (await t.page.innerText("body").catch(() => "")).slice(0, 1500) });
         if (pictures !== "-") await t.page.screenshot({ path: join(pictures, `failed-${file}.png`) }).catch(() => undefined);
       }
@@ -170,4 +194,5 @@ try {
 } finally {
   await browser.close();
 }
-console.log(JSON.stringify(told));
+// What a step left open keeps nobody waiting.
+process.stdout.write(`${JSON.stringify(told)}\n`, () => process.exit());

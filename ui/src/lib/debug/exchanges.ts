@@ -172,6 +172,18 @@ export function shape(request: HttpRequest): string {
   return [body, format].filter(Boolean).join(', ');
 }
 
+/** A test of one's own server, as a file: what was asked, and the answer that is wanted from now on. */
+export function asTest(call: string, request: HttpRequest, response: HttpResponse): { name: string; text: string } {
+  const secret = (name: string) => /^(authorization|cookie|x-twilio-signature)$/i.test(name);
+  const { path } = shortUrl(request.url);
+  const test = {
+    call,
+    request: { method: request.method, url: request.url, headers: Object.fromEntries(request.headers.filter(([name]) => !secret(name))), body: request.body || null },
+    response: { status: response.status, content_type: response.content_type, body: response.body ?? '' },
+  };
+  return { name: `${request.method.toLowerCase()}-${path.replace(/\W+/g, '-').replace(/^-|-$/g, '') || 'root'}.json`, text: `${JSON.stringify(test, null, 2)}\n` };
+}
+
 /** The message as it was sent. */
 export function rawRequest(request: HttpRequest): string {
   let path = request.url;

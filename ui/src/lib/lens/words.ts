@@ -2,6 +2,7 @@
 
 import type { LensEvent, Lens, Lanes, Party, Timing } from './types';
 import { clock } from './scale';
+import { inWords } from '../words';
 
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
@@ -89,6 +90,11 @@ export function outcome(lens: Lens, seconds: number): { word: string; tone: 'ok'
   if (lens.result === 'completed') return { word: 'Completed', tone: 'ok' };
   if (lens.result === 'refused') return { word: 'Refused', tone: 'warn' };
   return { word: answered ? 'Failed after answer' : 'Failed before answer', tone: 'err' };
+}
+
+/** Who called: a browser's telephone by its name, its number being nobody's to read. */
+export function callerOf(lens: Lens): string {
+  return inWords(lens.from || lens.parties.find((party) => party.kind === 'caller')?.name || 'unknown');
 }
 
 /** Who is called in the end, if it is not the number that was dialled. */

@@ -134,7 +134,8 @@ describe('hostile strings', () => {
   }, 60_000);
 
   it('stay text in CodeMirror, findings included', async () => {
-    const { compare, edit } = await import('../code/editor');
+    const { edit } = await import('../../lib/code/show');
+    const { compare } = await import('../../lib/code/compare');
     for (const language of ['json', 'xml', 'sip', 'sdp', 'text'] as const) {
       const host = document.body.appendChild(document.createElement('div'));
       const editor = edit(host, { text: HOSTILE.join('\n'), language, label: HOSTILE[0] as string, numbers: true, notes: HOSTILE.slice(0, 9).map((text, at) => ({ line: at + 1, severity: 'err', text, fix: text })) });

@@ -1,11 +1,11 @@
-// The README's first five minutes, in its order, and then: Now, the page's own telephone, hanging up, the record of the call,
-// signing in by password.
+// The README's first five minutes, as they are written there, and then: Now, the page's own telephone, hanging up, the record
+// of the call, signing in by password.
 import { spawn } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-
-const root = fileURLToPath(new URL("../../../../", import.meta.url));
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { readme, root } from "../readme.mjs";
 
 /** A port nobody has. */
 const freePort = () =>
@@ -18,11 +18,25 @@ const freePort = () =>
 
 const row = (t, to) => t.page.locator("section[aria-labelledby=in-progress] tr[data-call]", { hasText: to });
 const stage = (t, word) => t.page.locator("section.phone header .tag", { hasText: word });
+const connected = (page) => page.getByText(/connected \d\d:\d\d/);
+/** A part of the first page, and the tick that says its step was seen. */
+const part = (t, title) => t.page.locator("section", { hasText: title });
+const began = Date.now();
+
+/** Runs `command`, a line of the README, with a port nobody has in place of `port`. Gives back how to end it. */
+async function program(t, command, port, free, folder) {
+  const [name, ...rest] = command.split(" ");
+  const running = spawn(name, rest.map((word) => (word === port ? String(free) : word)), { cwd: folder, stdio: "ignore" });
+  await t.until(command, () => fetch(`http://127.0.0.1:${free}/`).then(() => true, () => false));
+  return () => new Promise((done) => running.once("exit", done) && running.kill());
+}
 
 export const steps = [
   [
-    "the printed link signs in once and shows the first steps",
+    "README 1: the printed link signs in once and shows the first steps",
     async (t) => {
+      t.assert.equal(readme.length, 5, "the README has other steps than the four that are done here");
+      t.assert.match(readme[1].text, /^Open the link it prints/);
       await t.page.goto(t.link);
       await t.page.getByRole("heading", { name: "swivel is running. Make a call." }).waitFor();
       await t.look("welcome");
@@ -33,34 +47,61 @@ export const steps = [
     },
   ],
   [
-    "a press of Call rings 2030, which is heard, and the step turns to a tick",
+    "README 2: a press rings the number beside it, a sentence is heard, and the step turns to a tick",
     async (t) => {
-      await t.page.getByRole("button", { name: /^Call 2030/ }).click();
-      await t.page.getByText(/connected 00:/).waitFor();
-      await t.page.locator("section", { hasText: "Hear it in this browser" }).getByText("✓").waitFor();
-      await t.page.getByText("The other side hung up.").waitFor({ timeout: 40_000 });
+      const [press] = readme[2].bold;
+      const number = /beside (\d+)/.exec(readme[2].text)[1];
+      await t.page.getByRole("button", { name: new RegExp(`^${press} ${number}`) }).click();
+      await connected(t.page).waitFor();
+      await t.heard(t.page);
+      await part(t, "Hear it in this browser").getByText("✓").waitFor();
+      await t.page.getByText("The other side hung up.").waitFor({ timeout: 60_000 });
     },
   ],
   [
-    "700 asks one's own server, and the step turns to a tick",
+    "README 3: one's own server is asked, what it says is heard, and after a change what it says then",
     async (t) => {
-      const port = await freePort();
-      const example = spawn("python3", [join(root, "examples/pivot/pivot.py"), String(port)], { stdio: "ignore" });
-      try {
-        await t.until("the example", () => fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false));
-        await t.page.getByLabel("Address of your server").fill(`http://127.0.0.1:${port}/hello`);
-        await t.page.getByRole("button", { name: "Connect 700" }).click();
-        await t.page.getByText(/700 asks/).waitFor();
-        await t.page.getByRole("button", { name: /^Call 700/ }).click();
-        await t.page.locator("section", { hasText: "Answer with your own code" }).getByText("✓").waitFor();
+      const [command, address] = readme[3].code;
+      const [connect] = readme[3].bold;
+      const number = /call (\d+)/.exec(readme[3].text)[1];
+      const [, port] = /:(\d+)\//.exec(address);
+      const script = command.split(" ")[1];
+      const folder = mkdtempSync(join(tmpdir(), "first-steps-"));
+      cpSync(join(root, dirname(script)), join(folder, dirname(script)), { recursive: true });
+      const free = await freePort();
+      /** Calls and gives back what the caller was told. */
+      const call = async () => {
+        await t.page.getByRole("button", { name: new RegExp(`^Call ${number}`) }).click();
+        await connected(t.page).waitFor();
+        await t.heard(t.page);
         await t.page.getByRole("button", { name: "Hang up" }).click();
+        await t.page.getByRole("button", { name: new RegExp(`^Call ${number}`) }).and(t.page.locator(":enabled")).waitFor();
+        const { data } = await t.api("cdrs?page_size=1");
+        const lens = (await t.api(`lens/${encodeURIComponent(data[0].call_id)}`)).data;
+        return lens.events.filter((event) => event.kind === "audio").map((event) => event.detail).join(" ");
+      };
+      let end = await program(t, command, port, free, folder);
+      try {
+        await t.page.getByLabel("Address of your server").fill(address.replace(port, String(free)));
+        await t.page.getByRole("button", { name: connect }).click();
+        await t.page.getByText(`${number} asks`).waitFor();
+        t.assert.match(await call(), /Pivot is pretty awesome/);
+        await part(t, "Answer with your own code").getByText("✓").waitFor();
+        await end();
+        const file = join(folder, script);
+        writeFileSync(file, readFileSync(file, "utf8").replace("Pivot is pretty awesome", "This is another sentence"));
+        end = await program(t, command, port, free, folder);
+        t.assert.match(await call(), /This is another sentence/);
       } finally {
-        example.kill();
+        await end();
+        rmSync(folder, { recursive: true });
       }
+      const minutes = (Date.now() - began) / 60_000;
+      t.assert.ok(minutes < 5, `the first five minutes took ${minutes.toFixed(1)}`);
     },
   ],
   [
-    "a password is set, and the tab stays signed in",
+    "README 4: a password is set, and the tab stays signed in",
     async (t) => {
       t.password = "a-longer-password";
       await t.page.getByLabel("Password for admin").fill("short");
@@ -72,9 +113,10 @@ export const steps = [
     },
   ],
   [
-    "Now shows that nobody is on the phone",
+    "README 4: Now shows that nobody is on the phone",
     async (t) => {
-      await t.page.getByRole("link", { name: "Skip to Now" }).click();
+      const [now] = readme[4].bold;
+      await t.page.getByRole("link", { name: new RegExp(`${now}$`) }).last().click();
       await t.page.getByText("Nobody is on the phone.").waitFor();
       await t.page.getByText("● live").waitFor();
       await stage(t, "Ready").waitFor();
@@ -106,9 +148,10 @@ export const steps = [
     async (t) => {
       await t.page.getByLabel("Number or name").fill("100");
       await t.page.getByRole("button", { name: "Call", exact: true }).click();
-      await t.page.getByText(/connected 00:0/).waitFor();
+      await t.page.getByText(/connected \d\d:/).waitFor();
       await row(t, "100").getByText("This browser").waitFor();
-      await t.until("sound of the far end", () =>
+      await t.heard(t.page);
+      await t.until("the far end's meter", () =>
         t.page.evaluate(() => parseFloat(document.querySelectorAll(".meters > i > i")[1]?.style.width ?? "0") > 5),
       );
       await t.page.getByText("Opus 48 kHz").waitFor();
@@ -117,7 +160,7 @@ export const steps = [
       await t.page.getByRole("button", { name: "Hold" }).click();
       await t.page.getByText("on hold").waitFor();
       await t.page.getByRole("button", { name: "Resume" }).click();
-      await t.page.getByText(/connected 00:/).waitFor();
+      await t.page.getByText(/connected \d\d:/).waitFor();
     },
   ],
   [
@@ -173,7 +216,7 @@ export const steps = [
       await t.api("channels", { method: "PUT", data: { user_id: userId, number: "100", timeout: 20 } });
       await t.page.getByText("Incoming call").waitFor();
       await t.page.getByRole("button", { name: "Answer" }).click();
-      await t.page.getByText(/connected 00:/).waitFor();
+      await t.page.getByText(/connected \d\d:/).waitFor();
       await t.page.locator("section.phone").getByRole("button", { name: "Hang up" }).click();
       await stage(t, "Ready").waitFor();
     },
@@ -195,15 +238,15 @@ export const steps = [
       await other.getByText("Incoming call").waitFor();
       await t.look("phone-ringing", other);
       await other.getByRole("button", { name: "Answer" }).click();
-      await t.page.getByText(/connected 00:/).waitFor();
+      await t.page.getByText(/connected \d\d:/).waitFor();
       await row(t, "501").getByText("talking").waitFor();
       await t.until("what the round trip takes", () => t.page.evaluate(() => / ms/.test(document.querySelector("section.phone dl")?.textContent ?? "")));
-      await t.look("now");
+      await t.examine("now");
       await t.page.getByRole("button", { name: "Transfer" }).click();
       await t.page.getByLabel("Transfer to").fill("100");
       await t.page.keyboard.press("Enter");
       await stage(t, "Ready").waitFor();
-      await other.getByText(/connected 00:/).waitFor();
+      await other.getByText(/connected \d\d:/).waitFor();
       await t.page.locator("section[aria-labelledby=in-progress] tr[data-call]").getByText("talking").waitFor();
       await other.getByRole("button", { name: "Hang up" }).click();
       await t.page.getByText("Nobody is on the phone.").waitFor();
@@ -229,9 +272,19 @@ export const steps = [
       await t.page.getByText("The browser refused the microphone.").waitFor();
       await t.look("phone-no-microphone");
       await t.page.getByRole("button", { name: "Listen only" }).click();
-      await t.page.getByText(/connected 00:/).waitFor();
+      await connected(t.page).waitFor();
+      // Silence is sent, so that the call lives and keys reach the other side.
+      await t.until("packets of silence", () =>
+        t.page.evaluate(async () => {
+          const stats = await window.__peers.at(-1).getStats();
+          return [...stats.values()].some((one) => one.type === "outbound-rtp" && one.packetsSent > 20);
+        }),
+      );
       await t.page.getByRole("button", { name: "Hang up" }).click();
       await stage(t, "Ready").waitFor();
+      await t.page.getByRole("button", { name: "Use the microphone" }).click();
+      await t.page.getByText("Calls are made without a microphone.").waitFor({ state: "detached" });
+      await t.page.evaluate(() => delete navigator.mediaDevices.getUserMedia);
     },
   ],
   [

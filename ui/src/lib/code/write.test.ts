@@ -2,7 +2,7 @@ import { json } from '@codemirror/lang-json';
 import { ensureSyntaxTree } from '@codemirror/language';
 import { EditorState } from '@codemirror/state';
 import { expect, it } from 'vitest';
-import { placeOf } from './editor';
+import { placeOf } from './write';
 
 // `|` is the cursor.
 it.each([

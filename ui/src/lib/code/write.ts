@@ -1,17 +1,14 @@
-// CodeMirror in a shadow root, where its styles are adopted sheets: the page's policy knows no inline styles. Loaded when
-// a view needs it. It has no history of its own; the document's history is told of every change.
+// The editor of callflows and documents: completion, problems in their lines, the lines of what is selected elsewhere. It has
+// no history of its own; the document's history is told of every change.
 
 import { autocompletion, closeBrackets, closeBracketsKeymap, type Completion, type CompletionContext, type CompletionResult, completionKeymap } from '@codemirror/autocomplete';
 import { defaultKeymap } from '@codemirror/commands';
-import { json } from '@codemirror/lang-json';
-import { xml } from '@codemirror/lang-xml';
-import { bracketMatching, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting, syntaxTree } from '@codemirror/language';
+import { bracketMatching, indentOnInput, indentUnit, syntaxTree } from '@codemirror/language';
 import { type Diagnostic, setDiagnostics } from '@codemirror/lint';
-import { MergeView } from '@codemirror/merge';
 import { search, searchKeymap } from '@codemirror/search';
 import { Annotation, EditorState, type Extension, type Range, StateEffect, StateField } from '@codemirror/state';
 import { Decoration, type DecorationSet, drawSelection, EditorView, highlightSpecialChars, keymap, lineNumbers } from '@codemirror/view';
-import { tags } from '@lezer/highlight';
+import { common, shadowOf, typedOver } from './look';
 
 export interface Mark {
   from: number;
@@ -85,17 +82,9 @@ const wrongLines = lines((tr, old) => {
 });
 
 const look = EditorView.theme({
-  '&': { height: '100%', fontSize: '12px', backgroundColor: 'var(--surface)', color: 'var(--ink)' },
-  // The frame around it shows the focus.
-  '&.cm-focused': { outline: 'none' },
-  '.cm-scroller': { fontFamily: 'var(--mono)', lineHeight: '20px', overflow: 'auto' },
-  '.cm-content': { padding: '8px 0', caretColor: 'var(--ink)' },
-  '.cm-cursor': { borderLeftColor: 'var(--ink)' },
-  '.cm-gutters': { backgroundColor: 'var(--surface)', color: 'var(--ink-3)', border: 'none' },
-  '.cm-lineNumbers .cm-gutterElement': { minWidth: '36px', padding: '0 12px 0 4px' },
+  '&': { height: '100%', backgroundColor: 'var(--surface)' },
   '.cm-chosen': { backgroundColor: 'var(--accent-soft)' },
   '.cm-wrong': { backgroundColor: 'var(--err-soft)' },
-  '&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground': { backgroundColor: 'color-mix(in srgb, var(--accent) 30%, transparent)' },
   '.cm-matchingBracket, &.cm-focused .cm-matchingBracket': { backgroundColor: 'transparent', outline: '1px solid var(--line-2)' },
   '.cm-lintRange-error': { backgroundImage: 'none', textDecoration: 'underline wavy var(--err) 1px', textUnderlineOffset: '3px' },
   '.cm-lintRange-warning': { backgroundImage: 'none', textDecoration: 'underline wavy var(--warn) 1px', textUnderlineOffset: '3px' },
@@ -112,35 +101,11 @@ const look = EditorView.theme({
   '.cm-textfield': { backgroundColor: 'var(--surface)', border: '1px solid var(--line-2)', borderRadius: '4px' },
   '.cm-button': { backgroundImage: 'none', backgroundColor: 'var(--surface)', border: '1px solid var(--line-2)', borderRadius: '4px' },
   '.cm-searchMatch': { backgroundColor: 'var(--warn-soft)', outline: '1px solid var(--warn)' },
-  '.cm-collapsedLines': { background: 'var(--sunken) !important', color: 'var(--ink-3)', fontFamily: 'var(--sans)' },
-  '.cm-collapsedLines:before, .cm-collapsedLines:after': { content: '"⋯" !important' },
-  '.cm-changedLine': { backgroundColor: 'var(--warn-soft) !important' },
-  '.cm-changedText': { background: 'none !important', textDecoration: 'underline var(--warn) 2px' },
 });
-
-const colours = HighlightStyle.define([
-  { tag: [tags.propertyName, tags.tagName], color: 'var(--accent)' },
-  { tag: [tags.string, tags.attributeValue], color: 'var(--r2)' },
-  { tag: [tags.number, tags.bool, tags.null], color: 'var(--key)' },
-  { tag: [tags.attributeName], color: 'var(--hook)' },
-  { tag: [tags.comment], color: 'var(--ink-3)' },
-  { tag: [tags.invalid], color: 'var(--err)' },
-]);
-
-function common(options: Pick<Options, 'language' | 'label' | 'readonly'>): Extension[] {
-  return [
-    lineNumbers(), highlightSpecialChars(), drawSelection(), look, syntaxHighlighting(colours), bracketMatching(), search(), indentUnit.of('  '),
-    options.language === 'json' ? json() : options.language === 'xml' ? xml() : [],
-    EditorView.contentAttributes.of({ 'aria-label': options.label, tabindex: '0' }),
-    options.readonly ? [EditorState.readOnly.of(true), EditorView.editable.of(true)] : [indentOnInput(), closeBrackets()],
-    options.language === 'json' ? [] : EditorView.lineWrapping,
-  ];
-}
 
 /** An editor inside `host`, which becomes its shadow host. */
 export function open(host: HTMLElement, options: Options): Editor {
-  const root = host.shadowRoot ?? host.attachShadow({ mode: 'open' });
-  root.replaceChildren();
+  const root = shadowOf(host);
   const run = (act?: () => void) => () => {
     act?.();
     return act !== undefined;
@@ -148,7 +113,10 @@ export function open(host: HTMLElement, options: Options): Editor {
   const state = EditorState.create({
     doc: options.text,
     extensions: [
-      common(options), chosenLines, wrongLines,
+      common(options.language, options.label), look, lineNumbers(), highlightSpecialChars(), drawSelection(), bracketMatching(), search(), indentUnit.of('  '),
+      options.readonly ? EditorState.readOnly.of(true) : [indentOnInput(), closeBrackets(), typedOver],
+      options.language === 'json' ? [] : EditorView.lineWrapping,
+      chosenLines, wrongLines,
       autocompletion({ override: options.suggest ? [(context) => complete(context, options.suggest as NonNullable<Options['suggest']>)] : [], icons: false }),
       keymap.of([
         { key: 'Mod-s', run: run(options.save), preventDefault: true },
@@ -189,15 +157,6 @@ export function open(host: HTMLElement, options: Options): Editor {
     },
     destroy: () => view.destroy(),
   };
-}
-
-/** Two texts side by side, for reading. */
-export function compare(host: HTMLElement, left: string, right: string, language: Options['language'], labels: [string, string]): { destroy: () => void } {
-  const root = host.shadowRoot ?? host.attachShadow({ mode: 'open' });
-  root.replaceChildren();
-  const side = (doc: string, label: string) => ({ doc, extensions: common({ language, label, readonly: true }) });
-  const view = new MergeView({ a: side(left, labels[0]), b: side(right, labels[1]), parent: root, root, collapseUnchanged: { margin: 3 }, gutter: true });
-  return { destroy: () => view.destroy() };
 }
 
 /** Replaces only what differs, so that cursor and scroll stay. */
