@@ -17,7 +17,7 @@ use super::handle::{Call, CallHandle};
 use super::identity::{self, Identity};
 use super::ops::line::InboundLine;
 use super::outbound::{MAX_PASSES, PASSES};
-use super::state::{Phase, State};
+use super::state::State;
 use super::transfer::Pending;
 use crate::base::cause::Cause;
 use crate::directory::Account;
@@ -134,9 +134,6 @@ impl Core {
         metrics::counter!("swivel_calls_total").increment(1);
         let script = self.next_script();
         call.0.owner.set(script);
-        if call.0.facts.inception.is_some() {
-            ring_in_time(&call);
-        }
         self.run_script(call, script, None);
     }
 
@@ -575,23 +572,6 @@ fn custom_headers(message: &Message) -> Map<String, Value> {
 
 /// What is known of a trouble.
 type Values = Vec<(&'static str, String)>;
-
-/// Carriers give up when they hear nothing but 100 for some five seconds, Telnyx among them: where the flow takes its time
-/// before it says anything, a web server that thinks, they are told that it rings.
-fn ring_in_time(call: &CallHandle) {
-    let call = call.clone();
-    task::spawn_local("ring-in-time", async move {
-        let is_silent = |state: &mut State| matches!(state.phase, Phase::Ringing { early: false });
-        let said = call.wait(|state| (!is_silent(state)).then_some(()));
-        let ended_or_said = tokio::time::timeout(RING_BY, said).await.is_ok();
-        if !ended_or_said && let Err(error) = call.ring() {
-            tracing::debug!(?call, %error, "not told that it rings");
-        }
-    });
-}
-
-/// So long a carrier may hear nothing.
-const RING_BY: Duration = Duration::from_secs(3);
 
 /// Who warns in a Warning header.
 pub(super) const AGENT: &str = "swivel";
