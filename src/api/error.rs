@@ -83,8 +83,16 @@ pub enum ApiError {
     #[error("{0}")]
     Unavailable(String),
     /// The store failed.
-    #[error("the store failed")]
+    #[error("{}", of_store(.0))]
     Store(#[from] StoreError),
+}
+
+/// What is said of a store that failed: the rest is for the log.
+fn of_store(error: &StoreError) -> String {
+    match error {
+        StoreError::NoRoom => error.to_string(),
+        _ => "the store failed".to_owned(),
+    }
 }
 
 impl ApiError {

@@ -17,6 +17,8 @@ use crate::net::tls;
 const VOICE: Duration = Duration::from_secs(8);
 /// Less room for recordings and logs than this is worth a word, in bytes.
 const ROOM: u64 = 1 << 30;
+/// With less the store may stop at any time.
+const FULL: u64 = 16 << 20;
 
 /// Looks at the server of `config` whenever it is asked.
 pub(super) fn asker(config: &Config, sip: &[SocketAddr], http: SocketAddr) -> Health {
@@ -65,7 +67,7 @@ async fn look(config: &Config, sip: &[SocketAddr], http: SocketAddr) -> Vec<Chec
             "pivot.allow is empty: web servers on private addresses and on this machine are refused".to_owned(),
         ));
     }
-    all.push(room(&config.data_dir));
+    all.push(room(&config.data_dir, config.rtp.record_min_free));
     all
 }
 
@@ -118,11 +120,21 @@ pub(super) fn certificate(config: &Config) -> Result<String, String> {
     }
 }
 
-fn room(path: &Path) -> Check {
+fn room(path: &Path, record_min_free: u64) -> Check {
     let what = "Disk";
     match rustix::fs::statvfs(path) {
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            if free < record_min_free.max(FULL) {
+                let (free, least) = (free >> 20, record_min_free >> 20);
+                let words = if free == 0 {
+                    "full: nothing is recorded, and nothing can be stored until there is room"
+                        .to_owned()
+                } else {
+                    format!("{free} MB free for data: calls go on, recordings need {least} MB")
+                };
+                return failing(what, words);
+            }
             let words = format!("{} GB free for data", free >> 30);
             if free < ROOM {
                 attention(what, words)

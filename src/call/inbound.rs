@@ -77,6 +77,12 @@ impl Core {
             self.door_trouble_of(&facts, Code::Blacklisted, vec![("caller", caller)]);
             return self.refuse(&invite, 603, None);
         }
+        if let Some(named) = self.of_another(&facts) {
+            metrics::counter!("swivel_calls_refused_total", "why" => "from").increment(1);
+            let values = vec![("user", named), ("status", "403".to_owned())];
+            self.door_trouble_of(&facts, Code::FromOfAnother, values);
+            return self.refuse(&invite, 403, None);
+        }
         let facts = Rc::new(facts);
         if wants_secrecy(&facts) && !is_secret(&invite) {
             metrics::counter!("swivel_calls_refused_total", "why" => "media").increment(1);
@@ -250,6 +256,22 @@ impl Core {
         });
     }
 
+    /// The user name in From, when it is that of another phone than the one whose password came with the call
+    /// (`security.md` row 5): what a From says is shown to others. Phones of one person may speak for each other, and other
+    /// names, extensions and "anonymous" among them, are nobody's.
+    fn of_another(&self, facts: &CallFacts) -> Option<String> {
+        let device = facts.account.devices.get(&facts.authorizing_id)?;
+        let own = device.username.as_deref()?;
+        if device.ip.is_some() || facts.from_user.eq_ignore_ascii_case(own) {
+            return None;
+        }
+        let realm = device.realm.as_deref().unwrap_or(&facts.account.realm);
+        let (_, other, _) = self.services().directory.secret(realm, &facts.from_user)?;
+        let same = other.id == device.id
+            || (device.owner_id.is_some() && device.owner_id == other.owner_id);
+        (!same).then(|| facts.from_user.clone())
+    }
+
     /// Parses the offer and tries it, so that a call without a common codec is refused before its script runs. An error
     /// has its cause, where the offer alone does not tell, and its Warning.
     fn look_at_offer(
@@ -272,7 +294,10 @@ impl Core {
             webrtc,
             ..Local::new(here.ip(), here.port(), 1)
         };
-        negotiate::answer(&offer, &probe).map_err(|refused| (None, refused.warning(AGENT)))?;
+        negotiate::answer(&offer, &probe).map_err(|refused| {
+            let code = refused.names_a_host().then_some(Code::SdpHostName);
+            (code, refused.warning(AGENT))
+        })?;
         Ok(Some(offer))
     }
 

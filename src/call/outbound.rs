@@ -17,7 +17,7 @@ use super::state::{OtherLeg, Phase, State};
 use crate::base::cause::Cause;
 use crate::host::clock;
 use crate::jobs::webhooks::LegEvent;
-use crate::journal::Fact;
+use crate::journal::{Code, Fact};
 use crate::routing::{Place, Target};
 use crate::sdp::Session;
 use crate::sdp::negotiate::{self, Direction};
@@ -359,8 +359,14 @@ impl CallHandle {
         let Ok(local) = self.local() else {
             return false;
         };
-        let Ok(agreed) = negotiate::accept_answer(&offer, &answer, &local) else {
-            return false;
+        let agreed = match negotiate::accept_answer(&offer, &answer, &local) {
+            Ok(agreed) => agreed,
+            Err(refused) => {
+                if refused.names_a_host() {
+                    self.trouble(Code::SdpHostName, Vec::new());
+                }
+                return false;
+            }
         };
         let changed = {
             let mut state = self.state_mut();

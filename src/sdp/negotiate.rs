@@ -158,6 +158,9 @@ pub struct Agreed {
     pub webrtc: Option<WebrtcAgreed>,
 }
 
+/// What is said of a description that names a host.
+const HOST_NAME: &str = "host name in c=, not an address";
+
 /// Why a description cannot be agreed on: 488 with a Warning header (RFC 3261 §20.43).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code} {text}")]
@@ -172,6 +175,11 @@ impl Refused {
     /// The SIP status.
     pub fn status(&self) -> u16 {
         488
+    }
+
+    /// Whether the description names a host where an address has to stand. Names strangers write are never looked up.
+    pub fn names_a_host(&self) -> bool {
+        self.text.ends_with(HOST_NAME)
     }
 
     /// The value of a Warning header, with `agent` as the host that warns.
@@ -549,7 +557,7 @@ fn remote_address(session: &Session, media: &Media, local: &Local) -> Result<IpA
         .map(|connection| &connection.host)
     {
         None => Err(incompatible("no c= line")),
-        Some(Host::Name(_)) => Err(incompatible("host name in c=")),
+        Some(Host::Name(_)) => Err(incompatible(HOST_NAME)),
         Some(Host::Ip(ip)) if ip.is_ipv4() != local.address.is_ipv4() => {
             Err(incompatible("other IP version"))
         }

@@ -383,10 +383,11 @@ impl Shared {
 
     /// Waits before the next attempt, longer each time; asks the backend to recover when it keeps failing.
     fn pause(&self, failures: u32) {
-        if failures.is_multiple_of(RECOVER_AFTER)
-            && let Err(error) = self.backend.recover()
-        {
-            tracing::error!(%error, "the store could not be reopened");
+        if failures.is_multiple_of(RECOVER_AFTER) {
+            match self.backend.recover() {
+                Ok(()) => tracing::info!("the store was reopened"),
+                Err(error) => tracing::error!(%error, "the store could not be reopened"),
+            }
         }
         let wait = Duration::from_millis(50 << failures.min(6)).min(self.limits.retry);
         let waited = self

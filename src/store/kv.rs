@@ -235,6 +235,9 @@ pub enum StoreError {
         /// The backend's words.
         reason: String,
     },
+    /// There is no room on the disk.
+    #[error("the disk is full: nothing can be stored until there is room")]
+    NoRoom,
     /// A stored value cannot be read.
     #[error("a stored {what} cannot be read: {reason}")]
     Corrupt {

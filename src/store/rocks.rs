@@ -26,6 +26,8 @@ const TABLE_BUFFER: usize = 4 << 20;
 const LOG_BYTES: u64 = 64 << 20;
 /// Cache of blocks, indexes and filters, all tables together.
 const CACHE: usize = 8 << 20;
+/// Room on the disk that opening takes beside that for what is in memory only, with some to go on.
+const REOPENING: u64 = 4 << 20;
 /// Threads for flush and compaction.
 const BACKGROUND_JOBS: i32 = 2;
 /// Sorted files kept open.
@@ -207,7 +209,18 @@ impl Kv for Rocks {
         }
     }
 
+    /// Opening writes what was in memory only to new files. Where they would not fit, the store stays as it is: it can be
+    /// read at least.
     fn recover(&self) -> Result<(), StoreError> {
+        let unwritten = self.with(|db| {
+            let each = Table::ALL.map(|table| family(db, table).map(|f| unwritten(db, f)));
+            Ok(each.into_iter().flatten().sum::<u64>())
+        });
+        let free = rustix::fs::statvfs(&self.path)
+            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        if free < unwritten.unwrap_or(0).saturating_add(REOPENING) {
+            return Err(StoreError::NoRoom);
+        }
         let mut guard = self.db.write().unwrap_or_else(PoisonError::into_inner);
         // Two handles on one directory exclude each other: the old one goes first.
         drop(guard.take());
@@ -304,10 +317,12 @@ fn family(db: &DB, table: Table) -> Result<&ColumnFamily, StoreError> {
 }
 
 fn failed(action: &'static str, error: rocksdb::Error) -> StoreError {
-    StoreError::Backend {
-        action,
-        reason: error.into_string(),
+    let reason = error.into_string();
+    // RocksDB says that only in words, the system's.
+    if reason.contains("No space left on device") || reason.contains("Disk quota exceeded") {
+        return StoreError::NoRoom;
     }
+    StoreError::Backend { action, reason }
 }
 
 #[cfg(test)]

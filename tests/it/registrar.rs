@@ -109,6 +109,39 @@ fn a_phone_registers_and_is_found_where_it_is() {
 }
 
 #[test]
+fn the_200_lists_every_binding_with_the_time_it_has_left() {
+    office(async |world| {
+        let desk = Desk::new(&world, "10.0.2.1:5060", "alice");
+        let two = "Contact: <sip:alice@10.0.2.1:5060>;expires=600\r\nContact: <sip:alice@10.0.2.8:5060>;expires=300\r\n";
+        let listed = |answer: &str| {
+            let lines = answer
+                .lines()
+                .filter_map(|line| line.strip_prefix("Contact: "));
+            let mut all: Vec<String> = lines
+                .flat_map(|line| line.split(", "))
+                .map(str::to_owned)
+                .collect();
+            all.sort();
+            all
+        };
+        let answer = desk.register_with(&desk.aor(), two).await;
+        let both = [
+            "<sip:alice@10.0.2.1:5060>;expires=600",
+            "<sip:alice@10.0.2.8:5060>;expires=300",
+        ];
+        assert_eq!(listed(&answer), both, "{answer}");
+        tokio::time::sleep(100 * SECOND).await;
+        // Without a Contact it is a question.
+        let answer = desk.register_with(&desk.aor(), "").await;
+        let left = [
+            "<sip:alice@10.0.2.1:5060>;expires=500",
+            "<sip:alice@10.0.2.8:5060>;expires=200",
+        ];
+        assert_eq!(listed(&answer), left, "{answer}");
+    });
+}
+
+#[test]
 fn a_registration_ends_by_itself_to_the_second() {
     office(async |world| {
         let desk = Desk::new(&world, "10.0.2.1:5060", "alice");

@@ -93,7 +93,7 @@ impl Desk {
         let mut child = Command::new("baresip")
             .arg("-f")
             .arg(folder)
-            .args(["-t", "90"])
+            .args(["-t", "240"])
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)

@@ -4,7 +4,7 @@
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks. `page`: the page in Chromium.
-//! - The others are the tests, named for what they look at. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`, `spray`: bad input, and too much of it.
+//! - The others are the tests, named for what they look at. `attackers`: sipvicious. `probes`, `rogue`: the same in words of our own. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `full_disk`, `mix`, `spray`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -34,6 +34,7 @@ mod desk;
 mod faults;
 mod fetch;
 mod flood;
+mod full_disk;
 mod hostile;
 mod howto;
 mod http;
@@ -52,10 +53,13 @@ mod peer;
 mod phone;
 mod pipecat;
 mod pivot;
+mod probes;
 mod recognise;
 mod recordings;
 mod registrar;
+mod rogue;
 mod secrets;
+mod sent_on;
 mod server;
 mod signatures;
 mod sipp;
@@ -69,5 +73,6 @@ mod torture;
 mod transports;
 mod twilio_rest;
 mod twiml;
+mod vendors;
 mod voice;
 mod web;

@@ -11,12 +11,15 @@ use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::full_disk::Disk;
 use super::http::{self, Response};
 use super::tools::{Turn, eventually, printed, run, swivel, turn};
 
 /// A running server. Dropping it ends it.
 pub(crate) struct Server {
     child: Child,
+    // Goes before the folder it is in.
+    _disk: Option<Disk>,
     dir: TempDir,
     pub(crate) sip: u16,
     pub(crate) api: SocketAddr,
@@ -68,9 +71,27 @@ impl Server {
         Self::for_sip(&[(FILES, &files)], documents)
     }
 
-    fn spawn(environment: &[(&str, &str)]) -> Self {
-        let turn = turn();
+    /// The same as [`start`](Self::start) with its data on a disk of so many MiB; `None` where mounting is not permitted.
+    pub(crate) fn on_small_disk(
+        megabytes: u32,
+        environment: &[(&str, &str)],
+        documents: Value,
+    ) -> Option<Self> {
         let dir = TempDir::new().unwrap();
+        let disk = Disk::mount(&dir.path().join("data"), megabytes)?;
+        let mut server = Self::spawn_in(dir, Some(disk), environment);
+        server.wait_until_healthy();
+        server.apply(&account(documents));
+        server.log_in();
+        Some(server)
+    }
+
+    fn spawn(environment: &[(&str, &str)]) -> Self {
+        Self::spawn_in(TempDir::new().unwrap(), None, environment)
+    }
+
+    fn spawn_in(dir: TempDir, disk: Option<Disk>, environment: &[(&str, &str)]) -> Self {
+        let turn = turn();
         let (sip, http) = (free_port(), free_port());
         let rtp = stretch();
         let config = dir.path().join("swivel.toml");
@@ -88,6 +109,7 @@ impl Server {
         let child = spawn(&config, dir.path(), environment);
         Self {
             child,
+            _disk: disk,
             dir,
             sip,
             api: ([127, 0, 0, 1], http).into(),

@@ -210,16 +210,15 @@ impl PartFile {
     /// Samples of all channels. Completes the header, makes everything durable and gives the file its name. A full disk costs the samples that
     /// did not fit, not the recording.
     pub(super) fn finish(mut self, samples: u64) -> io::Result<()> {
-        let flushed = self.flush();
+        // What did not fit, now or before, is missing at the end: the file's length says what is there.
+        let _may_be_full = self.flush();
         let Some(file) = self.file.take() else {
             return Ok(());
         };
+        let written = file.metadata()?.len();
         let mut data_bytes = samples.saturating_mul(2);
-        if flushed.is_err() {
-            let written = file.metadata()?.len();
-            data_bytes = data_bytes.min(written.saturating_sub(wav::HEADER_LEN as u64));
-            data_bytes -= data_bytes % (2 * u64::from(self.channels.max(1)));
-        }
+        data_bytes = data_bytes.min(written.saturating_sub(wav::HEADER_LEN as u64));
+        data_bytes -= data_bytes % (2 * u64::from(self.channels.max(1)));
         let named = file
             .write_all_at(&wav::header(self.rate_hz, self.channels, data_bytes), 0)
             .and_then(|()| {

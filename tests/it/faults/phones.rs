@@ -80,6 +80,31 @@ fn credentials() -> Vec<Fault> {
             },
         ),
         fault(
+            Code::FromOfAnother,
+            &["bob", "403", "another phone"],
+            |stage| async {
+                alice(&stage).await;
+                let sip =
+                    json!({"username": "bob", "password": "bob-password", "method": "password"});
+                stage
+                    .world
+                    .put(Kind::Device, json!({"name": "Bob's phone", "sip": sip}))
+                    .await;
+                stage
+                    .world
+                    .callflow("2000", node("answer", json!({})))
+                    .await;
+                let alice = Desk::new(&stage.world, "10.0.2.1:5060", "alice");
+                for (name, status) in [("bob", "403"), ("alice", "200"), ("2001", "200")] {
+                    let call_id = alice.calls_as(name, "2000", status).await;
+                    if name == "bob" {
+                        assert_eq!(call_id, "call-bob");
+                    }
+                }
+                (stage.world, "call-bob".to_owned())
+            },
+        ),
+        fault(
             Code::AddressBanned,
             &["10.0.2.1", "wrong passwords"],
             |stage| async {
@@ -276,6 +301,40 @@ fn media() -> Vec<Fault> {
             |stage| async {
                 let call = stage.world.phone().call_with("2000", "hello");
                 call.invite("");
+                refused(stage, call).await
+            },
+        ),
+        fault(
+            Code::SdpHostName,
+            &["host name", "488", "never looked up", "c="],
+            |stage| async {
+                let waits = node("sleep", json!({}));
+                stage.world.callflow("2000", waits).await;
+                let sdp = offering("RTP/AVP 0", "10.0.1.1")
+                    .replace("c=IN IP4 10.0.1.1", "c=IN IP4 media.far.example");
+                let call = stage.world.phone().call_with("2000", &sdp);
+                call.invite("");
+                let (world, id) = refused(stage, call).await;
+                let sent = world
+                    .facts
+                    .borrow()
+                    .iter()
+                    .any(|fact| format!("{fact:?}").contains("host name in c="));
+                assert!(sent, "the Warning says so");
+                (world, id)
+            },
+        ),
+        fault(
+            Code::SdpHostName,
+            &["Desk 51", "host name", "never looked up"],
+            |stage| async {
+                let (callee, call) = ringing(&stage).await;
+                let incoming: Incoming = callee.called(SECOND).await;
+                let sdp = offering("RTP/AVP 0", "10.0.1.51")
+                    .replace("c=IN IP4 10.0.1.51", "c=IN IP4 media.far.example");
+                incoming.reply("200 OK", &sdp);
+                callee.expect("ACK ", SECOND).await;
+                incoming.wait_for_bye(SECOND).await;
                 refused(stage, call).await
             },
         ),

@@ -81,6 +81,28 @@ fn a_number_no_callflow_has_leaves_through_the_accounts_trunk() {
 }
 
 #[test]
+fn offnet_leaves_by_the_first_accounts_trunks_and_takes_its_children() {
+    stage(|stage| async move {
+        let (carriers, _) = trunk(&stage, &["10.0.9.1"], json!({})).await;
+        let offnet = parent(
+            "offnet",
+            json!({}),
+            json!({"sip:486": node("answer", json!({}))}),
+        );
+        stage.world.callflow("4155550199", offnet).await;
+        let (_phone, call) = dial(&stage, "4155550199");
+        let incoming = carriers[0].called(SECOND).await;
+        assert_eq!(request_uri(&incoming.invite), "sip:+14155550199@10.0.9.1");
+        incoming.refuse("486 Busy Here").await;
+        assert!(call.answered(SECOND).await.starts_with("SIP/2.0 200"));
+        call.ack("");
+        call.wait_for_bye(SECOND).await;
+        assert_eq!(stage.modules(), ["offnet", "answer"]);
+        stage.world.at_rest().await;
+    });
+}
+
+#[test]
 fn an_account_can_refuse_what_no_callflow_has() {
     stage(|stage| async move {
         account(&stage, json!({"implicit_no_match": false})).await;
@@ -281,6 +303,33 @@ fn a_carrier_reaches_nobody_but_the_owners_of_its_numbers() {
             .filter(|line| line.starts_with("INVITE"))
             .collect();
         assert!(sent.is_empty(), "{sent:?}");
+    });
+}
+
+/// Telnyx and others give up after five seconds in which they heard nothing but 100.
+#[test]
+fn a_carrier_hears_that_it_rings_although_the_flow_takes_its_time() {
+    stage(|stage| async move {
+        let (carriers, _) = trunk(&stage, &["10.0.9.1"], json!({})).await;
+        let slow = node("sleep", json!({"duration": 20}));
+        stage.world.callflow("+14155550100", slow).await;
+        let call = carriers[0].call("+14155550100");
+        call.invite("");
+        call.expect(180, SECOND).await;
+        call.expect(480, 22 * SECOND).await;
+        call.ack_refusal();
+        // A phone of the account is told only what the flow says.
+        let phone = stage.world.phone();
+        let call = phone.call("+14155550100");
+        call.invite("");
+        let mut seen = String::new();
+        while !seen.starts_with("SIP/2.0 480") {
+            seen = phone.receive(25 * SECOND).await.unwrap();
+            assert!(!seen.starts_with("SIP/2.0 18"), "{seen}");
+        }
+        call.learn(&seen);
+        call.ack_refusal();
+        stage.world.at_rest().await;
     });
 }
 

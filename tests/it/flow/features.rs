@@ -320,6 +320,29 @@ fn a_transfer_goes_on_at_another_number() {
 }
 
 #[test]
+fn a_flow_that_talks_with_nobody_has_no_other_leg_to_transfer() {
+    stage(|stage| async move {
+        stage.world.callflow("105", node("answer", json!({}))).await;
+        let data = json!({"target": "105", "leg": "bleg"});
+        let flow = chain(vec![
+            node("answer", json!({})),
+            node("transfer", data),
+            node("sleep", json!({})),
+        ]);
+        run(&stage, flow).await;
+        assert_eq!(stage.modules(), ["answer", "transfer"]);
+        let notes = stage.notes();
+        assert!(
+            notes
+                .iter()
+                .any(|note| note.contains("the other leg stays: NoPeer")),
+            "{notes:?}"
+        );
+        stage.world.at_rest().await;
+    });
+}
+
+#[test]
 fn the_caller_chooses_who_he_is() {
     stage(|stage| async move {
         let flow = chain(vec![

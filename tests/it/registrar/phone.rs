@@ -174,6 +174,45 @@ impl Desk {
         self.ask(&self.subscribe_text(uri, to, &more)).await
     }
 
+    /// Calls that number and says that it is `name`; the Call-ID. A call that is answered is hung up on by its caller.
+    pub(crate) async fn calls_as(&self, name: &str, number: &str, status: &str) -> String {
+        let (uri, call_id) = (format!("sip:{number}@world.test"), format!("call-{name}"));
+        let text = |method: &str, cseq: u32, to: &str, more: &str, body: &str| {
+            self.branch.set(self.branch.get() + 1);
+            format!(
+                "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bK-c-{name}-{branch}\r\n\
+                 Max-Forwards: 70\r\nFrom: <sip:{name}@world.test>;tag=c{name}\r\nTo: {to}\r\n\
+                 Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:{name}@{own}>\r\n{more}\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len(),
+                own = self.own,
+                branch = self.branch.get(),
+            )
+        };
+        let (to, typed) = (format!("<{uri}>"), "Content-Type: application/sdp\r\n");
+        let sdp = "v=0\r\no=- 1 1 IN IP4 10.0.2.1\r\ns=-\r\nc=IN IP4 10.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+        let refusal = self.ask(&text("INVITE", 1, &to, typed, sdp)).await;
+        let more = format!("{typed}{}", self.answer(&refusal, "INVITE", &uri));
+        self.phone.send(&text("INVITE", 2, &to, &more, sdp));
+        let answer = loop {
+            let answer = self.phone.expect("SIP/2.0 ", PATIENCE).await;
+            if !answer.starts_with("SIP/2.0 1") {
+                break answer;
+            }
+        };
+        assert!(
+            answer.starts_with(&format!("SIP/2.0 {status}")),
+            "{name}: {answer}"
+        );
+        let to = header(&answer, "To").to_owned();
+        self.phone.send(&text("ACK", 2, &to, "", ""));
+        if status == "200" {
+            self.phone.send(&text("BYE", 3, &to, "", ""));
+            self.phone.expect("SIP/2.0 200", PATIENCE).await;
+        }
+        call_id
+    }
+
     /// Answers a request of swivel's.
     pub(crate) fn reply(&self, request: &str, status: &str) {
         let mut text = format!("SIP/2.0 {status}\r\n");

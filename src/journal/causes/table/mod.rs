@@ -62,6 +62,8 @@ codes! {
     AddressBanned "address_banned"
     /// A REGISTER names somebody else.
     RegisterRefused "register_refused"
+    /// A call says it is another phone's.
+    FromOfAnother "from_of_another"
     /// Nobody is registered.
     NotRegistered "not_registered"
     /// A registration was not renewed.
@@ -86,6 +88,8 @@ codes! {
     CodecCallee "codec_callee"
     /// A session description cannot be read.
     BadSdp "bad_sdp"
+    /// A session description names a host instead of an address.
+    SdpHostName "sdp_host_name"
     /// A device has to encrypt and does not.
     SrtpRequired "srtp_required"
     /// The called phone does not encrypt and has to.

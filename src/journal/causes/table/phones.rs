@@ -63,6 +63,17 @@ pub(super) const ENTRIES: &[Entry] = &[
         ],
     ),
     problem(
+        FromOfAnother,
+        84,
+        "device",
+        [
+            "The call of {caller} was refused with {status}.",
+            "Its From names {user}, and the password that came with it is that of another phone.",
+            "Enter one phone's user name in the phone, for the address and for the password.",
+            "/people/devices[/{device}]",
+        ],
+    ),
+    problem(
         NotRegistered,
         55,
         "phone",
@@ -192,6 +203,17 @@ pub(super) const ENTRIES: &[Entry] = &[
             "The session description in its INVITE cannot be read.",
             "Look at the body of the INVITE, and report it to the maker of the phone.",
             DEVICES,
+        ],
+    ),
+    problem(
+        SdpHostName,
+        81,
+        "phone",
+        [
+            "{phone} wants its sound sent to a host name{so}.",
+            "The `c=` line of its session description has a name where an address belongs, and names that others write there are never looked up.",
+            "Let the other end write its address there.",
+            "/people/devices[/{device}]",
         ],
     ),
     problem(

@@ -306,22 +306,20 @@ fn a_refresh_of_a_call_nobody_knows_ends_it_and_one_that_meets_another_comes_aga
             "INVITE",
         ),
     ] {
-        let mut b = bench();
-        b.up_with(1, headers);
-        b.at(60_000);
-        let refresh = b.sent(method);
-        b.send(&respond(&refresh, "481 Gone", "", "", ""));
-        if method == "INVITE" {
-            b.sent("ACK");
-        }
-        b.sent("BYE");
-        assert!(matches!(
-            b.event(),
-            SipEvent::Ended {
-                how: How::Dead { status: 481 },
-                ..
+        for (line, code) in [("481 Gone", 481), ("408 Request Timeout", 408)] {
+            let mut b = bench();
+            b.up_with(1, headers);
+            b.at(60_000);
+            let refresh = b.sent(method);
+            b.send(&respond(&refresh, line, "", "", ""));
+            if method == "INVITE" {
+                b.sent("ACK");
             }
-        ));
+            b.sent("BYE");
+            let ended = b.event();
+            let dead = |status| matches!(ended, SipEvent::Ended { how: How::Dead { status: of }, .. } if of == status);
+            assert!(dead(code), "{ended:?}");
+        }
 
         let mut b = bench();
         b.up_with(1, headers);
