@@ -4,7 +4,7 @@
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks. `page`: the page in Chromium.
-//! - The others are the tests, named for what they look at. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `mix`, `spray`: bad input, and too much of it.
+//! - The others are the tests, named for what they look at. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `runaways`, `streams`, `flood`, `limits`, `mix`, `spray`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -18,6 +18,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod application;
 mod asked;
 mod attackers;
 mod audio;
@@ -55,6 +56,7 @@ mod pivot;
 mod recognise;
 mod recordings;
 mod registrar;
+mod runaways;
 mod secrets;
 mod server;
 mod signatures;
