@@ -183,7 +183,7 @@ fn listening(recogniser: &Recogniser) -> [(&'static str, String); 4] {
     ]
 }
 
-fn borrowed(pairs: &[(&'static str, String)]) -> Vec<(&'static str, &str)> {
+fn borrowed<'a>(pairs: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
     pairs
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
