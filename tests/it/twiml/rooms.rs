@@ -302,7 +302,12 @@ fn a_coach_is_heard_by_the_one_who_is_coached_alone() {
         let _speaking = Voice::speak(&stage.world, from, audio_of(&answer), 0x05);
         tokio::time::sleep(3 * SECOND).await;
         let (agent, customer) = (loud(&ears, &agent), loud(&ears, &customer));
-        assert!(agent > 100 && customer == 0, "{agent} and {customer}");
+        let room = stage.world.core.conference(ACCOUNT, "room").unwrap();
+        let members = room.info().participants;
+        assert!(
+            agent > 100 && customer == 0,
+            "{agent} and {customer} {members:#?}"
+        );
         for call in [first, second, third] {
             call.hang_up().await;
         }
