@@ -2,8 +2,8 @@
 //! RFC 4733.
 //!
 //! `latency`: a caller presses one key after another during the prompts of a Gather: after how long the prompt stops, and
-//! how soon what the web server answers is heard. `load`: calls of Gather → action → Say → Hangup at a rate, and what the
-//! two round trips to the web server cost beside the web server itself.
+//! how soon what the web server answers is heard. `load`: calls of Gather → action → Redirect → Say → Hangup at a rate, and
+//! what a round trip to the web server costs beside the web server itself: from its reply to the next request.
 //!
 //! `cargo bench --bench application -- [latency|load] [--keys N] [--rate N] [--seconds N]`
 
@@ -66,6 +66,11 @@ fn now() -> u64 {
     BEGIN.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
+/// What measures goes before what it does not measure.
+fn go_first() {
+    rustix::process::setpriority_process(None, -15).ok();
+}
+
 fn ms(from: u64, to: u64) -> f64 {
     (to as f64 - from as f64) / 1e6
 }
@@ -98,6 +103,7 @@ fn serve(answer: Arc<Answer>) -> SocketAddr {
 }
 
 fn converse(stream: &TcpStream, answer: &Answer) -> Option<()> {
+    go_first();
     stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
@@ -202,6 +208,7 @@ fn latency(keys: usize) {
         }
     }));
     let house = house(web);
+    go_first();
     let (mut stopped, mut began, mut missing) = (Vec::new(), Vec::new(), 0);
     // The first call has the clips fetched.
     let mut left = keys;
@@ -263,6 +270,7 @@ fn one_caller(
     let over = Arc::new(AtomicUsize::new(0));
     let done = Arc::clone(&over);
     let listening = std::thread::spawn(move || {
+        go_first();
         let mut packet = [0; 2048];
         while done.load(Ordering::Relaxed) == 0 {
             if let Ok(length) = ears.recv(&mut packet)
@@ -324,12 +332,14 @@ enum Mark {
     Pressed,
     AskedAgain,
     ToldAgain,
+    AskedLast,
+    ToldLast,
     Heard,
     Gone,
     Refused,
 }
 
-const MARKS: usize = 11;
+const MARKS: usize = 13;
 
 /// When what happened; 0 is never.
 #[derive(Default)]
@@ -360,6 +370,7 @@ impl Call {
             (Mark::Asked, "the web server was not asked"),
             (Mark::Answered, "not answered"),
             (Mark::AskedAgain, "the action was not asked"),
+            (Mark::AskedLast, "what it named was not asked"),
             (Mark::Heard, "what it said was not heard"),
             (Mark::Gone, "not hung up"),
         ];
@@ -389,11 +400,17 @@ fn load(rate: f64, seconds: f64) {
             mark(Mark::Told);
             return reply;
         }
-        if form.contains("Digits=5") {
-            mark(Mark::AskedAgain);
+        if path == "/action" {
+            if form.contains("Digits=5") {
+                mark(Mark::AskedAgain);
+            }
+            let reply = document("<Redirect>/thanks</Redirect>");
+            mark(Mark::ToldAgain);
+            return reply;
         }
+        mark(Mark::AskedLast);
         let reply = document("<Say>Thank you, goodbye.</Say><Hangup/>");
-        mark(Mark::ToldAgain);
+        mark(Mark::ToldLast);
         reply
     }));
     let house = house(web);
@@ -448,22 +465,22 @@ fn report(calls: &[Call], placed: f64, busy: f64) {
         let times = calls.iter().filter_map(|call| call.between(from, to));
         times.collect()
     };
-    let own = calls.iter().filter_map(|call| {
-        Some(call.between(Mark::Invited, Mark::Asked)? + call.between(Mark::Told, Mark::Answered)?)
-    });
     shares(
-        "own share of the round trip: INVITE to request and reply to 200 (5)",
-        own.collect(),
+        "own share of a round trip, reply to the next request (5)",
+        all(Mark::ToldAgain, Mark::AskedLast),
     );
-    shares("  INVITE to request", all(Mark::Invited, Mark::Asked));
-    shares("  reply to 200", all(Mark::Told, Mark::Answered));
+    shares("INVITE to request", all(Mark::Invited, Mark::Asked));
+    shares(
+        "reply to 200, with the record of the answer made durable",
+        all(Mark::Told, Mark::Answered),
+    );
     shares(
         "key's first packet to the action's request",
         all(Mark::Pressed, Mark::AskedAgain),
     );
     shares(
-        "the action's reply to the first packet of what it says",
-        all(Mark::ToldAgain, Mark::Heard),
+        "reply to the first packet of what it says, one is due each 20 ms",
+        all(Mark::ToldLast, Mark::Heard),
     );
 }
 
@@ -529,6 +546,7 @@ impl Field {
 
     /// The SIP of source `n`.
     fn talk(&self, n: usize, due: &mpsc::Sender<Due>) {
+        go_first();
         let socket = &self.sources[n].sip;
         let me = socket.local_addr().unwrap();
         let mut buffer = vec![0; 65_536];
@@ -571,6 +589,7 @@ impl Field {
 
     /// The sound that comes to source `n`.
     fn listen(&self, n: usize) {
+        go_first();
         let socket = &self.sources[n].rtp;
         let mut packet = [0; 2048];
         while let Ok((length, from)) = socket.recv_from(&mut packet) {
@@ -578,7 +597,7 @@ impl Field {
             let Some(call) = there.checked_sub(1).and_then(|n| self.calls.get(n)) else {
                 continue;
             };
-            if call.at(Mark::ToldAgain).is_some() && prompt_of(&packet[..length]).is_none() {
+            if call.at(Mark::ToldLast).is_some() && prompt_of(&packet[..length]).is_none() {
                 call.mark(Mark::Heard);
             }
         }
@@ -586,6 +605,7 @@ impl Field {
 
     /// Presses the keys that are due.
     fn press(&self, dues: &mpsc::Receiver<Due>) {
+        go_first();
         let mut waiting: BTreeMap<(u64, usize), (SocketAddr, u16)> = BTreeMap::new();
         loop {
             let next = waiting.keys().next().map_or(u64::MAX, |(at, _)| *at);

@@ -239,7 +239,7 @@ impl Conference {
                 options: before.options.clone(),
                 muted: before.muted,
                 deaf: before.deaf,
-                on_hold: false,
+                on_hold: before.on_hold,
                 kicked: false,
                 replaced: false,
                 talking: false,
