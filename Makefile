@@ -101,6 +101,7 @@ bench: deps
 	$(CARGO) bench --locked --bench conference
 	$(CARGO) bench --locked --bench api
 	$(CARGO) bench --locked --bench calls
+	$(CARGO) bench --locked --bench application
 
 # The same tests at full length, one after the other.
 soak: deps voice browser phones agents ui .venv/test/.ready .venv/schemathesis/.ready .venv/kazoo/.ready

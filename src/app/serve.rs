@@ -38,7 +38,7 @@ use crate::journal::Journal;
 use crate::media::Media;
 use crate::net::tls::Development;
 use crate::net::{Prober, Resolver, Tls, Transports, listen};
-use crate::recordings::{Shelf, Swept, UploadRunner};
+use crate::recordings::{Shelf, Swept, TranscriptRunner, UploadRunner};
 use crate::registrar::Remote;
 use crate::speech::{self, Utterance};
 use crate::store::{Files, Store};
@@ -176,7 +176,14 @@ impl Server {
                 .collect(),
         );
         let client = HttpClient::new(io.clone(), Arc::clone(&guard));
-        let runners = runners(&shelf, &directory, &client, &journal);
+        let recognition = speech::recogniser(&config.stt, &io)?;
+        let understood = TranscriptRunner {
+            shelf: shelf.clone(),
+            outbox: outbox.clone(),
+            client: client.clone(),
+            recogniser: recognition.as_ref().map(|r| Arc::clone(&r.recogniser)),
+        };
+        let runners = runners(&shelf, &directory, &client, &journal, understood);
         let jobs = task::spawn("jobs", outbox.clone().run(runners));
 
         let speech = speech::provider(&config.tts, &io)?;
@@ -231,7 +238,7 @@ impl Server {
         api.set_clips(clips.clone());
         let services = Services {
             clips,
-            recognition: speech::recogniser(&config.stt, &io)?,
+            recognition,
             http: client,
             journal,
             store: store.clone(),
@@ -461,6 +468,7 @@ fn runners(
     directory: &Directory,
     client: &HttpClient,
     journal: &Journal,
+    transcripts: TranscriptRunner,
 ) -> Runners {
     let delivery = Delivery::new(directory.clone(), client.clone()).with_journal(journal.clone());
     let hooks: Arc<dyn Runner> = Arc::new(delivery);
@@ -474,6 +482,7 @@ fn runners(
     BTreeMap::from([
         (JOB, hooks),
         (UploadRunner::KIND, uploads),
+        (TranscriptRunner::KIND, Arc::new(transcripts)),
         (HttpJob::KIND, posts),
     ])
 }

@@ -72,9 +72,14 @@ impl CallHandle {
                 body,
                 to_tag,
                 agent,
+                extra,
                 ..
             } => {
-                self.state_mut().user_agent = agent.map(String::from);
+                {
+                    let mut state = self.state_mut();
+                    state.user_agent = agent.map(String::from);
+                    state.answer_headers = extra;
+                }
                 self.callee_answered(body, &to_tag);
             }
             SipEvent::Refer { refer, .. } => self.referred(refer),

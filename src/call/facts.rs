@@ -134,6 +134,8 @@ pub struct CallVars {
     pub pivots: u32,
     /// When the Pivot requests of the last second were made, oldest first.
     pub recent_pivots: Vec<std::time::Instant>,
+    /// Cookies that Pivot servers have set: host, name and value.
+    pub cookies: Vec<(String, String, String)>,
     /// How many `branch` jumps the call has made.
     pub branches: u32,
 }

@@ -121,6 +121,8 @@ pub(super) struct State {
     pub(super) to_tag: String,
     /// User-Agent or Server of a peer we called.
     pub(super) user_agent: Option<String>,
+    /// `X-` headers of the 2xx to our INVITE.
+    pub(super) answer_headers: Vec<(Box<str>, Box<str>)>,
     wakers: Vec<Waker>,
 }
 
@@ -168,6 +170,7 @@ impl State {
             own_tag: String::new(),
             to_tag: String::new(),
             user_agent: None,
+            answer_headers: Vec::new(),
             wakers: Vec::new(),
         }
     }

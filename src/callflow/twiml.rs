@@ -123,6 +123,7 @@ impl Dialler for FlowCtx {
             result.call_id = Some(talked.call_id);
             result.duration = talked.length.or(Some(Duration::ZERO));
             result.digits = talked.digits;
+            result.headers = talked.headers;
             result.sip_status = Some(200);
         }
         Ok(result)

@@ -3,8 +3,9 @@
 //! - `settings`: the data of a `pivot` node.
 //! - `params`: what the server is told. `encode`: how that is written as a query, a form or JSON.
 //! - `session`: one request: limits, HTTP, debug log. `reply`: what the answer is. `sniff`: JSON or XML.
-//! - `json`: strict JSON with places of errors.
+//! - `cookies`: what servers set, a call long. `json`: strict JSON with places of errors.
 
+mod cookies;
 mod encode;
 mod error;
 mod json;

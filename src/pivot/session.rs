@@ -1,10 +1,12 @@
 //! One request of a Pivot session: limits, parameters, HTTP, what the answer is, and the debug log of all that.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::cookies::{self, Jar};
 use super::encode;
 use super::error::PivotError;
 use super::json;
@@ -78,16 +80,14 @@ pub async fn ask(
         params
     };
     logged(&logs, call.count_request().map_err(|_| PivotError::Ended))?;
-    let token = facts.account.auth_token();
-    let asked = Box::pin(conduct(
-        &services.http,
-        settings,
-        params,
-        token,
-        check,
-        &logs,
-    ));
-    let asked = asked.await;
+    let jar = RefCell::new(call.vars().cookies.clone());
+    let own = Own {
+        token: facts.account.auth_token(),
+        jar: (settings.profile() == Profile::Twilio).then_some(&jar),
+    };
+    let asked = conduct(&services.http, settings, params, own, check, &logs);
+    let asked = Box::pin(asked).await;
+    call.vars().cookies = jar.into_inner();
     logged(&logs, asked)
 }
 
@@ -253,11 +253,20 @@ fn subject<'a>(
     }
 }
 
+/// What goes with a request beside its parameters.
+#[derive(Default)]
+struct Own<'a> {
+    /// Signs it.
+    token: Option<Secret>,
+    /// Cookies, where they are kept.
+    jar: Option<&'a RefCell<Jar>>,
+}
+
 async fn conduct(
     http: &HttpClient,
     settings: &Settings,
     params: Map<String, Value>,
-    token: Option<Secret>,
+    own: Own<'_>,
     check: Check<'_>,
     logs: &Logs<'_>,
 ) -> Result<Reply, PivotError> {
@@ -288,9 +297,16 @@ async fn conduct(
         url: url.to_owned(),
     })?;
     let mut request = request(settings, &url, &params);
-    request.auth_token = token;
+    request.auth_token = own.token;
+    let cookie = own.jar.and_then(|jar| cookies::header(&jar.borrow(), &url));
+    request
+        .headers
+        .extend(cookie.map(|value| ("Cookie".to_owned(), value)));
     request.watcher.clone_from(&logs.watcher);
     let response = fetch(http, settings, &url, request, logs).await?;
+    if let Some(jar) = own.jar {
+        cookies::keep(&mut jar.borrow_mut(), &response.url, &response.headers);
+    }
     let body = String::from_utf8_lossy(&response.body);
     let source = Source {
         content_type: response.header("content-type"),
@@ -423,10 +439,35 @@ fn read(
             document: Box::new(Document::read(body, source.profile)?),
             url: source.url,
         }),
-        Kind::Unknown => Err(PivotError::Unknown {
-            content_type: source.content_type.unwrap_or("no content type").to_owned(),
-        }),
+        Kind::Unknown => {
+            let verbs = match source.profile {
+                Profile::Twilio => verbs_of(&source, body),
+                Profile::Kazoo => None,
+            };
+            let verbs = verbs.ok_or_else(|| PivotError::Unknown {
+                content_type: source.content_type.unwrap_or("no content type").to_owned(),
+            })?;
+            let document = format!("<Response>{verbs}</Response>");
+            Ok(Reply::Twiml {
+                document: Box::new(Document::read(&document, source.profile)?),
+                url: source.url,
+            })
+        }
     }
+}
+
+/// What Twilio makes of an answer that is no document: text is said, sound is played.
+fn verbs_of(source: &Source<'_>, body: &str) -> Option<String> {
+    let escaped = |text: &str| {
+        let text = text.replace('&', "&amp;").replace('<', "&lt;");
+        text.replace('>', "&gt;")
+    };
+    let kind = source.content_type?.trim_start().to_ascii_lowercase();
+    if kind.starts_with("text/plain") {
+        return Some(format!("<Say>{}</Say>", escaped(body)));
+    }
+    let url = source.url.as_ref().filter(|_| kind.starts_with("audio/"))?;
+    Some(format!("<Play>{}</Play>", escaped(url.as_str())))
 }
 
 fn read_flow(

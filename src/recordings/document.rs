@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::notice::Notice;
+use super::transcript::Transcribing;
 use crate::base::time::UnixMicros;
 use crate::journal::Cdr;
 
@@ -65,6 +66,9 @@ pub struct Recording {
     /// Who is told of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
+    /// How it is made a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<Transcribing>,
 }
 
 /// Where the sound is sent.

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::document::{Recording, UploadState};
+use super::transcript::TranscriptRunner;
 use super::upload::UploadRunner;
 use crate::base::time::UnixMicros;
 use crate::host::{clock, task};
@@ -104,12 +105,26 @@ impl Shelf {
     fn put_kept(&self, batch: &mut Batch, recording: &Recording) {
         put(batch, recording);
         batch.delete(Table::Cdr, open_key(recording));
-        if let Some(upload) = &recording.upload {
+        // One lane: what is sent elsewhere is no longer kept here, so the text is made first.
+        let to = recording.upload.as_ref().map(|upload| upload.url.as_str());
+        let lane = format!("{} {}", recording.call_id, to.unwrap_or("transcript"));
+        let payload = json!({"account": recording.account, "id": recording.id});
+        if recording.transcript.is_some() {
+            let job = NewJob {
+                kind: TranscriptRunner::KIND,
+                account: recording.account.clone(),
+                lane: lane.clone(),
+                payload: payload.clone(),
+                lifetime: UPLOAD_LIFETIME,
+            };
+            self.0.outbox.enqueue(batch, job, clock::unix_now());
+        }
+        if recording.upload.is_some() {
             let job = NewJob {
                 kind: UploadRunner::KIND,
                 account: recording.account.clone(),
-                lane: format!("{} {}", recording.call_id, upload.url),
-                payload: json!({"account": recording.account, "id": recording.id}),
+                lane,
+                payload,
                 lifetime: UPLOAD_LIFETIME,
             };
             self.0.outbox.enqueue(batch, job, clock::unix_now());

@@ -31,7 +31,7 @@ impl UploadRunner {
     }
 }
 
-fn names(job: &Job) -> (String, String) {
+pub(super) fn names(job: &Job) -> (String, String) {
     let text = |key: &str| {
         let value = job.payload.get(key).and_then(|value| value.as_str());
         value.unwrap_or_default().to_owned()

@@ -359,6 +359,9 @@ impl<L: Line> Run<'_, L> {
         for stale in ["DialCallSid", "DialCallDuration", "DialSipResponseCode"] {
             session.values.remove(stale);
         }
+        session
+            .values
+            .retain(|name, _| !name.starts_with("DialSipHeader_"));
         if let Some(id) = &dialled.call_id {
             session.set("DialCallSid", id.as_str());
         }
@@ -369,6 +372,9 @@ impl<L: Line> Run<'_, L> {
             session.set("DialBridged", dialled.duration.is_some().to_string());
             if let Some(status) = dialled.sip_status {
                 session.set("DialSipResponseCode", status.to_string());
+            }
+            for (name, value) in &dialled.headers {
+                session.set(&format!("DialSipHeader_{name}"), value.as_ref());
             }
         }
         session.typed(&dialled.digits);

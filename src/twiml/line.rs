@@ -105,6 +105,8 @@ pub(crate) struct Recording {
     pub(crate) upload: Option<(String, Method)>,
     /// Who is told of it.
     pub(crate) callback: Option<Callback>,
+    /// Who is told what was said.
+    pub(crate) transcript: Option<Callback>,
 }
 
 /// A recording that is complete.
@@ -220,6 +222,8 @@ pub(crate) struct Dialled {
     pub(crate) digits: String,
     /// The call is somebody else's now.
     pub(crate) moved: bool,
+    /// `X-` headers of the answer.
+    pub(crate) headers: Vec<(Box<str>, Box<str>)>,
 }
 
 impl Dialled {
@@ -232,6 +236,7 @@ impl Dialled {
             sip_status: None,
             digits: String::new(),
             moved: false,
+            headers: Vec::new(),
         }
     }
 }

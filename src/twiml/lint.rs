@@ -204,7 +204,7 @@ impl Reader {
             if pair.name == "xmlns" || pair.name.starts_with("xmlns:") {
                 return;
             }
-            let names = spec.attributes.iter().map(|attribute| attribute.name);
+            let names = spec.all().map(|attribute| attribute.name);
             let mut message = format!("{} has no attribute {}", spec.name, pair.name);
             if let Some(like) = suggestion(&pair.name, names) {
                 message.push_str(&format!("; did you mean {like}?"));

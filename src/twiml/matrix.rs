@@ -63,9 +63,9 @@ fn element(out: &mut String, within: &str, spec: &'static Spec, done: &mut Vec<*
         said.push(format!("inside: {}", names.join(" ")));
     }
     line(out, format_args!("{}.", said.join("; ")));
-    if !spec.attributes.is_empty() {
+    if spec.all().next().is_some() {
         out.push_str("\n| attribute | | values | default | |\n| --- | --- | --- | --- | --- |\n");
-        for attribute in spec.attributes {
+        for attribute in spec.all() {
             row(out, attribute);
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct Spec {
     pub(super) dialect: Dialect,
     pub(super) text: Text,
     pub(super) attributes: &'static [Attribute],
+    /// Attributes it shares with others.
+    pub(super) shared: &'static [&'static [Attribute]],
     pub(super) children: &'static [&'static Spec],
     pub(super) note: &'static str,
 }
@@ -144,11 +146,15 @@ impl Attribute {
 }
 
 impl Spec {
+    /// Every attribute it may have.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static Attribute> + use<> {
+        let shared = self.shared.iter().copied().flatten();
+        self.attributes.iter().chain(shared)
+    }
+
     /// The attribute of that name.
     pub(super) fn attribute(&self, name: &str) -> Option<&'static Attribute> {
-        self.attributes
-            .iter()
-            .find(|attribute| attribute.name == name)
+        self.all().find(|attribute| attribute.name == name)
     }
 
     /// The element of that name that may stand inside.
@@ -167,6 +173,7 @@ impl Spec {
             dialect: Dialect::Both,
             text: Text::None,
             attributes: &[],
+            shared: &[],
             children: &[],
             note: "",
         }

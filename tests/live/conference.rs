@@ -10,13 +10,13 @@ use super::http;
 use super::server::Server;
 use super::tools::{eventually, printed, swivel};
 
-const NOTES: [f64; 3] = [500.0, 1100.0, 1900.0];
+pub(crate) const NOTES: [f64; 3] = [500.0, 1100.0, 1900.0];
 
-/// Ten seconds of one note.
-fn note(hz: f64) -> Sound {
+/// Some seconds of one note.
+pub(crate) fn note(hz: f64, seconds: u32) -> Sound {
     let step = hz * std::f64::consts::TAU / 8000.0;
     Sound(
-        (0..80_000)
+        (0..8_000 * seconds)
             .map(|n| ((f64::from(n) * step).sin() * 6000.0) as i16)
             .collect(),
     )
@@ -34,7 +34,7 @@ fn strength(sound: &Sound, hz: f64) -> f64 {
 }
 
 /// The loudest a note is in any tenth of a second, each heard for itself.
-fn loudest(sound: &Sound, hz: f64) -> f64 {
+pub(crate) fn loudest(sound: &Sound, hz: f64) -> f64 {
     let parts = sound.0.chunks_exact(800);
     parts
         .map(|part| strength(&Sound(part.to_vec()), hz))
@@ -52,7 +52,7 @@ fn three_callers_hear_each_other_and_not_themselves() {
     let file = |name: String| server.folder().join(name);
     let callers: Vec<_> = (0..3)
         .map(|n| {
-            note(NOTES[n]).write(&file(format!("says{n}.wav")));
+            note(NOTES[n], 10).write(&file(format!("says{n}.wav")));
             Command::new(swivel())
                 .args(["call", "600", "--json", "--max-seconds", "8", "--via", &via])
                 .arg("--play")

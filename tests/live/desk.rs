@@ -53,6 +53,11 @@ pub(crate) struct Desk {
 impl Desk {
     /// Registers as `name`, and talks in that tune.
     pub(crate) fn start(name: &str, line: &Line, says: Sound) -> Self {
+        Self::start_by(name, PASSWORD, line, says)
+    }
+
+    /// The same with a password of its own.
+    pub(crate) fn start_by(name: &str, password: &str, line: &Line, says: Sound) -> Self {
         let dir = TempDir::new().unwrap();
         let folder = dir.path();
         says.write(&folder.join("tune.wav"));
@@ -84,7 +89,7 @@ impl Desk {
             .secret
             .map_or_else(String::new, |how| format!(";mediaenc={how}"));
         let account = format!(
-            "<sip:{name}{suffix}>;auth_user={name};auth_pass={PASSWORD};regint=120;answermode={answers};\
+            "<sip:{name}{suffix}>;auth_user={name};auth_pass={password};regint=120;answermode={answers};\
              audio_codecs=PCMU/8000/1{secret}\n"
         );
         std::fs::write(folder.join("accounts"), account).unwrap();

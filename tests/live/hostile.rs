@@ -170,6 +170,8 @@ fn serve(
             format!(r#"{{"module":"pivot","data":{{"voice_url":"http://127.0.0.1:{port}/self"}},"children":{{}}}}"#)
                 .as_bytes(),
         ),
+        "/redirect" => answer("text/xml", b"<Response><Redirect>/redirect</Redirect></Response>"),
+        "/refuse" => answer(json, br#"{"module":"response","data":{"code":486},"children":{}}"#),
         "/around" => {
             let head = format!(
                 "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{port}/around\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -5,6 +5,7 @@
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks. `page`: the page in Chromium.
 //! - The others are the tests, named for what they look at. `attackers`: sipvicious. `probes`, `rogue`: the same in words of our own. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `full_disk`, `mix`, `spray`: bad input, and too much of it.
+//! - The others are the tests, named for what they look at. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `runaways`, `streams`, `flood`, `limits`, `mix`, `spray`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -18,6 +19,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod application;
 mod asked;
 mod attackers;
 mod audio;
@@ -58,6 +60,7 @@ mod recognise;
 mod recordings;
 mod registrar;
 mod rogue;
+mod runaways;
 mod secrets;
 mod sent_on;
 mod server;

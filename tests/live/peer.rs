@@ -137,7 +137,7 @@ pub(crate) struct Placed {
     pub(crate) invite: String,
     pub(crate) answer: Option<String>,
     pub(crate) took: Duration,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Placed {

@@ -14,10 +14,10 @@ use super::audio::{Sound, words};
 use super::tools::{python, root, turn};
 use super::voice::Piper;
 
-struct Recogniser(Child, u16);
+pub(crate) struct Recogniser(Child, u16);
 
 impl Recogniser {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut child = Command::new(python("test").expect("`make test` builds .venv/test"))
             .arg(root().join("tests/live/transcriptions.py"))
             .stdout(Stdio::piped())
@@ -28,6 +28,11 @@ impl Recogniser {
             .read_line(&mut line)
             .unwrap();
         Self(child, line.trim().parse().unwrap())
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.1)
     }
 }
 
@@ -85,7 +90,7 @@ fn what_a_caller_says_is_understood() {
     let configs = [
         SttConfig {
             provider: "openai".to_owned(),
-            url: format!("http://127.0.0.1:{}", server.1),
+            url: server.url(),
             timeout_ms: 60_000,
             ..SttConfig::default()
         },

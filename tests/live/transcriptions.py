@@ -25,8 +25,9 @@ class Handler(BaseHTTPRequestHandler):
         with tempfile.NamedTemporaryFile(suffix=".wav") as file:
             file.write(parts["file"].get_payload(decode=True))
             file.flush()
-            text = subprocess.run([sys.executable, WORDS, file.name], check=True, capture_output=True, text=True).stdout
-        reply = json.dumps({"text": text.strip()}).encode()
+            words = [sys.executable, WORDS, file.name, "--sure"]
+            text, sure = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
+        reply = json.dumps({"text": text.strip(), "confidence": float(sure)}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(reply)))

@@ -26,7 +26,12 @@ impl Web {
 
     /// Starts another server of `tests/live`, which prints its port and then its requests.
     pub(crate) fn run(script: &str, arguments: &[&OsStr]) -> Self {
-        let mut child = Command::new("python3")
+        Self::run_by(Path::new("python3"), script, arguments)
+    }
+
+    /// The same by that Python.
+    pub(crate) fn run_by(python: &Path, script: &str, arguments: &[&OsStr]) -> Self {
+        let mut child = Command::new(python)
             .arg(root().join("tests/live").join(script))
             .args(arguments)
             .stdout(Stdio::piped())

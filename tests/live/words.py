@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the words pocketsphinx finds in a 16-bit mono WAV file."""
+"""Prints the words pocketsphinx finds in a 16-bit mono WAV file; with --sure, how sure it is on a second line."""
 
 import sys
 import wave
@@ -24,3 +24,5 @@ decoder.start_utt()
 decoder.process_raw(stretched.tobytes(), full_utt=True)
 decoder.end_utt()
 print(decoder.hyp().hypstr if decoder.hyp() else "")
+if "--sure" in sys.argv:
+    print(decoder.hyp().prob if decoder.hyp() else 0)

@@ -132,7 +132,7 @@ async fn participants(ask: &Ask, sid: &str) -> Result<Reply, Refusal> {
     let legs = calls::up(ask).await;
     let wanted = room.participants.iter().filter(|one| {
         muted.is_none_or(|wanted| wanted == one.muted)
-            && hold.is_none_or(|wanted| wanted == one.deaf)
+            && hold.is_none_or(|wanted| wanted == one.held)
     });
     let rows = wanted
         .take(page.size)
@@ -150,7 +150,7 @@ fn member(ask: &Ask, room: &ConferenceInfo, one: &Participant, legs: &[Channel])
         "call_sid": sid,
         "label": one.label,
         "muted": one.muted,
-        "hold": one.deaf,
+        "hold": one.held,
         "coaching": one.coaching.is_some(),
         "call_sid_to_coach": one.coaching,
         "start_conference_on_enter": one.start_on_enter,
@@ -195,8 +195,7 @@ async fn participant(ask: &Ask, sid: &str, who: &str) -> Result<Reply, Refusal> 
             let mut orders = Vec::new();
             // Who is on hold is neither heard nor hears.
             if let Some(hold) = ask.flag("Hold")? {
-                orders.push(MemberOrder::Deaf(hold));
-                orders.push(MemberOrder::Mute(hold));
+                orders.push(MemberOrder::Hold(hold));
             }
             if let Some(muted) = ask.flag("Muted")? {
                 orders.push(MemberOrder::Mute(muted));

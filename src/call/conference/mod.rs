@@ -50,7 +50,7 @@ pub struct Participant {
     pub muted: bool,
     /// It does not hear the others.
     pub deaf: bool,
-    /// Its phone holds us.
+    /// Somebody outside put it on hold, or its phone holds us.
     pub held: bool,
     /// It talks only to the member with that Call-ID.
     pub coaching: Option<String>,
@@ -127,8 +127,19 @@ pub enum Happened {
     Mute,
     /// A member is heard again.
     Unmute,
+    /// A member was put on hold: it neither hears nor is heard.
+    Hold,
+    /// A member is there again.
+    Unhold,
     /// Something else of a member changed.
     Modify,
+    /// What everybody was to hear has ended.
+    Announced {
+        /// What it was.
+        what: String,
+        /// Why nobody heard it.
+        failed: Option<String>,
+    },
     /// A member begins to talk.
     SpeechStart,
     /// A member ends to talk.
@@ -156,7 +167,11 @@ impl Happened {
             Self::Leave { .. } => "participant-leave",
             Self::Mute => "participant-mute",
             Self::Unmute => "participant-unmute",
+            Self::Hold => "participant-hold",
+            Self::Unhold => "participant-unhold",
             Self::Modify => "participant-modify",
+            Self::Announced { failed: None, .. } => "announcement-end",
+            Self::Announced { .. } => "announcement-fail",
             Self::SpeechStart => "participant-speech-start",
             Self::SpeechStop => "participant-speech-stop",
             Self::RecordingStart => "recording-start",
@@ -213,6 +228,8 @@ pub enum MemberOrder {
     Mute(bool),
     /// It does not hear the others, or does.
     Deaf(bool),
+    /// Both, until it is taken back; a mute member is still mute then.
+    Hold(bool),
     /// It has to go.
     Kick,
 }
@@ -226,6 +243,7 @@ impl Core {
         let one = |id, order| match order {
             MemberOrder::Mute(muted) => room.mute(id, Some(muted)).is_some(),
             MemberOrder::Deaf(deaf) => room.deafen(id, Some(deaf)).is_some(),
+            MemberOrder::Hold(hold) => room.hold(id, hold).is_some(),
             MemberOrder::Kick => room.kick(id),
         };
         match order {
@@ -250,11 +268,20 @@ impl Core {
         let room = room.clone();
         task::spawn_local("conference-play", async move {
             let clips = services.clips.clone();
-            match clips.resolve(&account, &reference, LANGUAGE).await {
-                Ok(Audio::Clip(clip) | Audio::Tone { clip, .. }) => room.play(clip),
-                Ok(_) => tracing::debug!(reference, "has no end, and is not played to a room"),
-                Err(error) => tracing::debug!(reference, %error, "cannot be played to a room"),
+            let failed = match clips.resolve(&account, &reference, LANGUAGE).await {
+                Ok(Audio::Clip(clip) | Audio::Tone { clip, .. }) => {
+                    let length = clip.duration();
+                    room.play(clip);
+                    tokio::time::sleep(length).await;
+                    None
+                }
+                Ok(_) => Some("it has no end".to_owned()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(why) = &failed {
+                tracing::debug!(reference, why, "is not played to a room");
             }
+            room.announced(reference, failed);
         });
     }
 

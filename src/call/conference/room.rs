@@ -54,6 +54,8 @@ struct Member {
     options: ConferenceOptions,
     muted: bool,
     deaf: bool,
+    /// It neither hears nor is heard, because somebody outside wanted it.
+    on_hold: bool,
     kicked: bool,
     /// Its seat is somebody else's now: its leaving is nobody's concern.
     replaced: bool,
@@ -200,6 +202,7 @@ impl Conference {
                 options: options.clone(),
                 muted: options.muted,
                 deaf: options.deaf,
+                on_hold: false,
                 kicked: false,
                 replaced: false,
                 talking: false,
@@ -236,6 +239,7 @@ impl Conference {
                 options: before.options.clone(),
                 muted: before.muted,
                 deaf: before.deaf,
+                on_hold: before.on_hold,
                 kicked: false,
                 replaced: false,
                 talking: false,
@@ -358,8 +362,8 @@ impl Conference {
             found.and_then(|m| m.port)
         };
         Stage::Inside(Seating {
-            speaks: !member.muted,
-            hears: !member.deaf,
+            speaks: !member.muted && !member.on_hold,
+            hears: !member.deaf && !member.on_hold,
             coaches: member.options.coach.as_ref().and_then(coached),
             reports: member.options.report_speech,
         })
@@ -422,6 +426,27 @@ impl Conference {
             self.tell(Happened::Modify, Some(id));
         }
         Some(now)
+    }
+
+    /// Puts a member on hold, or takes that back. What it is then; `None`: there is no such member.
+    pub fn hold(&self, id: u32, hold: bool) -> Option<bool> {
+        let before = self.change(id, |member| std::mem::replace(&mut member.on_hold, hold))?;
+        if before != hold {
+            let what = match hold {
+                true => Happened::Hold,
+                false => Happened::Unhold,
+            };
+            self.tell(what, Some(id));
+        }
+        Some(hold)
+    }
+
+    /// What everybody was to hear has ended. Who has gone meanwhile is not told.
+    pub(super) fn announced(&self, what: String, failed: Option<String>) {
+        if self.inner.borrow().members.is_empty() {
+            return;
+        }
+        self.tell(Happened::Announced { what, failed }, None);
     }
 
     /// Sends a member away. `false`: there is no such member.
@@ -585,7 +610,7 @@ impl Inner {
             moderator: options.moderator,
             muted: member.muted,
             deaf: member.deaf,
-            held: member.call.holds(),
+            held: member.on_hold || member.call.holds(),
             coaching: options.coach.clone(),
             start_on_enter: options.start_on_enter,
             end_on_exit: options.end_on_exit,

@@ -54,6 +54,8 @@ pub struct Talked {
     pub length: Option<Duration>,
     /// Keys the caller pressed meanwhile.
     pub digits: String,
+    /// `X-` headers of the answer.
+    pub headers: Vec<(Box<str>, Box<str>)>,
 }
 
 impl Default for BridgeOptions {
@@ -140,11 +142,13 @@ impl CallHandle {
         }
         let mut talk = Talk::begin(self, &callee.0, options.hold_music.clone());
         talk.hangup_on = options.hangup_on;
+        let headers = callee.0.state().answer_headers.clone();
         self.state_mut().talked = Some(Talked {
             call_id: callee.0.own_facts().call_id.clone(),
             since: clock::now(),
             length: None,
             digits: String::new(),
+            headers,
         });
         callee.0.record_as_reached(self);
         self.arrived();

@@ -18,7 +18,7 @@ use crate::call::handle::CallHandle;
 use crate::call::ops::play::PlayOptions;
 use crate::clips::Audio;
 use crate::media::{Command, RecordEnd, RecordSpec, Sides};
-use crate::recordings::{Method, Notice};
+use crate::recordings::{Method, Notice, Transcribing};
 
 /// How to record.
 #[derive(Debug, Clone)]
@@ -77,6 +77,8 @@ pub struct NewRecording {
     pub upload: Option<(String, Method)>,
     /// Who is told.
     pub notice: Option<Notice>,
+    /// How it is made a text, once it is whole.
+    pub transcript: Option<Transcribing>,
 }
 
 impl Default for NewRecording {
@@ -98,6 +100,7 @@ impl Default for NewRecording {
             follow: true,
             upload: None,
             notice: None,
+            transcript: None,
         }
     }
 }

@@ -90,6 +90,7 @@ impl CallHandle {
         recording.channels = new.sides.channels();
         recording.shortest_ms = u64::try_from(new.min.as_millis()).unwrap_or(u64::MAX);
         recording.notice.clone_from(&new.notice);
+        recording.transcript.clone_from(&new.transcript);
         let upload = new.upload.as_ref();
         recording.upload = upload.map(|(base, method)| Upload::new(base, *method, &recording.name));
         let id = recording.id.clone();

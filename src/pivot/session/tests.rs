@@ -120,7 +120,7 @@ fn run_behind(guard: Guard, settings: Value, answers: Vec<Canned>) -> Outcome {
         .build()
         .unwrap();
     let reply = runtime.block_on(async {
-        let asked = conduct(&http, &settings, params, None, &check, &logs).await;
+        let asked = conduct(&http, &settings, params, Own::default(), &check, &logs).await;
         logged(&logs, asked)
     });
     let asked = server.asked.lock().unwrap().clone();

@@ -89,6 +89,8 @@ pub enum SipEvent {
         to_tag: Box<str>,
         /// User-Agent or Server of whoever answered.
         agent: Option<Box<str>>,
+        /// Its `X-` headers.
+        extra: Vec<(Box<str>, Box<str>)>,
     },
     /// Our INVITE failed. Timeouts are 408, transport failures 503.
     Rejected {

@@ -380,6 +380,7 @@ impl Endpoint {
                     .header(Name::UserAgent)
                     .or_else(|| message.header(Name::Server))
                     .map(Into::into),
+                extra: extra(message),
             },
         );
     }
@@ -592,3 +593,16 @@ pub(super) fn replace_credentials(
     }
     message.headers.push(name, credentials.to_string());
 }
+
+/// The `X-` headers of a response.
+fn extra(message: &Message) -> Vec<(Box<str>, Box<str>)> {
+    let own = message.headers.iter().filter(|header| {
+        let start = header.wire_name().get(..2);
+        start.is_some_and(|start| start.eq_ignore_ascii_case("x-"))
+    });
+    let pairs = own.filter_map(|header| Some((header.wire_name().into(), header.text()?.into())));
+    pairs.take(MAX_EXTRA).collect()
+}
+
+/// Headers taken from one response.
+const MAX_EXTRA: usize = 16;

@@ -1,5 +1,6 @@
 //! Streams, recordings and speech.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::Live;
@@ -12,6 +13,7 @@ use crate::call::{
 use crate::clips::Audio;
 use crate::host::clock;
 use crate::media::{RecordEnd, Sides};
+use crate::recordings::{Notice, Transcribing};
 use crate::twiml::Dialler;
 use crate::twiml::line::{
     Gathered, Gathering, Line as _, Phrase, Recorded, Recording, Sound, Trouble,
@@ -91,6 +93,13 @@ pub(super) async fn record<D: Dialler>(
     live: &Live<'_, D>,
     how: &Recording,
 ) -> Result<Recorded, Trouble> {
+    let transcript = notice(how.transcript.as_ref(), "", "").map(|notice| Transcribing {
+        language: live.call.language(),
+        notice: Notice {
+            fields: standard(live.call),
+            ..notice
+        },
+    });
     let new = NewRecording {
         origin: "twiml : Record".to_owned(),
         source: "twiml",
@@ -107,6 +116,7 @@ pub(super) async fn record<D: Dialler>(
         },
         upload: how.upload.clone(),
         notice: notice(how.callback.as_ref(), "RecordVerb", "inbound"),
+        transcript,
         ..NewRecording::default()
     };
     let kept = Box::pin(live.call.record_kept(new, how.beep)).await?;
@@ -174,16 +184,30 @@ pub(super) async fn listen<D: Dialler>(
 fn partial(call: &CallHandle, callback: &Callback) -> Rc<dyn Fn(Partial)> {
     let teller = Teller::new(call, callback);
     let call = call.clone();
+    let before = RefCell::new(String::new());
     Rc::new(move |partial: Partial| {
         let mut all = standard(&call);
         let sure = partial.transcript.confidence;
+        let text = partial.transcript.text;
+        let (stable, rest) = settled(&before.borrow(), &text);
         all.extend(fields([
-            ("UnstableSpeechResult", partial.transcript.text),
+            ("StableSpeechResult", stable),
+            ("UnstableSpeechResult", rest),
             ("Stability", sure.map_or(String::new(), |c| c.to_string())),
             ("SequenceNumber", partial.sequence.to_string()),
         ]));
+        before.replace(text);
         teller.tell(all);
     })
+}
+
+/// What two results in a row begin with alike, by words, and the rest of the second.
+fn settled(before: &str, now: &str) -> (String, String) {
+    let words: Vec<&str> = now.split_whitespace().collect();
+    let alike = before.split_whitespace().zip(&words);
+    let count = alike.take_while(|(old, new)| old == *new).count();
+    let (stable, rest) = words.split_at_checked(count).unwrap_or_default();
+    (stable.join(" "), rest.join(" "))
 }
 
 /// Everything the prompt says, with its repetitions.
@@ -212,3 +236,19 @@ const MOST_LOOPS: u32 = 20;
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(10_800);
 /// The shortest that is worth keeping once silence is cut off.
 const SHORTEST: std::time::Duration = std::time::Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::settled;
+
+    #[test]
+    fn what_two_results_begin_with_alike_is_stable() {
+        let parts = |before, now| {
+            let (stable, rest) = settled(before, now);
+            format!("{stable}|{rest}")
+        };
+        assert_eq!(parts("", "I would"), "|I would");
+        assert_eq!(parts("I wood like", "I would like to"), "I|would like to");
+        assert_eq!(parts("I would like", "I would"), "I would|");
+    }
+}

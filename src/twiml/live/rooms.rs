@@ -100,7 +100,9 @@ fn class(what: &Happened) -> Option<&'static str> {
         Happened::Join => "join",
         Happened::Leave { .. } => "leave",
         Happened::Mute | Happened::Unmute => "mute",
+        Happened::Hold | Happened::Unhold => "hold",
         Happened::Modify => "modify",
+        Happened::Announced { .. } => "announcement",
         Happened::SpeechStart | Happened::SpeechStop => "speaker",
         Happened::RecordingStart | Happened::Recorded { .. } => return None,
     })
@@ -145,6 +147,13 @@ fn said(event: &ConferenceEvent) -> Vec<(String, String)> {
             }
             .to_owned(),
         )])),
+        Happened::Announced { what, failed } => all.extend(fields([
+            ("AnnounceUrl", what.clone()),
+            (
+                "ReasonAnnouncementFailed",
+                failed.clone().unwrap_or_default(),
+            ),
+        ])),
         _ => {}
     }
     all

@@ -1,34 +1,17 @@
 //! Whom a Dial rings, and whom a Refer names.
 
 use super::PARAMETER;
+use super::shared::{DETECTION, LEG_CALLBACK, RECORDING_CALLBACK, SCREENING};
 use crate::twiml::spec::{Dialect, Spec, Status, Text, Values, attribute, ignored};
-
-const DETECTION: &str = "machines that answer are not told from people";
-const EVENTS: Values = Values::SomeOf(&["initiated", "ringing", "answered", "completed"]);
-const SCREENING: &str =
-    "a document the called party hears before both are connected; its Hangup keeps them apart";
 
 pub(in crate::twiml) static NUMBER: Spec = Spec {
     text: Text::Required("the number"),
     attributes: &[
         attribute("sendDigits", Values::Digits, "")
             .note("keys sent to whoever answers before both are connected"),
-        attribute("url", Values::Url, "").twilio().note(SCREENING),
-        attribute("method", Values::Method, "POST").twilio(),
-        attribute("statusCallback", Values::Url, "")
-            .twilio()
-            .note("told as a job, again until the server takes it"),
-        attribute("statusCallbackEvent", EVENTS, "completed").twilio(),
-        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
         ignored("byoc", "the account's trunks decide"),
-        ignored("machineDetection", DETECTION),
-        ignored("machineDetectionTimeout", DETECTION),
-        ignored("machineDetectionSpeechThreshold", DETECTION),
-        ignored("machineDetectionSpeechEndThreshold", DETECTION),
-        ignored("machineDetectionSilenceTimeout", DETECTION),
-        ignored("amdStatusCallback", DETECTION),
-        ignored("amdStatusCallbackMethod", DETECTION),
     ],
+    shared: &[SCREENING, LEG_CALLBACK, DETECTION],
     ..Spec::of("Number")
 };
 
@@ -37,22 +20,9 @@ pub(in crate::twiml) static SIP: Spec = Spec {
     attributes: &[
         attribute("username", Values::Text, "").twilio(),
         attribute("password", Values::Text, "").twilio(),
-        attribute("url", Values::Url, "").twilio().note(SCREENING),
-        attribute("method", Values::Method, "POST").twilio(),
-        attribute("statusCallback", Values::Url, "")
-            .twilio()
-            .note("told as a job, again until the server takes it"),
-        attribute("statusCallbackEvent", EVENTS, "completed").twilio(),
-        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
         ignored("codecs", "the codecs of the account's settings are offered"),
-        ignored("machineDetection", DETECTION),
-        ignored("machineDetectionTimeout", DETECTION),
-        ignored("machineDetectionSpeechThreshold", DETECTION),
-        ignored("machineDetectionSpeechEndThreshold", DETECTION),
-        ignored("machineDetectionSilenceTimeout", DETECTION),
-        ignored("amdStatusCallback", DETECTION),
-        ignored("amdStatusCallbackMethod", DETECTION),
     ],
+    shared: &[SCREENING, LEG_CALLBACK, DETECTION],
     children: &[&URI, &HEADERS],
     ..Spec::of("Sip")
 };
@@ -88,15 +58,7 @@ pub(in crate::twiml) static HEADER: Spec = Spec {
 pub(in crate::twiml) static CLIENT: Spec = Spec {
     dialect: Dialect::Twilio,
     text: Text::Optional("the client: a device or user by its SIP user name, user name or id"),
-    attributes: &[
-        attribute("url", Values::Url, "").twilio().note(SCREENING),
-        attribute("method", Values::Method, "POST").twilio(),
-        attribute("statusCallback", Values::Url, "")
-            .twilio()
-            .note("told as a job, again until the server takes it"),
-        attribute("statusCallbackEvent", EVENTS, "completed").twilio(),
-        attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
-    ],
+    shared: &[SCREENING, LEG_CALLBACK],
     children: &[&IDENTITY, &CLIENT_PARAMETER],
     ..Spec::of("Client")
 };
@@ -183,17 +145,7 @@ pub(in crate::twiml) static CONFERENCE: Spec = Spec {
             "",
         )
         .twilio()
-        .note("`hold` and `announcement` do not happen"),
-        attribute("recordingStatusCallback", Values::Url, "").twilio(),
-        attribute("recordingStatusCallbackMethod", Values::Method, "POST").twilio(),
-        attribute(
-            "recordingStatusCallbackEvent",
-            Values::SomeOf(&["in-progress", "completed", "absent", "failed"]),
-            "completed",
-        )
-        .twilio()
-        .note("`in-progress` is not told of conferences"),
-        ignored("recordingConfigurationId", "not of this house"),
+        .note("`hold` and `announcement` are what the API does"),
         ignored("eventCallbackUrl", "use `statusCallback`"),
         ignored("profileName", PROFILE).kazoo(),
         ignored("play_name", PROFILE).kazoo(),
@@ -210,6 +162,7 @@ pub(in crate::twiml) static CONFERENCE: Spec = Spec {
         ignored("engine", PROFILE).kazoo(),
         ignored("voice", PROFILE).kazoo(),
     ],
+    shared: &[RECORDING_CALLBACK],
     note: "alone in its Dial",
     ..Spec::of("Conference")
 };

@@ -1,6 +1,7 @@
 //! What stands inside Start, Stop and Connect.
 
 use super::PARAMETER;
+use super::shared::{AS_A_JOB, RECORDING_CALLBACK};
 use crate::twiml::spec::{Dialect, Spec, Status, Text, Values, attribute, ignored};
 
 const MULAW: &str = "servers get µ-law of 8000 Hz, and send that or audio files";
@@ -32,7 +33,7 @@ pub(in crate::twiml) static STREAM: Spec = Spec {
         ignored("connectorName", "streams go to a `url`"),
         attribute("statusCallback", Values::Url, "")
             .twilio()
-            .note("told as a job, again until the server takes it"),
+            .note(AS_A_JOB),
         attribute("statusCallbackMethod", Values::Method, "POST").twilio(),
         ignored("audioFormat", MULAW),
         ignored("audioCodec", MULAW).kazoo(),
@@ -64,14 +65,6 @@ pub(in crate::twiml) const TRACKS: &str =
 pub(in crate::twiml) static RECORDING: Spec = Spec {
     dialect: Dialect::Twilio,
     attributes: &[
-        attribute("recordingStatusCallback", Values::Url, "").twilio(),
-        attribute("recordingStatusCallbackMethod", Values::Method, "POST").twilio(),
-        attribute(
-            "recordingStatusCallbackEvent",
-            Values::SomeOf(&["in-progress", "completed", "absent", "failed"]),
-            "completed",
-        )
-        .twilio(),
         attribute(
             "trim",
             Values::OneOf(&["trim-silence", "do-not-trim"]),
@@ -86,8 +79,8 @@ pub(in crate::twiml) static RECORDING: Spec = Spec {
         .twilio()
         .note(TRACKS),
         attribute("channels", Values::OneOf(&["dual", "mono"]), "dual").twilio(),
-        ignored("recordingConfigurationId", "not of this house"),
     ],
+    shared: &[RECORDING_CALLBACK],
     note: "a recording of the call, until Stop, its end, or three hours",
     ..Spec::of("Recording")
 };

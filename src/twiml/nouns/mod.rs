@@ -1,11 +1,12 @@
 //! The tables of what stands inside verbs, and of the verbs that are refused.
 //!
 //! - `dial`: whom a Dial rings. `media`: streams, recordings and the like inside Start, Stop and Connect.
-//! - `ssml`: how a text inside Say is spoken. `pay`: Pay.
+//! - `shared`: attributes of more than one of them. `ssml`: how a text inside Say is spoken. `pay`: Pay.
 
 pub(super) mod dial;
 pub(super) mod media;
 mod pay;
+pub(super) mod shared;
 pub(super) mod ssml;
 
 use super::lint::Reader;

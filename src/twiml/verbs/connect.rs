@@ -7,14 +7,14 @@ use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{Line, Trouble};
 use crate::twiml::lint::{Given, Reader};
 use crate::twiml::nouns::media::{IN_CONNECT, STREAM};
+use crate::twiml::nouns::shared::METHOD;
 use crate::twiml::parse::Element;
 use crate::twiml::spec::{Spec, Status, Values, attribute};
 
 pub(in crate::twiml) static SPEC: Spec = Spec {
     attributes: &[
         attribute("action", Values::Url, "").note("asked once the server has closed the stream"),
-        attribute("method", Values::Method, "")
-            .note("`GET` in the kazoo profile, `POST` in the twilio profile"),
+        METHOD,
     ],
     children: IN_CONNECT,
     note: "without `action` the end of the stream ends the call in the kazoo profile; the next verb runs in the twilio profile",

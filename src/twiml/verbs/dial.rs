@@ -16,6 +16,7 @@ use crate::twiml::line::{self, Callee, Line, Trouble};
 use crate::twiml::lint::{Given, Reader};
 use crate::twiml::nouns::dial as nouns;
 use crate::twiml::nouns::media::TRACKS;
+use crate::twiml::nouns::shared::{METHOD, RECORDING_CALLBACK, UPLOAD};
 use crate::twiml::orders::{Care, Taking, Told};
 use crate::twiml::parse::Element;
 use crate::twiml::ringtones;
@@ -26,8 +27,7 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
     attributes: &[
         attribute("action", Values::Url, "")
             .note("asked when the talk is over; without one the next verb runs"),
-        attribute("method", Values::Method, "")
-            .note("`GET` in the kazoo profile, `POST` in the twilio profile"),
+        METHOD,
         attribute("timeout", Values::Upto(1, 3600), "30").note("seconds to ring"),
         attribute("timeLimit", Values::Upto(1, 86_400), "14400").note("seconds to talk"),
         attribute("callerId", Values::Text, "").note("the caller's own number unless given"),
@@ -68,10 +68,6 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
             "do-not-record",
         )
         .note("`true` is `record-from-answer`; `-dual` is a channel a party"),
-        attribute("recordingUrl", Values::Url, "")
-            .kazoo()
-            .note("where the file is sent, its name added; kept here unless given"),
-        attribute("recordStoreMethod", Values::OneOf(&["PUT", "POST"]), "PUT").kazoo(),
         attribute(
             "recordingTrack",
             Values::OneOf(&["both", "inbound", "outbound"]),
@@ -85,23 +81,13 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
             "do-not-trim",
         )
         .twilio(),
-        attribute("recordingStatusCallback", Values::Url, "")
-            .twilio()
-            .note("told as a job, again until the server takes it"),
-        attribute("recordingStatusCallbackMethod", Values::Method, "POST").twilio(),
-        attribute(
-            "recordingStatusCallbackEvent",
-            Values::SomeOf(&["in-progress", "completed", "absent", "failed"]),
-            "completed",
-        )
-        .twilio(),
-        ignored("recordingConfigurationId", "not of this house"),
         ignored("referUrl", "a transfer is carried out by swivel itself"),
         ignored("referMethod", "a transfer is carried out by swivel itself"),
         ignored("callReason", "carriers do not ask"),
         ignored("events", "not sent yet"),
         ignored("passports", "not sent yet"),
     ],
+    shared: &[RECORDING_CALLBACK, UPLOAD],
     children: nouns::ALL,
     ..Spec::of("Dial")
 };

@@ -9,6 +9,7 @@ use crate::pivot::RequestMethod;
 use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{Gathering, Line, Phrase, Trouble};
 use crate::twiml::lint::{Given, Reader};
+use crate::twiml::nouns::shared::METHOD;
 use crate::twiml::orders::{Listening, Told};
 use crate::twiml::parse::Element;
 use crate::twiml::spec::{Spec, Values, attribute, ignored};
@@ -16,8 +17,7 @@ use crate::twiml::spec::{Spec, Values, attribute, ignored};
 pub(in crate::twiml) static SPEC: Spec = Spec {
     attributes: &[
         attribute("action", Values::Url, "").note("the current document's URL unless given"),
-        attribute("method", Values::Method, "")
-            .note("`GET` in the kazoo profile, `POST` in the twilio profile"),
+        METHOD,
         attribute("timeout", Values::Upto(1, 3600), "5").note(
             "seconds; for all digits together in the kazoo profile, for each in the twilio profile",
         ),

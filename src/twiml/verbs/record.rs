@@ -10,17 +10,15 @@ use crate::recordings::Method;
 use crate::twiml::exec::{Run, Step};
 use crate::twiml::line::{Line, Recording, Trouble};
 use crate::twiml::lint::{Given, Reader};
+use crate::twiml::nouns::shared::{METHOD, RECORDING_CALLBACK, UPLOAD};
 use crate::twiml::orders::Told;
 use crate::twiml::parse::Element;
-use crate::twiml::spec::{Spec, Values, attribute, ignored};
-
-const TRANSCRIPTS: &str = "recordings are not transcribed";
+use crate::twiml::spec::{Spec, Values, attribute};
 
 pub(in crate::twiml) static SPEC: Spec = Spec {
     attributes: &[
         attribute("action", Values::Url, "").note("the current document's URL unless given"),
-        attribute("method", Values::Method, "")
-            .note("`GET` in the kazoo profile, `POST` in the twilio profile"),
+        METHOD,
         attribute("timeout", Values::Upto(0, 3600), "5")
             .note("seconds of silence that end it; 0 is never"),
         attribute("finishOnKey", Values::Keys, "1234567890*#"),
@@ -29,24 +27,14 @@ pub(in crate::twiml) static SPEC: Spec = Spec {
         attribute("trim", Values::OneOf(&["trim-silence", "do-not-trim"]), "")
             .twilio()
             .note("`do-not-trim` in the kazoo profile, `trim-silence` in the twilio profile"),
-        attribute("recordingUrl", Values::Url, "")
-            .kazoo()
-            .note("where the file is sent, its name added; kept here unless given"),
-        attribute("recordStoreMethod", Values::OneOf(&["PUT", "POST"]), "PUT").kazoo(),
-        attribute("recordingStatusCallback", Values::Url, "")
+        attribute("transcribe", Values::Bool, "false")
             .twilio()
-            .note("told as a job, again until the server takes it"),
-        attribute("recordingStatusCallbackMethod", Values::Method, "POST").twilio(),
-        attribute(
-            "recordingStatusCallbackEvent",
-            Values::SomeOf(&["in-progress", "completed", "absent", "failed"]),
-            "completed",
-        )
-        .twilio(),
-        ignored("recordingConfigurationId", "not of this house"),
-        ignored("transcribe", TRANSCRIPTS),
-        ignored("transcribeCallback", TRANSCRIPTS),
+            .note("told `transcribeCallback`, whose being there is enough; needs a recogniser in the configuration"),
+        attribute("transcribeCallback", Values::Url, "")
+            .twilio()
+            .note("told by POST as a job, again until the server takes it"),
     ],
+    shared: &[RECORDING_CALLBACK, UPLOAD],
     ..Spec::of("Record")
 };
 
@@ -59,6 +47,8 @@ pub(in crate::twiml) struct Record {
     trim: Option<bool>,
     upload: Option<(String, Method)>,
     told: Option<Told>,
+    /// Who is told the text of it.
+    transcript: Option<Told>,
 }
 
 impl Record {
@@ -76,12 +66,14 @@ impl Record {
                 trim: false,
                 upload: None,
                 callback: None,
+                transcript: None,
             },
             trim: given
                 .text("trim")
                 .map(|trim| trim.eq_ignore_ascii_case("trim-silence")),
             upload: upload(given),
             told: given.told("recordingStatusCallback"),
+            transcript: given.told("transcribeCallback"),
         }
     }
 
@@ -96,6 +88,7 @@ impl Record {
             trim,
             upload: run.upload(self.upload.as_ref()),
             callback: run.callback(self.told.as_ref()),
+            transcript: run.callback(self.transcript.as_ref()),
             ..self.how.clone()
         };
         let recorded = run.line.record(&how).await?;

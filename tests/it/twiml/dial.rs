@@ -439,3 +439,22 @@ fn a_hangup_before_both_are_connected_keeps_them_apart() {
         assert_eq!(told[0]["CallStatus"], "completed");
     });
 }
+
+#[test]
+fn what_an_answer_says_in_headers_of_its_own_is_told_the_action() {
+    stage(|stage| async move {
+        let callee = stage.world.phone_at("10.0.1.51:5060");
+        stage.answers("<Dial action=\"/after\"><Sip>sip:callee@10.0.1.51:5060</Sip></Dial>");
+        stage.answers("<Hangup/>");
+        let (_phone, call) = stage.connect(pivot(twilio())).await;
+        let incoming = callee.called(SECOND).await;
+        incoming.reply("200 OK\r\nX-Ticket: 42\r\nServer: x", &incoming.sdp("sendrecv"));
+        callee.expect("ACK ", SECOND).await;
+        tokio::time::sleep(SECOND).await;
+        incoming.hang_up().await;
+        over(&stage, &call).await;
+        let after = stage.told_at("/AFTER");
+        assert_eq!(after["DialSipHeader_X-Ticket"], "42");
+        assert_eq!(after.get("DialSipHeader_Server"), None);
+    });
+}

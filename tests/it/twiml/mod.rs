@@ -1,11 +1,12 @@
 //! TwiML on real calls: documents that a Pivot server answers, heard and seen from a telephone in simulated time.
 //!
 //! - `sessions`: requests, follow-ups, profiles, ends. `verbs`: a row of `pivot.md` §7 a test. `dial`: ringing others.
-//! - `hosted`: documents without a server. `after`: REFER, the record, profiles, signatures. `rooms`: conferences and queues. `streams`: media streams, recordings, speech. Callbacks of all of these are jobs.
+//! - `hosted`: documents without a server. `after`: REFER, the record, profiles, signatures. `rooms`: conferences and queues. `streams`: media streams, recordings, speech. `pace`: how quick it is. Callbacks of all of these are jobs.
 
 mod after;
 mod dial;
 mod hosted;
+mod pace;
 mod rooms;
 mod sessions;
 mod streams;

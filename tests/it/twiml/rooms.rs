@@ -1,10 +1,16 @@
 //! Conferences and queues from documents: who gets in, what is heard meanwhile, who is told (`pivot.md` §7.6, §8.6).
 
+use std::net::SocketAddr;
+
 use serde_json::json;
+use swivel::audio::Codec;
+use swivel::call::conference::{MemberOrder, Order};
 
 use super::{about, callbacks, over, pivot, twilio};
 use crate::flow::{SECOND, Stage, stage, took};
+use crate::world::ACCOUNT;
 use crate::world::phone::{Phone, PhoneCall};
+use crate::world::rtp::{Ears, Voice, audio_of};
 
 /// Another call of the same number, answered.
 async fn another(stage: &Stage) -> (Phone, PhoneCall) {
@@ -194,5 +200,149 @@ fn a_full_queue_takes_nobody() {
         assert_eq!(stage.told_at("/LEFT")["QueueResult"], "queue-full");
         first.hang_up().await;
         stage.world.at_rest().await;
+    });
+}
+
+#[test]
+fn what_the_api_does_to_a_member_or_plays_to_all_is_told_the_callback() {
+    stage(|stage| async move {
+        stage.answers(
+            "<Dial><Conference beep=\"false\" statusCallback=\"/cb\" statusCallbackEvent=\"hold announcement mute\">room</Conference></Dial>",
+        );
+        stage.answers("<Dial><Conference beep=\"false\" muted=\"true\">room</Conference></Dial>");
+        let (_one, first) = stage.connect(twilio()).await;
+        let (_two, second) = another(&stage).await;
+        tokio::time::sleep(SECOND).await;
+        let core = &stage.world.core;
+        let members = core
+            .conference(ACCOUNT, "room")
+            .unwrap()
+            .info()
+            .participants;
+        let mute = members[1].id;
+        for hold in [true, true, false] {
+            let order = Order::Member(mute, MemberOrder::Hold(hold));
+            assert!(core.order_conference(ACCOUNT, "room", order));
+        }
+        let shown = core
+            .conference(ACCOUNT, "room")
+            .unwrap()
+            .info()
+            .participants;
+        assert!(shown[1].muted && !shown[1].held, "it is as mute as before");
+        for sound in ["tone_stream://%(500,0,440)", "nonsense://x"] {
+            let order = Order::Play(sound.to_owned());
+            assert!(core.order_conference(ACCOUNT, "room", order));
+            tokio::time::sleep(SECOND).await;
+        }
+        first.hang_up().await;
+        second.hang_up().await;
+        let told = callbacks(&stage, "/cb").await;
+        let events: Vec<&str> = told
+            .iter()
+            .map(|t| t["StatusCallbackEvent"].as_str())
+            .collect();
+        let wanted = [
+            "participant-hold",
+            "participant-unhold",
+            "announcement-end",
+            "announcement-fail",
+        ];
+        assert_eq!(events, wanted);
+        assert_eq!(
+            (told[0]["Hold"].as_str(), told[1]["Hold"].as_str()),
+            ("true", "false")
+        );
+        assert_eq!(told[2]["AnnounceUrl"], "tone_stream://%(500,0,440)");
+        assert!(told[3].contains_key("ReasonAnnouncementFailed"), "{told:?}");
+    });
+}
+
+/// Packets in which something loud is heard there.
+fn loud(ears: &Ears, phone: &Phone) -> usize {
+    let heard = ears.take(SocketAddr::new(phone.address().ip(), 4000));
+    let is_loud = |payload: &[u8]| {
+        let mut pcm = Vec::new();
+        Codec::Pcmu.decode(payload, &mut pcm);
+        let sum: i64 = pcm.iter().map(|s| i64::from(*s).abs()).sum();
+        sum > 3000 * pcm.len() as i64
+    };
+    heard
+        .iter()
+        .filter(|packet| is_loud(&packet.payload))
+        .count()
+}
+
+#[test]
+fn a_coach_is_heard_by_the_one_who_is_coached_alone() {
+    stage(|stage| async move {
+        let room = |coach: &str| {
+            let coach = if coach.is_empty() {
+                String::new()
+            } else {
+                format!(" coach=\"{coach}\"")
+            };
+            format!("<Dial><Conference beep=\"false\" waitUrl=\"\"{coach}>room</Conference></Dial>")
+        };
+        stage.answers(&room(""));
+        let (agent, first) = stage.connect(twilio()).await;
+        let sid = stage.told(0)["CallSid"].clone();
+        stage.answers(&room(""));
+        let (customer, second) = another(&stage).await;
+        stage.answers(&room(&sid));
+        let (coach, third) = stage.invite();
+        let answer = third.answered(10 * SECOND).await;
+        third.ack("");
+        let ears = Ears::of(&stage.world);
+        let from = SocketAddr::new(coach.address().ip(), 4000);
+        let quiet = Voice::speak(&stage.world, from, audio_of(&answer), 0xff);
+        tokio::time::sleep(2 * SECOND).await;
+        assert_eq!((loud(&ears, &agent), loud(&ears, &customer)), (0, 0));
+        drop(quiet);
+        let _speaking = Voice::speak(&stage.world, from, audio_of(&answer), 0x05);
+        tokio::time::sleep(3 * SECOND).await;
+        let (agent, customer) = (loud(&ears, &agent), loud(&ears, &customer));
+        let room = stage.world.core.conference(ACCOUNT, "room").unwrap();
+        let members = room.info().participants;
+        assert!(
+            agent > 100 && customer == 0,
+            "{agent} and {customer} {members:#?}"
+        );
+        for call in [first, second, third] {
+            call.hang_up().await;
+        }
+        stage.world.at_rest().await;
+    });
+}
+
+#[test]
+fn a_conference_begins_with_whom_it_is_said_to_begin_with() {
+    stage(|stage| async move {
+        stage.answers(
+            "<Dial><Conference beep=\"false\" startConferenceOnEnter=\"false\" waitUrl=\"\" statusCallback=\"/cb\" statusCallbackEvent=\"start join\">room</Conference></Dial>",
+        );
+        stage.answers("<Dial><Conference beep=\"false\" startConferenceOnEnter=\"false\">room</Conference></Dial>");
+        stage.answers("<Dial><Conference beep=\"false\">room</Conference></Dial>");
+        let (_one, first) = stage.connect(twilio()).await;
+        let (_two, second) = another(&stage).await;
+        tokio::time::sleep(2 * SECOND).await;
+        let started = || {
+            let room = stage.world.core.conference(ACCOUNT, "room").unwrap();
+            room.info().started
+        };
+        assert!(!started());
+        let (_three, third) = another(&stage).await;
+        tokio::time::sleep(SECOND).await;
+        assert!(started());
+        for call in [first, second, third] {
+            call.hang_up().await;
+        }
+        let told = callbacks(&stage, "/cb").await;
+        let events: Vec<&str> = told
+            .iter()
+            .map(|t| t["StatusCallbackEvent"].as_str())
+            .collect();
+        let joins = ["participant-join"; 3];
+        assert_eq!(events, [&joins[..], &["conference-start"]].concat());
     });
 }

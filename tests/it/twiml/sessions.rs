@@ -1,8 +1,10 @@
 //! Requests and follow-ups of TwiML sessions (`pivot.md` §2, §7.1, §7.2).
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::{SAID, about, document, over, pivot};
+use super::{SAID, about, document, over, pivot, twilio};
 use crate::flow::{SECOND, node, stage, took, type_in};
 use crate::world::web::Reply;
 
@@ -197,5 +199,42 @@ fn verbs_and_callflow_modules_share_what_they_say_of_the_call() {
         about(ms, SAID);
         assert_eq!(stage.modules(), ["pivot", "tts"]);
         stage.world.at_rest().await;
+    });
+}
+
+#[test]
+fn text_is_said_and_sound_is_played_in_the_twilio_profile_and_neither_in_the_kazoo_one() {
+    for (more, wanted) in [(twilio(), SAID), (pivot(json!({})), 0)] {
+        stage(|stage| async move {
+            stage.world.web.reply(Reply {
+                status: 200,
+                content_type: "text/plain; charset=utf-8".into(),
+                body: "Ten & less".into(),
+                after: Duration::ZERO,
+            });
+            let (_phone, call) = stage.dial(more).await;
+            let answer = call.answered(10 * SECOND).await;
+            if wanted == 0 {
+                assert!(!answer.starts_with("SIP/2.0 200"), "{answer}");
+                call.ack_refusal();
+            } else {
+                call.ack("");
+                let (_, ms) = took(call.wait_for_bye(10 * SECOND)).await;
+                about(ms, wanted);
+            }
+            stage.world.at_rest().await;
+        });
+    }
+    stage(|stage| async move {
+        stage.world.web.reply(Reply {
+            status: 200,
+            content_type: "audio/wav".into(),
+            body: "RIFF".into(),
+            after: Duration::ZERO,
+        });
+        let (_phone, call) = stage.connect(twilio()).await;
+        over(&stage, &call).await;
+        let asked = stage.asked();
+        assert_eq!(asked, ["POST /APP/START.XML", "GET /APP/START.XML"]);
     });
 }

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use swivel::directory::Kind;
+use swivel::recordings::TranscriptRunner;
 use swivel::speech::{Recogniser, Recognition, SpeechError, Spoken, Transcript};
 use tokio::io::DuplexStream;
 use tokio_tungstenite::WebSocketStream;
@@ -16,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::{about, callbacks, over, pivot, twilio};
 use crate::flow::{SECOND, Stage, press, stage, stage_with, took};
-use crate::world::Settings;
+use crate::world::{ACCOUNT, Settings};
 use crate::world::rtp::Voice;
 
 type Server = WebSocketStream<DuplexStream>;
@@ -213,6 +214,30 @@ fn a_recording_holds_the_tracks_it_names() {
     }
 }
 
+#[test]
+fn a_recording_that_is_to_be_a_text_leaves_a_job_behind() {
+    stage(|stage| async move {
+        stage.answers(
+            "<Record playBeep=\"false\" maxLength=\"3\" timeout=\"0\" trim=\"do-not-trim\" action=\"/recorded\" transcribe=\"true\" transcribeCallback=\"/text\"/>",
+        );
+        stage.answers("<Hangup/>");
+        let (_phone, call) = stage.connect(twilio()).await;
+        over(&stage, &call).await;
+        let id = stage.told_at("/RECORDED")["RecordingSid"].clone();
+        let jobs = stage.world.outbox.pending().await.unwrap();
+        let texts: Vec<_> = jobs
+            .iter()
+            .filter(|job| job.kind == TranscriptRunner::KIND)
+            .collect();
+        assert_eq!(texts.len(), 1, "{jobs:?}");
+        assert_eq!(texts[0].payload["id"], id);
+        let kept = stage.world.shelf.one(ACCOUNT, &id).await.unwrap().unwrap();
+        let how = kept.transcript.unwrap();
+        assert_eq!(how.notice.url, "http://ivr.example/text");
+        assert!(how.notice.fields.iter().any(|(name, _)| name == "CallSid"));
+    });
+}
+
 /// Understands the same whatever is said.
 struct Parrot;
 
@@ -260,6 +285,7 @@ fn what_a_caller_says_is_told_the_action_and_partial_results_their_callback() {
         assert_eq!(stage.told_at("/NEXT").get("SpeechResult"), None);
         let told = callbacks(&stage, "/partial").await;
         assert_eq!(told[0]["UnstableSpeechResult"], "sales please");
+        assert_eq!(told[1]["StableSpeechResult"], "sales please");
         assert_eq!(told[0]["SequenceNumber"], "0");
         assert_eq!(told[0]["CallSid"], said["CallSid"]);
     });
