@@ -3,9 +3,14 @@
 //!
 //! Kept raw and cheap while a call is up: nothing is rendered before somebody looks, or the call is over.
 
+use std::net::SocketAddr;
+
 use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+
+use crate::base::time::UnixMicros;
+use crate::rtp::headers::{self, Headers, Noted};
 
 /// Bytes of a body that are kept.
 pub(super) const BODY: usize = 64 << 10;
@@ -64,6 +69,8 @@ pub enum Detail {
     },
     /// How media arrived since the sample before.
     Quality(Quality),
+    /// Headers of the packets of the leg's sound, once it is over.
+    Rtp(Box<Rtp>),
     /// A web server is asked. Redirects and repetitions are requests of their own.
     Asked(Box<Asked>),
     /// It answered, or did not.
@@ -116,6 +123,19 @@ pub struct Quality {
     pub remote_jitter_ms: f32,
     /// Round trip in milliseconds, when reports told it.
     pub round_trip_ms: Option<f32>,
+}
+
+/// Headers of the packets that went to and fro on one leg.
+#[derive(Debug, Clone)]
+pub struct Rtp {
+    /// Our end, as the session description has it.
+    pub local: SocketAddr,
+    /// What times count from.
+    pub begin: UnixMicros,
+    /// Of packets we accepted.
+    pub received: Headers,
+    /// Of packets we sent.
+    pub sent: Headers,
 }
 
 /// A request to a web server.
@@ -197,6 +217,7 @@ impl Detail {
             Self::Taping { id, channels } => ("taping", json!({"id": id, "channels": channels})),
             Self::Taped { id, why, kept } => ("taped", json!({"id": id, "why": why, "kept": kept})),
             Self::Quality(quality) => ("quality", quality.line()),
+            Self::Rtp(rtp) => ("rtp", rtp.line()),
             Self::Asked(asked) => (
                 "asked",
                 with_body(
@@ -231,6 +252,7 @@ impl Detail {
             Self::Taping { id, .. } => id.len(),
             Self::Taped { id, why, .. } => id.len() + why.len(),
             Self::SoundEnded { .. } | Self::Quality(_) => 0,
+            Self::Rtp(rtp) => std::mem::size_of::<Rtp>() + rtp.received.room() + rtp.sent.room(),
             Self::Asked(asked) => {
                 120 + asked.url.len() + headers(&asked.headers) + asked.body.len()
             }
@@ -252,6 +274,25 @@ impl Quality {
                "mos": round(self.mos), "remote_loss": round(self.remote_loss),
                "remote_jitter_ms": round(self.remote_jitter_ms), "round_trip_ms": self.round_trip_ms.map(round)})
     }
+}
+
+impl Rtp {
+    fn line(&self) -> Value {
+        let packed = |headers: &Headers| -> Vec<String> {
+            let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
+            headers.blocks().map(|block| engine.encode(block)).collect()
+        };
+        json!({"local": self.local.to_string(), "begin": self.begin.0,
+               "in": packed(&self.received), "in_missing": self.received.missing(),
+               "out": packed(&self.sent), "out_missing": self.sent.missing()})
+    }
+}
+
+/// Packets of a block of headers in an `rtp` line.
+pub(super) fn unpacked(block: &str) -> Vec<Noted> {
+    let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
+    let bytes = engine.decode(block).unwrap_or_default();
+    headers::read(&bytes).collect()
 }
 
 impl Timing {

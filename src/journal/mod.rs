@@ -37,7 +37,7 @@ use crate::store::{Batch, Store, StoreError};
 pub use causes::{Cause, Code, Problem};
 pub use cdr::{Cdr, OpenCall};
 pub use debug::{DebugRow, PivotDebug, PivotDebugKind};
-pub use detail::{Asked, Detail, Leg, Quality, Timing, Told};
+pub use detail::{Asked, Detail, Leg, Quality, Rtp, Timing, Told};
 pub use fact::{Fact, Way};
 pub use records::TimeRange;
 pub use retention::{RetentionConfig, keep_as_debug};

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 pub use build::build;
 pub use detail::shown_answer;
+pub use export::{Packet, packets_of};
 pub use pcap::Pcap;
 
 /// The trace of one leg, as [`Journal::trace`](super::Journal::trace) gives it.
