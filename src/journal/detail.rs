@@ -94,6 +94,8 @@ pub struct Leg {
     pub name: String,
     /// `device`, `user`, `resource`, `clicktocall` …; empty for a stranger.
     pub kind: &'static str,
+    /// The user it belongs to.
+    pub owner: Option<String>,
     /// Nobody is there: the leg leads to the first party of a call that was asked for.
     pub internal: bool,
     /// The leg that placed it.
@@ -143,7 +145,7 @@ pub struct Rtp {
 pub struct Asked {
     /// Names the exchange within this process.
     pub id: u64,
-    /// What it is for: `pivot`, `callback`, `cdr`, `webhook`, `upload`.
+    /// What it is for: `pivot`, `callback`, `cdr`, `webhook`, `upload`, `media`, `tts`.
     pub purpose: &'static str,
     /// `GET`, `POST` …
     pub method: &'static str,
@@ -181,8 +183,10 @@ pub struct Told {
 pub struct Timing {
     /// Asking for the name.
     pub dns: Option<u64>,
-    /// Connecting; with the TLS handshake where there is one.
+    /// Connecting.
     pub connect: Option<u64>,
+    /// The TLS handshake.
+    pub tls: Option<u64>,
     /// Until the answer's head.
     pub server: Option<u64>,
     /// Until the end of its body.
@@ -199,6 +203,7 @@ impl Detail {
                 "leg_begun",
                 json!({"account": leg.account, "interaction": leg.interaction, "direction": leg.direction,
                        "from": leg.from, "to": leg.to, "name": leg.name, "kind": leg.kind,
+                       "owner": leg.owner,
                        "internal": leg.internal.then_some(true), "parent": leg.parent}),
             ),
             Self::NodeData { data } => ("node_data", json!({"data": data})),
@@ -297,7 +302,8 @@ pub(super) fn unpacked(block: &str) -> Vec<Noted> {
 
 impl Timing {
     fn line(self) -> Value {
-        json!({"dns": self.dns, "connect": self.connect, "server": self.server, "body": self.body, "total": self.total})
+        json!({"dns": self.dns, "connect": self.connect, "tls": self.tls, "server": self.server, "body": self.body,
+               "total": self.total})
     }
 }
 

@@ -28,6 +28,7 @@ const LENGTH: u8 = 0x08;
 const KIND: u8 = 0x10;
 const SOURCE: u8 = 0x20;
 const PEER: u8 = 0x40;
+const ALL: u8 = SEQUENCE | TIMESTAMP | LENGTH | KIND | SOURCE | PEER;
 
 /// One packet's header and where it went or came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +61,25 @@ struct Block {
 /// What the next packet is compared with.
 #[derive(Debug, Clone, Copy)]
 struct Last {
-    noted: Noted,
+    /// Since the stream's begin, in steps.
+    at: u64,
+    peer: SocketAddr,
+    fields: Fields,
+    length: u16,
     /// Ticks from the packet before.
     ticks: u32,
+}
+
+/// The fields of a fixed header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fields {
+    /// Version, padding, extension, count of sources.
+    first: u8,
+    /// Payload type and marker.
+    kind: u8,
+    sequence: u16,
+    timestamp: u32,
+    source: u32,
 }
 
 impl Headers {
@@ -96,12 +113,6 @@ impl Headers {
 
     /// Writes a packet down. Without room it is counted as missing.
     pub fn note(&mut self, at: Duration, peer: SocketAddr, header: [u8; Header::LEN], length: u16) {
-        let noted = Noted {
-            at,
-            peer,
-            header,
-            length,
-        };
         let full = |block: &Block| block.bytes.len() + MOST > block.bytes.capacity().min(BLOCK);
         let Some(block) = self.blocks.get(self.current) else {
             return;
@@ -110,7 +121,6 @@ impl Headers {
             let whole = block.bytes.capacity() >= BLOCK;
             if !whole || self.following().bytes.capacity() < BLOCK {
                 self.missing += 1;
-                self.last = None;
                 return;
             }
             self.current = self.next();
@@ -122,8 +132,15 @@ impl Headers {
             }
         }
         if let Some(block) = self.blocks.get_mut(self.current) {
-            self.last = Some(write(&mut block.bytes, self.last, &noted));
             block.count += 1;
+            let next = Last {
+                at: steps(at),
+                peer,
+                fields: fields(&header),
+                length,
+                ticks: 0,
+            };
+            self.last = Some(write(&mut block.bytes, self.last.as_ref(), next));
         }
     }
 
@@ -174,67 +191,69 @@ impl Headers {
     }
 }
 
-/// The fields of a fixed header: first byte, payload type with marker, sequence number, timestamp, source.
-fn fields(header: &[u8; Header::LEN]) -> (u8, u8, u16, u32, u32) {
-    let [v, kind, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = *header;
-    (
-        v,
+fn fields(header: &[u8; Header::LEN]) -> Fields {
+    let [first, kind, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = *header;
+    Fields {
+        first,
         kind,
-        u16::from_be_bytes([s0, s1]),
-        u32::from_be_bytes([t0, t1, t2, t3]),
-        u32::from_be_bytes([r0, r1, r2, r3]),
-    )
+        sequence: u16::from_be_bytes([s0, s1]),
+        timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+        source: u32::from_be_bytes([r0, r1, r2, r3]),
+    }
 }
 
 fn steps(at: Duration) -> u64 {
-    u64::try_from(at.as_micros()).unwrap_or(u64::MAX) / STEP_US
+    at.as_secs() * (1_000_000 / STEP_US) + u64::from(at.subsec_micros()) / STEP_US
 }
 
-fn write(out: &mut Vec<u8>, last: Option<Last>, noted: &Noted) -> Last {
-    let (first, kind, sequence, timestamp, source) = fields(&noted.header);
-    let mut flags = 0;
-    if kind & 0x80 != 0 {
-        flags |= MARKER;
-    }
-    let (mut since, mut ticks) = (steps(noted.at), 0);
-    match &last {
-        None => flags |= SEQUENCE | TIMESTAMP | LENGTH | KIND | SOURCE | PEER,
-        Some(last) => {
-            let (v, k, s, t, r) = fields(&last.noted.header);
-            since = since.saturating_sub(steps(last.noted.at));
-            ticks = timestamp.wrapping_sub(t);
-            let differs = [
-                (sequence != s.wrapping_add(1), SEQUENCE),
-                (ticks != last.ticks, TIMESTAMP),
-                (noted.length != last.noted.length, LENGTH),
-                (first != v || kind & 0x7f != k & 0x7f, KIND),
-                (source != r, SOURCE),
-                (noted.peer != last.noted.peer, PEER),
-            ];
-            for (_, flag) in differs.iter().filter(|(differs, _)| *differs) {
-                flags |= flag;
-            }
-        }
+/// Writes what differs from the packet before.
+fn write(out: &mut Vec<u8>, last: Option<&Last>, mut next: Last) -> Last {
+    let new = next.fields;
+    let marker = if new.kind & 0x80 == 0 { 0 } else { MARKER };
+    let (mut flags, mut since) = (ALL | marker, next.at);
+    if let Some(last) = last {
+        let old = last.fields;
+        next.ticks = new.timestamp.wrapping_sub(old.timestamp);
+        since = next.at.saturating_sub(last.at);
+        let flag = |differs: bool, flag: u8| if differs { flag } else { 0 };
+        flags = marker
+            | flag(new.sequence != old.sequence.wrapping_add(1), SEQUENCE)
+            | flag(next.ticks != last.ticks, TIMESTAMP)
+            | flag(next.length != last.length, LENGTH)
+            | flag(
+                new.first != old.first || (new.kind ^ old.kind) & 0x7f != 0,
+                KIND,
+            )
+            | flag(new.source != old.source, SOURCE)
+            | flag(next.peer != last.peer, PEER);
     }
     out.push(flags);
     number(out, u32::try_from(since).unwrap_or(u32::MAX));
+    if flags & ALL != 0 {
+        differences(out, flags, &next);
+    }
+    next
+}
+
+fn differences(out: &mut Vec<u8>, flags: u8, next: &Last) {
+    let new = next.fields;
     if flags & SEQUENCE != 0 {
-        out.extend_from_slice(&sequence.to_be_bytes());
+        out.extend_from_slice(&new.sequence.to_be_bytes());
     }
     if flags & TIMESTAMP != 0 {
-        out.extend_from_slice(&timestamp.to_be_bytes());
+        out.extend_from_slice(&new.timestamp.to_be_bytes());
     }
     if flags & LENGTH != 0 {
-        out.extend_from_slice(&noted.length.to_be_bytes());
+        out.extend_from_slice(&next.length.to_be_bytes());
     }
     if flags & KIND != 0 {
-        out.extend_from_slice(&[first, kind & 0x7f]);
+        out.extend_from_slice(&[new.first, new.kind & 0x7f]);
     }
     if flags & SOURCE != 0 {
-        out.extend_from_slice(&source.to_be_bytes());
+        out.extend_from_slice(&new.source.to_be_bytes());
     }
     if flags & PEER != 0 {
-        match noted.peer.ip() {
+        match next.peer.ip() {
             IpAddr::V4(v4) => {
                 out.push(4);
                 out.extend_from_slice(&v4.octets());
@@ -244,11 +263,7 @@ fn write(out: &mut Vec<u8>, last: Option<Last>, noted: &Noted) -> Last {
                 out.extend_from_slice(&v6.octets());
             }
         }
-        out.extend_from_slice(&noted.peer.port().to_be_bytes());
-    }
-    Last {
-        noted: *noted,
-        ticks,
+        out.extend_from_slice(&next.peer.port().to_be_bytes());
     }
 }
 
@@ -266,7 +281,6 @@ pub fn read(block: &[u8]) -> impl Iterator<Item = Noted> {
     let mut reader = Reader {
         rest: block,
         last: None,
-        steps: 0,
     };
     std::iter::from_fn(move || reader.next())
 }
@@ -274,7 +288,6 @@ pub fn read(block: &[u8]) -> impl Iterator<Item = Noted> {
 struct Reader<'a> {
     rest: &'a [u8],
     last: Option<Last>,
-    steps: u64,
 }
 
 impl Reader<'_> {
@@ -298,52 +311,58 @@ impl Reader<'_> {
 
     fn next(&mut self) -> Option<Noted> {
         let [flags] = self.take()?;
-        self.steps += u64::from(self.number()?);
+        let at = self.last.map_or(0, |last| last.at) + u64::from(self.number()?);
         let last = self.last;
-        let before = last.map(|last| fields(&last.noted.header));
+        let before = last.map(|last| last.fields);
         let sequence = match flags & SEQUENCE {
-            0 => before?.2.wrapping_add(1),
+            0 => before?.sequence.wrapping_add(1),
             _ => u16::from_be_bytes(self.take()?),
         };
         let timestamp = match flags & TIMESTAMP {
-            0 => before?.3.wrapping_add(last?.ticks),
+            0 => before?.timestamp.wrapping_add(last?.ticks),
             _ => u32::from_be_bytes(self.take()?),
         };
         let length = match flags & LENGTH {
-            0 => last?.noted.length,
+            0 => last?.length,
             _ => u16::from_be_bytes(self.take()?),
         };
         let (first, kind) = match flags & KIND {
-            0 => (before?.0, before?.1 & 0x7f),
+            0 => (before?.first, before?.kind & 0x7f),
             _ => self.take().map(|[first, kind]| (first, kind & 0x7f))?,
         };
         let source = match flags & SOURCE {
-            0 => before?.4,
+            0 => before?.source,
             _ => u32::from_be_bytes(self.take()?),
         };
         let peer = match flags & PEER {
-            0 => last?.noted.peer,
+            0 => last?.peer,
             _ => self.peer()?,
         };
-        let mut header = [0; Header::LEN];
         let marker = if flags & MARKER == 0 { 0 } else { 0x80 };
-        let bytes = [first, kind | marker]
-            .into_iter()
-            .chain(sequence.to_be_bytes())
-            .chain(timestamp.to_be_bytes())
-            .chain(source.to_be_bytes());
-        for (place, byte) in header.iter_mut().zip(bytes) {
-            *place = byte;
-        }
-        let noted = Noted {
-            at: Duration::from_micros(self.steps.saturating_mul(STEP_US)),
-            peer,
-            header,
-            length,
+        let ticks = before.map_or(0, |before| timestamp.wrapping_sub(before.timestamp));
+        let fields = Fields {
+            first,
+            kind: kind | marker,
+            sequence,
+            timestamp,
+            source,
         };
-        let ticks = before.map_or(0, |before| timestamp.wrapping_sub(before.3));
-        self.last = Some(Last { noted, ticks });
-        Some(noted)
+        self.last = Some(Last {
+            at,
+            peer,
+            fields,
+            length,
+            ticks,
+        });
+        let [s0, s1] = sequence.to_be_bytes();
+        let [t0, t1, t2, t3] = timestamp.to_be_bytes();
+        let [r0, r1, r2, r3] = source.to_be_bytes();
+        Some(Noted {
+            at: Duration::from_micros(at.saturating_mul(STEP_US)),
+            peer,
+            header: [first, kind | marker, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3],
+            length,
+        })
     }
 
     fn peer(&mut self) -> Option<SocketAddr> {

@@ -67,6 +67,7 @@ mod told;
 mod tools;
 mod torture;
 mod transports;
+mod trunk_test;
 mod twilio_rest;
 mod twiml;
 mod voice;

@@ -120,7 +120,11 @@ fn rtp(line: &Value) -> Vec<Packet<'_>> {
     };
     let begin = number(line, "begin").unwrap_or_default();
     let blocks = |way: &str| {
-        let blocks = line.get(way).and_then(Value::as_array).into_iter().flatten();
+        let blocks = line
+            .get(way)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         let texts: Vec<&str> = blocks.filter_map(Value::as_str).collect();
         texts.into_iter().flat_map(unpacked)
     };
@@ -146,11 +150,7 @@ fn entry(at: u64, request: &Value, response: Option<&Value>) -> Value {
         })
         .unwrap_or_default();
     let timing = response.and_then(|line| line.get("timing"));
-    let ms = |key: &str| {
-        let micros = timing.and_then(|timing| timing.get(key)?.as_u64());
-        micros.map(|micros| micros as f64 / 1000.0)
-    };
-    let took = |key: &str| ms(key).map_or(json!(-1), |ms| json!(ms));
+    let total = timing.and_then(|timing| timing.get("total")?.as_u64());
     let kind = content_type(request);
     let body = text(request, "body");
     let mut asked = json!({
@@ -165,17 +165,32 @@ fn entry(at: u64, request: &Value, response: Option<&Value>) -> Value {
     }
     json!({
         "startedDateTime": UnixMicros(at).timestamp().to_string(),
-        "time": ms("total").unwrap_or_default(),
+        "time": total.map(|micros| micros as f64 / 1000.0).unwrap_or_default(),
         "request": asked,
         "response": answered(response),
         "cache": {},
-        "timings": {
-            "blocked": -1, "dns": took("dns"), "connect": took("connect"), "ssl": -1, "send": 0,
-            "wait": ms("server").unwrap_or_else(|| ms("total").unwrap_or_default()),
-            "receive": ms("body").unwrap_or_default(),
-        },
+        "timings": timings(timing),
         "comment": text(request, "purpose"),
     })
+}
+
+/// Where the time went, by HAR's rules: `connect` includes `ssl`, and all but `ssl` add up to the whole.
+fn timings(timing: Option<&Value>) -> Value {
+    let micros = |key: &str| timing.and_then(|timing| timing.get(key)?.as_u64());
+    let ms = |micros: Option<u64>| micros.map_or(json!(-1), |micros| json!(micros as f64 / 1000.0));
+    let (dns, tls, total) = (
+        micros("dns"),
+        micros("tls"),
+        micros("total").unwrap_or_default(),
+    );
+    let connect = micros("connect").map(|connect| connect + tls.unwrap_or_default());
+    let before = dns.unwrap_or_default() + connect.unwrap_or_default();
+    // Without an answer all of it was waiting.
+    let wait = micros("server").unwrap_or_else(|| total.saturating_sub(before));
+    let receive = micros("body").unwrap_or_default();
+    let blocked = total.saturating_sub(before + wait + receive);
+    json!({"blocked": ms(Some(blocked)), "dns": ms(dns), "connect": ms(connect), "ssl": ms(tls), "send": 0,
+           "wait": ms(Some(wait)), "receive": ms(Some(receive))})
 }
 
 fn answered(response: Option<&Value>) -> Value {

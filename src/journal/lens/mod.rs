@@ -34,6 +34,13 @@ pub struct LegTrace {
     pub lines: Vec<Value>,
 }
 
+/// Whether one of the legs is the user's: who is no administrator sees calls he is part of.
+pub fn is_of_user(legs: &[LegTrace], user: &str) -> bool {
+    let lines = legs.iter().flat_map(|leg| &leg.lines);
+    let mut owners = lines.filter_map(|line| line.get("owner")?.as_str());
+    owners.any(|owner| owner == user)
+}
+
 /// A call, through the lens.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Lens {
