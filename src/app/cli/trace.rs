@@ -202,6 +202,7 @@ fn rung(at_us: u64, fact: &Value) -> Rung {
         },
         "sound" => format!("hears {} {}", text("kind"), text("text")),
         "sound_ended" => format!("hears it no longer ({})", text("why")),
+        "quality" if fact["received"] == 0 => "received no RTP".to_owned(),
         "quality" => format!(
             "received {} packets, lost {}, MOS {}",
             number("received"),
