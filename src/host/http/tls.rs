@@ -77,3 +77,52 @@ impl ClientSessionStore for Sessions {
         self.0.take_tls13_ticket(server)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::host::http::{Exchange, HttpClient, HttpRequest, Outcome, Timing, Watch, Watcher};
+
+    #[derive(Default)]
+    struct Seen(Mutex<Option<Timing>>);
+
+    impl Watch for Seen {
+        fn asked(&self, _: &Exchange, _: &[(String, String)]) -> u64 {
+            0
+        }
+
+        fn told(&self, _: u64, _: Outcome<'_>, timing: &Timing) {
+            *self.0.lock().unwrap() = Some(*timing);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handshake_has_a_time_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let seen = Arc::new(Seen::default());
+        let request = HttpRequest {
+            watcher: Some(Watcher(seen.clone())),
+            ..HttpRequest::get(url.parse().unwrap())
+        };
+        // Takes the hello and leaves.
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read(&mut [0; 64]).await.unwrap()
+        };
+        let client = HttpClient::unguarded(Handle::current());
+        let (answer, hello) = tokio::join!(client.send(request), server);
+        assert!(answer.is_err() && hello > 0);
+        let timing = seen.0.lock().unwrap().unwrap();
+        assert!(
+            timing.connect.is_some() && timing.tls.is_some(),
+            "{timing:?}"
+        );
+    }
+}
