@@ -16,6 +16,7 @@ use super::placing;
 use crate::call::{Originate, STAGES, ShownAs, Stage};
 use crate::directory::{Gateway, Trunk};
 use crate::host::clock;
+use crate::journal::Cause;
 use crate::net::Prober;
 use crate::sip::flow::Transport;
 use crate::sip::ua::Target;
@@ -318,24 +319,34 @@ impl Test<'_> {
             Ok(Some(Stage::Answered { .. })) => {
                 Found::Good(format!("{number} has answered, and was hung up."))
             }
-            Ok(Some(Stage::Ended { cause, status })) => {
-                match self.call.api.journal().cause(&call_id) {
-                    Some(why) => {
-                        let said = [why.what.as_str(), why.why.as_str()];
-                        let said: Vec<&str> =
-                            said.into_iter().filter(|part| !part.is_empty()).collect();
-                        Found::Bad(said.join(" "), why.todo.into())
-                    }
-                    None => Found::Bad(
-                        format!("{number} was not reached: {cause} ({status})."),
-                        "Compare the number's form with what the carrier wants, and ask the carrier.".into(),
-                    ),
+            Ok(Some(Stage::Ended { cause, status })) => match self.cause(&call_id).await {
+                Some(why) => {
+                    let said = [why.what.as_str(), why.why.as_str()];
+                    let said: Vec<&str> =
+                        said.into_iter().filter(|part| !part.is_empty()).collect();
+                    Found::Bad(said.join(" "), why.todo.into())
                 }
-            }
+                None => Found::Bad(
+                    format!("{number} was not reached: {cause} ({status})."),
+                    "Compare the number's form with what the carrier wants, and ask the carrier."
+                        .into(),
+                ),
+            },
             Ok(None) | Err(_) => Found::Bad(
                 format!("{number} did not ring within {} s.", RING.as_secs()),
                 "Try another number; if none rings, ask the carrier.".into(),
             ),
         }
+    }
+
+    /// Why a call failed that ends at this moment: its last facts may be on their way.
+    async fn cause(&self, call_id: &str) -> Option<Cause> {
+        for _ in 0..20 {
+            if let Some(cause) = self.call.api.journal().cause(call_id) {
+                return Some(cause);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        None
     }
 }

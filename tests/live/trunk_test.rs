@@ -63,7 +63,7 @@ fn a_trunk_is_tested_by_a_call_that_ends_as_soon_as_it_rings() {
     let place = socket.local_addr().unwrap();
     let trunk = json!({"name": "carrier", "rules": ["^\\+1\\d{10}$"], "gateways": [{
         "server": place.ip().to_string(), "port": place.port(), "options_seconds": 0, "progress_timeout": 10}]});
-    let server = Server::for_sip(&[], json!({"resources": [trunk]}));
+    let server = Server::start(&[], json!({"resources": [trunk]}));
     let rows = server.data("resources");
     let id = rows[0]["id"].as_str().unwrap().to_owned();
     let call = json!({"step": "call", "number": "+14155550100"});
