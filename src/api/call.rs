@@ -57,6 +57,12 @@ impl Principal {
     pub(super) fn is_admin(&self) -> bool {
         self.user.as_ref().is_none_or(|user| user.admin)
     }
+
+    /// Whose calls alone it may look into; `None`: everybody's.
+    pub(super) fn only_own(&self) -> Option<String> {
+        let user = self.user.as_ref().filter(|user| !user.admin);
+        user.map(|user| user.id.to_string())
+    }
 }
 
 /// Marks the first account.

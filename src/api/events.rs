@@ -373,7 +373,13 @@ impl Session {
         }
         for binding in wanted {
             if let Some(id) = follow::followed(&binding) {
-                self.follow(&account, id, principal.is_superduper())?;
+                let call = Follow::new(
+                    &account,
+                    id,
+                    principal.is_superduper(),
+                    principal.only_own(),
+                );
+                self.follow(call)?;
             } else if !is_binding(&binding) {
                 return Err(format!("{binding:?} is not a binding there is"));
             }
@@ -408,16 +414,16 @@ impl Session {
     }
 
     /// From now on a call is seen through the lens.
-    fn follow(&mut self, account: &str, id: &str, all: bool) -> Result<(), String> {
-        if account == "*" {
+    fn follow(&mut self, call: Follow) -> Result<(), String> {
+        if call.account == "*" {
             return Err("name the account of the call".to_owned());
         }
         self.follows
-            .retain(|one| one.account != account || one.id != id);
+            .retain(|one| one.account != call.account || one.id != call.id);
         if self.follows.len() >= follow::MOST {
             return Err(format!("more than {} calls are followed", follow::MOST));
         }
-        self.follows.push(Follow::new(account, id, all));
+        self.follows.push(call);
         Ok(())
     }
 

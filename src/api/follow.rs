@@ -31,6 +31,8 @@ pub(super) struct Follow {
     pub(super) id: String,
     /// Also what belongs to no account.
     pub(super) all: bool,
+    /// The user whose calls alone are followed.
+    own: Option<String>,
     legs: Vec<String>,
     interaction: String,
     /// What was sent of each event.
@@ -42,11 +44,12 @@ pub(super) struct Follow {
 }
 
 impl Follow {
-    pub(super) fn new(account: &str, id: &str, all: bool) -> Self {
+    pub(super) fn new(account: &str, id: &str, all: bool, own: Option<String>) -> Self {
         Self {
             account: account.to_owned(),
             id: id.to_owned(),
             all,
+            own,
             legs: vec![id.to_owned()],
             interaction: id.to_owned(),
             sent: Vec::new(),
@@ -97,6 +100,13 @@ impl Follow {
                 return None;
             }
         };
+        if self
+            .own
+            .as_ref()
+            .is_some_and(|user| !lens::is_of_user(&legs, user))
+        {
+            return None;
+        }
         let mut lens = lens::build(&self.account, &legs)?;
         findings::judge(&mut lens, &|url| (api.guard())(url));
         self.legs = lens.legs.iter().map(|leg| leg.call_id.clone()).collect();
@@ -151,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_follower_is_told_of_new_and_changed_rows_only() {
-        let mut follow = Follow::new("acc", "a", false);
+        let mut follow = Follow::new("acc", "a", false, None);
         let node = json!({"at": 1_000_000, "seq": 1, "fact": "node", "module": "tts", "path": ""});
         let key = json!({"at": 1_100_000, "seq": 2, "fact": "digit", "via": "event"});
         let told = follow.news(&seen(std::slice::from_ref(&node))).unwrap();

@@ -40,6 +40,7 @@ const WORDS: &[&str] = &[
     "pcap",
     "peaks",
     "port",
+    "preview",
     "raw",
     "recordings",
     "replay",

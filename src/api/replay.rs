@@ -167,7 +167,7 @@ impl crate::host::http::Watch for Stopwatch {
 
     fn told(&self, _: u64, _: crate::host::http::Outcome<'_>, timing: &crate::host::http::Timing) {
         let ms = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
-        let shown = json!({"dns_ms": timing.dns.map(ms), "connect_ms": timing.connect.map(ms), "tls_ms": null,
+        let shown = json!({"dns_ms": timing.dns.map(ms), "connect_ms": timing.connect.map(ms), "tls_ms": timing.tls.map(ms),
             "server_ms": timing.server.map(ms), "body_ms": timing.body.map(ms), "total_ms": ms(timing.total),
             "reused": timing.connect.is_none()});
         let kept = self.0.lock();

@@ -81,7 +81,7 @@ impl Core {
                 let leg = leg.clone();
                 task::spawn_local("played-by-request", async move {
                     let (account, language) = (leg.facts().account.clone(), leg.language());
-                    let clips = leg.services().clips.clone();
+                    let clips = leg.clips();
                     match Box::pin(clips.resolve(&account, &reference, &language)).await {
                         Ok(audio) => leg.hear(audio).await,
                         Err(error) => leg.remark(format!("{reference} cannot be played: {error}")),
@@ -99,7 +99,7 @@ impl Core {
                 } else {
                     language.to_lowercase()
                 };
-                let speech = Audio::Speech(leg.services().clips.say(&text, &voice, &language));
+                let speech = Audio::Speech(leg.clips().say(&text, &voice, &language));
                 task::spawn_local("said-by-request", async move { leg.hear(speech).await });
             }
             Action::Break => return leg.media_command(Command::Flush),

@@ -4,8 +4,8 @@ use crate::base::cause::Cause;
 use crate::base::keys::Keys;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
-use crate::journal::{Code, Detail, Fact, Quality};
-use crate::media::{Command, MediaEvent, PortStats, Sample, Via};
+use crate::journal::{Code, Detail, Fact, Quality, Rtp};
+use crate::media::{Command, MediaEvent, Passed, PortStats, Sample, Via};
 use crate::sdp::Session;
 use crate::sdp::negotiate::{self, Direction};
 use crate::sip::msg::{Contacts, Message, Name, NameAddr, Uri};
@@ -145,12 +145,30 @@ impl CallHandle {
             MediaEvent::Sampled { sample, .. } => {
                 self.detail(Detail::Quality(sampled(&sample)));
             }
-            MediaEvent::Closed { stats, .. } => {
+            MediaEvent::Closed { stats, passed, .. } => {
                 self.detail(Detail::Quality(quality(&stats)));
+                if let Some(passed) = passed {
+                    self.tell_passed(*passed);
+                }
                 self.state_mut().stats = Some(*stats);
                 self.write_cdr();
             }
         }
+    }
+
+    /// Tells of the packets that went to and fro.
+    fn tell_passed(&self, passed: Passed) {
+        let Some(local) = self.state().media.address else {
+            return;
+        };
+        let ago = clock::now().saturating_duration_since(passed.begin);
+        let ago = u64::try_from(ago.as_micros()).unwrap_or(u64::MAX);
+        self.detail(Detail::Rtp(Box::new(Rtp {
+            local,
+            begin: UnixMicros(clock::unix_now().0.saturating_sub(ago)),
+            received: passed.received,
+            sent: passed.sent,
+        })));
     }
 
     /// Ends a call whose media cannot be had.

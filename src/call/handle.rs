@@ -18,6 +18,7 @@ use super::transfer::Pending;
 use crate::base::cause::Cause;
 use crate::base::id::OpId;
 use crate::base::time::UnixMicros;
+use crate::clips::Clips;
 use crate::host::clock;
 use crate::journal::{Code, Detail, Fact, Leg};
 use crate::media::Command;
@@ -194,6 +195,15 @@ impl CallHandle {
         });
     }
 
+    /// Sound by reference; what web servers are asked for its sake is written into the leg's trace.
+    pub fn clips(&self) -> Clips {
+        let (services, id) = (self.services(), &self.own_facts().call_id);
+        let journal = &services.journal;
+        services
+            .clips
+            .watched(journal.watch(id, "media"), journal.watch(id, "tts"))
+    }
+
     /// Writes into the journal that the leg is there, and whose it is.
     pub(super) fn note_leg(&self, parent: Option<&Self>) {
         let facts = self.own_facts();
@@ -209,6 +219,7 @@ impl CallHandle {
             to: facts.request_user.clone(),
             name,
             kind: facts.authorizing_type,
+            owner: facts.owner_id.clone(),
             internal: self.0.seed.is_some(),
             parent: parent.map(|parent| parent.own_facts().call_id.clone()),
         })));

@@ -594,6 +594,7 @@ fn note_caller(journal: &Journal, facts: &CallFacts) {
             to: facts.request_user.clone(),
             name: facts.caller_id_name.clone(),
             kind: facts.authorizing_type,
+            owner: facts.owner_id.clone(),
             internal: false,
             parent: None,
         })),

@@ -1,6 +1,7 @@
 //! The state of a call that its script and its events share. Signalling thread only; never borrowed across an await.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -53,6 +54,8 @@ pub(super) struct MediaState {
     pub(super) pending_offer: Option<Session>,
     /// The leg's port; returned the moment the call ends.
     pub(super) port: Option<Port>,
+    /// Where its peer sends to.
+    pub(super) address: Option<SocketAddr>,
     /// Our SRTP keys, when media is secret.
     pub(super) crypto: Option<Crypto>,
     /// Our side of a leg to a browser.

@@ -61,6 +61,9 @@ pub(super) struct Carriers {
     emit_account_id: Option<bool>,
     /// Kept for KAZOO's sake: kind of carrier
     resource_type: Option<String>,
+    /// That trunk alone: the test of a trunk
+    #[schemars(skip)]
+    resource_id: Option<String>,
     /// Where the caller is, by kind of call
     addresses: Option<Addresses>,
 }
@@ -103,6 +106,7 @@ impl Default for Carriers {
             custom_sip_headers: None,
             emit_account_id: None,
             resource_type: None,
+            resource_id: None,
             addresses: None,
         }
     }
@@ -273,7 +277,14 @@ fn attempts(
         headers,
         origin: &origin,
     };
-    trunks::hunt(&dial, &mut ctx.call.rng())
+    let mut attempts = trunks::hunt(&dial, &mut ctx.call.rng())?;
+    if let Some(wanted) = &wanted.resource_id {
+        attempts.retain(|attempt| *attempt.trunk.id == **wanted);
+    }
+    match attempts.is_empty() {
+        true => Err(NotDialled::NoTrunk),
+        false => Ok(attempts),
+    }
 }
 
 /// The account whose trunks are used when it is not the call's own: one above it, or the first account's.

@@ -58,11 +58,7 @@ impl FlowCtx {
             return Err(FlowError::NothingToPlay);
         }
         self.call.name_sound(reference);
-        let (clips, account, language) = (
-            self.call.services().clips.clone(),
-            self.account(),
-            self.call.language(),
-        );
+        let (clips, account, language) = (self.call.clips(), self.account(), self.call.language());
         Ok(clips
             .resolve(&account, reference, &language)
             .await
@@ -75,7 +71,7 @@ impl FlowCtx {
         id: &str,
         language: Option<&str>,
     ) -> Result<Audio, FlowError> {
-        let (clips, account) = (self.call.services().clips.clone(), self.account());
+        let (clips, account) = (self.call.clips(), self.account());
         let language = language.map_or_else(|| self.call.language(), str::to_owned);
         self.call.name_sound(id);
         Ok(clips
@@ -89,7 +85,7 @@ impl FlowCtx {
         let language = language
             .filter(|l| !l.is_empty())
             .map_or_else(|| self.call.language(), str::to_lowercase);
-        Audio::Speech(self.call.services().clips.say(text, voice, &language))
+        Audio::Speech(self.call.clips().say(text, voice, &language))
     }
 
     /// Plays and keeps the keys pressed meanwhile for a later `collect_dtmf`.

@@ -30,7 +30,7 @@ use url::Url;
 
 use crate::audio::{Clip, ToneStream};
 use crate::directory::Account;
-use crate::host::http::{HttpClient, HttpError};
+use crate::host::http::{HttpClient, HttpError, Watcher, watched};
 use crate::host::task;
 use crate::media::StreamReader;
 use crate::speech::{SpeechError, SpeechProvider};
@@ -195,7 +195,15 @@ pub struct ClipsParts {
 
 /// Sound by reference. Cheap to clone.
 #[derive(Clone)]
-pub struct Clips(Arc<Inner>);
+pub struct Clips(Arc<Inner>, Watchers);
+
+/// Who sees what is asked of web servers for the sake of a clip. What is kept already, or asked for by others at the same
+/// time, is not asked for again.
+#[derive(Clone, Default)]
+struct Watchers {
+    media: Option<Watcher>,
+    speech: Option<Watcher>,
+}
 
 struct Inner {
     parts: ClipsParts,
@@ -224,7 +232,7 @@ impl Clips {
             let root = config.cache_dir.as_ref()?.join(name);
             Some(Arc::new(Disk::new(root, config.disk)))
         };
-        Self(Arc::new(Inner {
+        let inner = Inner {
             fingerprint: parts.speech.fingerprint(),
             memory: Memory::new(config.memory),
             speech_files: disk("speech"),
@@ -234,7 +242,19 @@ impl Clips {
             decodes: Flights::new(),
             turns: Semaphore::new(config.parallel_speech.max(1)),
             parts,
-        }))
+        };
+        Self(Arc::new(inner), Watchers::default())
+    }
+
+    /// The same clips; who asks through this handle has files fetched under the eyes of `media`, and speech made under
+    /// those of `speech`.
+    #[must_use]
+    pub fn watched(&self, media: Watcher, speech: Watcher) -> Self {
+        let watchers = Watchers {
+            media: Some(media),
+            speech: Some(speech),
+        };
+        Self(self.0.clone(), watchers)
     }
 
     /// What a media reference of a document stands for.
@@ -292,14 +312,15 @@ impl Clips {
 
     /// Text as speech. Starts at once; an error comes in place of the sentence it concerns.
     pub fn say(&self, text: &str, voice: &str, language: &str) -> Speaking {
-        Speaking::new(self.0.clone(), text, voice, language)
+        Speaking::new(self.0.clone(), self.1.speech.clone(), text, voice, language)
     }
 
     async fn by_url(&self, url: &Url) -> Result<Audio, ClipError> {
         let inner = &self.0;
         let start = || {
             let (fetcher, url) = (inner.fetcher.clone(), url.clone());
-            async move { Box::pin(fetcher.fetch(&url)).await }
+            let watcher = self.1.media.clone();
+            async move { Box::pin(watched(watcher, fetcher.fetch(&url))).await }
         };
         let waiting = inner.fetches.join(&inner.parts.io, url.as_str(), start);
         let fetched = waiting.await.unwrap_or(Err(ClipError::Gone))?;

@@ -13,12 +13,14 @@ use super::flight::Waiting;
 use super::sentences::sentences;
 use super::{ClipError, Inner};
 use crate::audio::Clip;
+use crate::host::http::{Watcher, watched};
 use crate::host::task;
 use crate::speech::Utterance;
 
 /// Speech on its way: sentence after sentence.
 pub struct Speaking {
     inner: Arc<Inner>,
+    watcher: Option<Watcher>,
     text: Arc<str>,
     voice: String,
     language: String,
@@ -34,7 +36,13 @@ enum Sentence {
 }
 
 impl Speaking {
-    pub(super) fn new(inner: Arc<Inner>, text: &str, voice: &str, language: &str) -> Self {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        watcher: Option<Watcher>,
+        text: &str,
+        voice: &str,
+        language: &str,
+    ) -> Self {
         let rest: VecDeque<String> = sentences(text).into();
         let silent = rest.is_empty();
         let (voice, language) = (
@@ -43,6 +51,7 @@ impl Speaking {
         );
         let mut speaking = Self {
             inner,
+            watcher,
             text: text.into(),
             voice,
             language,
@@ -98,7 +107,8 @@ impl Speaking {
                 voice: self.voice.clone(),
                 language: self.language.clone(),
             };
-            self.running.push_back(sentence(&self.inner, utterance));
+            let sentence = sentence(&self.inner, self.watcher.clone(), utterance);
+            self.running.push_back(sentence);
         }
     }
 }
@@ -114,14 +124,14 @@ impl fmt::Debug for Speaking {
 }
 
 /// A sentence from memory, or on its way.
-fn sentence(inner: &Arc<Inner>, utterance: Utterance) -> Sentence {
+fn sentence(inner: &Arc<Inner>, watcher: Option<Watcher>, utterance: Utterance) -> Sentence {
     let key = key(&inner.fingerprint, &utterance);
     if let Some(clip) = inner.memory.get(&key) {
         return Sentence::Ready(clip);
     }
     let work = {
         let (inner, key) = (inner.clone(), key.clone());
-        move || async move { Box::pin(make(&inner, &key, &utterance)).await }
+        move || async move { Box::pin(watched(watcher, make(&inner, &key, &utterance))).await }
     };
     Sentence::Making(inner.sentences.join(&inner.parts.io, &key, work))
 }

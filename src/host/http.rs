@@ -6,6 +6,7 @@
 
 mod body;
 mod names;
+mod tls;
 mod watch;
 mod wire;
 
@@ -32,7 +33,7 @@ use crate::twilio::signature;
 use watch::Watched;
 
 pub use names::{Names, SystemNames};
-pub use watch::{Outcome, Stopwatch, Timing, Watch, Watcher};
+pub use watch::{Outcome, Stopwatch, Timing, Watch, Watcher, watched};
 
 /// The `User-Agent` of every request that names none itself.
 pub const USER_AGENT: &str = concat!("swivel/", env!("CARGO_PKG_VERSION"));
@@ -91,7 +92,7 @@ pub struct HttpRequest {
     pub retry_unavailable: bool,
     /// Signs each exchange, redirects included, as Twilio does (`X-Twilio-Signature`); `None` signs none.
     pub auth_token: Option<Secret>,
-    /// Sees each exchange.
+    /// Sees each exchange; without one, whoever watches the task that asks ([`watched`]).
     pub watcher: Option<Watcher>,
 }
 
@@ -414,6 +415,8 @@ impl HttpClient {
         file: Option<File>,
     ) -> Result<HttpResponse, HttpError> {
         let after = request.timeout;
+        let mut request = request;
+        request.watcher = request.watcher.or_else(watch::here);
         let (guard, transport) = (self.guard.clone(), self.transport.clone());
         let whole = async move {
             let follow = Box::pin(follow(&guard, transport.as_ref(), request, file));

@@ -110,6 +110,16 @@ pub(super) fn write(inner: &Inner, debug: &PivotDebug) {
         &format!("{number:010}"),
     ]);
     let mut doc = document(debug);
+    if inner.retention.mask_digits {
+        for (key, masked) in [
+            ("uri", mask::digits_of_url as fn(&str) -> String),
+            ("req_body", mask::digits),
+        ] {
+            if let Some(Value::String(text)) = doc.get_mut(key) {
+                *text = masked(text);
+            }
+        }
+    }
     doc.insert("node".into(), json!(inner.node));
     let id = hex::encode(Md5::digest(&key));
     doc.insert("id".into(), json!(format!("{}-{id}", debug.at.month())));

@@ -3,9 +3,14 @@
 //!
 //! Kept raw and cheap while a call is up: nothing is rendered before somebody looks, or the call is over.
 
+use std::net::SocketAddr;
+
 use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+
+use crate::base::time::UnixMicros;
+use crate::rtp::headers::{self, Headers, Noted};
 
 /// Bytes of a body that are kept.
 pub(super) const BODY: usize = 64 << 10;
@@ -64,6 +69,8 @@ pub enum Detail {
     },
     /// How media arrived since the sample before.
     Quality(Quality),
+    /// Headers of the packets of the leg's sound, once it is over.
+    Rtp(Box<Rtp>),
     /// A web server is asked. Redirects and repetitions are requests of their own.
     Asked(Box<Asked>),
     /// It answered, or did not.
@@ -87,6 +94,8 @@ pub struct Leg {
     pub name: String,
     /// `device`, `user`, `resource`, `clicktocall` …; empty for a stranger.
     pub kind: &'static str,
+    /// The user it belongs to.
+    pub owner: Option<String>,
     /// Nobody is there: the leg leads to the first party of a call that was asked for.
     pub internal: bool,
     /// The leg that placed it.
@@ -118,12 +127,25 @@ pub struct Quality {
     pub round_trip_ms: Option<f32>,
 }
 
+/// Headers of the packets that went to and fro on one leg.
+#[derive(Debug, Clone)]
+pub struct Rtp {
+    /// Our end, as the session description has it.
+    pub local: SocketAddr,
+    /// What times count from.
+    pub begin: UnixMicros,
+    /// Of packets we accepted.
+    pub received: Headers,
+    /// Of packets we sent.
+    pub sent: Headers,
+}
+
 /// A request to a web server.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     /// Names the exchange within this process.
     pub id: u64,
-    /// What it is for: `pivot`, `callback`, `cdr`, `webhook`, `upload`.
+    /// What it is for: `pivot`, `callback`, `cdr`, `webhook`, `upload`, `media`, `tts`.
     pub purpose: &'static str,
     /// `GET`, `POST` …
     pub method: &'static str,
@@ -161,8 +183,10 @@ pub struct Told {
 pub struct Timing {
     /// Asking for the name.
     pub dns: Option<u64>,
-    /// Connecting; with the TLS handshake where there is one.
+    /// Connecting.
     pub connect: Option<u64>,
+    /// The TLS handshake.
+    pub tls: Option<u64>,
     /// Until the answer's head.
     pub server: Option<u64>,
     /// Until the end of its body.
@@ -179,6 +203,7 @@ impl Detail {
                 "leg_begun",
                 json!({"account": leg.account, "interaction": leg.interaction, "direction": leg.direction,
                        "from": leg.from, "to": leg.to, "name": leg.name, "kind": leg.kind,
+                       "owner": leg.owner,
                        "internal": leg.internal.then_some(true), "parent": leg.parent}),
             ),
             Self::NodeData { data } => ("node_data", json!({"data": data})),
@@ -197,6 +222,7 @@ impl Detail {
             Self::Taping { id, channels } => ("taping", json!({"id": id, "channels": channels})),
             Self::Taped { id, why, kept } => ("taped", json!({"id": id, "why": why, "kept": kept})),
             Self::Quality(quality) => ("quality", quality.line()),
+            Self::Rtp(rtp) => ("rtp", rtp.line()),
             Self::Asked(asked) => (
                 "asked",
                 with_body(
@@ -231,6 +257,7 @@ impl Detail {
             Self::Taping { id, .. } => id.len(),
             Self::Taped { id, why, .. } => id.len() + why.len(),
             Self::SoundEnded { .. } | Self::Quality(_) => 0,
+            Self::Rtp(rtp) => std::mem::size_of::<Rtp>() + rtp.received.room() + rtp.sent.room(),
             Self::Asked(asked) => {
                 120 + asked.url.len() + headers(&asked.headers) + asked.body.len()
             }
@@ -254,9 +281,29 @@ impl Quality {
     }
 }
 
+impl Rtp {
+    fn line(&self) -> Value {
+        let packed = |headers: &Headers| -> Vec<String> {
+            let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
+            headers.blocks().map(|block| engine.encode(block)).collect()
+        };
+        json!({"local": self.local.to_string(), "begin": self.begin.0,
+               "in": packed(&self.received), "in_missing": self.received.missing(),
+               "out": packed(&self.sent), "out_missing": self.sent.missing()})
+    }
+}
+
+/// Packets of a block of headers in an `rtp` line.
+pub(super) fn unpacked(block: &str) -> Vec<Noted> {
+    let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
+    let bytes = engine.decode(block).unwrap_or_default();
+    headers::read(&bytes).collect()
+}
+
 impl Timing {
     fn line(self) -> Value {
-        json!({"dns": self.dns, "connect": self.connect, "server": self.server, "body": self.body, "total": self.total})
+        json!({"dns": self.dns, "connect": self.connect, "tls": self.tls, "server": self.server, "body": self.body,
+               "total": self.total})
     }
 }
 

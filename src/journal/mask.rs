@@ -119,6 +119,66 @@ fn urls(value: &mut Value) {
     }
 }
 
+/// Parameters that hold keys a caller pressed: `Digits`, `Digits[name]`.
+fn is_digits(name: &str) -> bool {
+    name.get(..6)
+        .is_some_and(|begin| begin.eq_ignore_ascii_case("digits"))
+        && !name
+            .as_bytes()
+            .get(6)
+            .is_some_and(u8::is_ascii_alphanumeric)
+}
+
+/// The body of a request without the keys a caller pressed: a form, or JSON.
+pub(super) fn digits(body: &str) -> String {
+    if let Ok(mut document) = serde_json::from_str::<Value>(body)
+        && document.is_object()
+    {
+        hide(&mut document);
+        return document.to_string();
+    }
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if is_digits(name) && !value.is_empty() => format!("{name}={MASK}"),
+        _ => pair.to_owned(),
+    };
+    body.split('&').map(pair).collect::<Vec<_>>().join("&")
+}
+
+fn hide(document: &mut Value) {
+    match document {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if is_digits(name) && !text.is_empty() => {
+                        MASK.clone_into(text);
+                    }
+                    Value::Object(all) if is_digits(name) => {
+                        all.values_mut().for_each(|value| *value = MASK.into());
+                    }
+                    _ => hide(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        _ => {}
+    }
+}
+
+/// A URL without the keys a caller pressed.
+pub(super) fn digits_of_url(url: &str) -> String {
+    match url.split_once('?') {
+        Some((before, query)) => {
+            let (query, fragment) = match query.split_once('#') {
+                Some((query, fragment)) => (query, Some(fragment)),
+                None => (query, None),
+            };
+            let fragment = fragment.map_or_else(String::new, |fragment| format!("#{fragment}"));
+            format!("{before}?{}{fragment}", digits(query))
+        }
+        None => url.to_owned(),
+    }
+}
+
 /// A copy of a SIP message with credentials, media keys and dialled digits masked. Always a copy, so that a small
 /// message does not keep a large receive buffer alive.
 pub fn sip(message: &[u8]) -> Bytes {
@@ -336,5 +396,25 @@ mod tests {
         assert_eq!(http_header("Authorization", "Basic x"), MASK);
         assert_eq!(http_header("X-Api-Token", "x"), MASK);
         assert_eq!(http_header("Content-Type", "text/xml"), "text/xml");
+    }
+
+    #[test]
+    fn keys_a_caller_pressed_are_left_out_of_forms_queries_and_json() {
+        assert_eq!(
+            digits("Call-ID=a&Digits=4711%23&Digits%5Bpin%5D=99&Digits=&From=%2B1"),
+            "Call-ID=a&Digits=***&Digits%5Bpin%5D=***&Digits=&From=%2B1"
+        );
+        assert_eq!(digits("DigitsTotal=3&digits=1"), "DigitsTotal=3&digits=***");
+        assert_eq!(
+            digits_of_url("https://a.example/x?To=1&Digits=12#Digits=3"),
+            "https://a.example/x?To=1&Digits=***#Digits=3"
+        );
+        assert_eq!(
+            digits_of_url("https://a.example/Digits=1"),
+            "https://a.example/Digits=1"
+        );
+        let json = digits(r#"{"Digits": {"pin": "1234"}, "more": [{"digits": "5"}], "n": 1}"#);
+        assert!(!json.contains("1234") && !json.contains('5'), "{json}");
+        assert_eq!(digits("no form at all"), "no form at all");
     }
 }

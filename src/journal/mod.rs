@@ -6,6 +6,7 @@
 //! - `cdr`: a leg's record and its document. - `records`: writing and reading them, and sweeping after a crash.
 //! - `debug`: documents of the Pivot debug log, written and read.
 //! - `offer`: what session descriptions offer.
+//! - `message`: SIP messages as text.
 //! - `mask`: what never leaves this room: credentials, keys, digits.
 //! - `retention`: how long each kind of log is kept.
 //!
@@ -19,6 +20,7 @@ mod fact;
 mod legs;
 pub mod lens;
 pub mod mask;
+mod message;
 mod offer;
 mod records;
 mod retention;
@@ -37,7 +39,7 @@ use crate::store::{Batch, Store, StoreError};
 pub use causes::{Cause, Code, Problem};
 pub use cdr::{Cdr, OpenCall};
 pub use debug::{DebugRow, PivotDebug, PivotDebugKind};
-pub use detail::{Asked, Detail, Leg, Quality, Timing, Told};
+pub use detail::{Asked, Detail, Leg, Quality, Rtp, Timing, Told};
 pub use fact::{Fact, Way};
 pub use records::TimeRange;
 pub use retention::{RetentionConfig, keep_as_debug};

@@ -26,6 +26,8 @@ pub struct RetentionConfig {
     pub trace_days: u32,
     /// Bytes all traces together may take; the oldest go first. 0: no limit.
     pub trace_bytes: u64,
+    /// Whether keys that callers pressed are left out of the requests to web servers that traces and debug documents keep.
+    pub mask_digits: bool,
 }
 
 impl Default for RetentionConfig {
@@ -36,6 +38,7 @@ impl Default for RetentionConfig {
             debug_days: 30,
             trace_days: 30,
             trace_bytes: 2 << 30,
+            mask_digits: false,
         }
     }
 }

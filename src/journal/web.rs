@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::detail::{self, Asked, Detail, Timing, Told};
-use super::{Fact, Journal};
+use super::{Fact, Journal, mask};
 use crate::host::clock;
 use crate::host::http::{self, Exchange, Outcome, Watch, Watcher};
 
@@ -17,7 +19,8 @@ pub struct OfCall {
 }
 
 impl Journal {
-    /// Writes exchanges into the trace of a call. `purpose` is `pivot`, `callback`, `cdr`, `webhook` or `upload`.
+    /// Writes exchanges into the trace of a call. `purpose` is `pivot`, `callback`, `cdr`, `webhook`, `upload`, `media` (files
+    /// that are played) or `tts` (texts to be spoken).
     pub fn watch(&self, call_id: &str, purpose: &'static str) -> Watcher {
         Watcher(Arc::new(OfCall {
             journal: self.clone(),
@@ -39,7 +42,7 @@ impl Journal {
 impl Watch for OfCall {
     fn asked(&self, exchange: &Exchange, headers: &[(String, String)]) -> u64 {
         let id = self.journal.0.exchanges.fetch_add(1, Ordering::Relaxed);
-        let asked = Asked {
+        let mut asked = Asked {
             id,
             purpose: self.purpose,
             method: exchange.method.name(),
@@ -48,6 +51,12 @@ impl Watch for OfCall {
             body: detail::kept(&exchange.body),
             length: exchange.body.len() as u64,
         };
+        if self.journal.0.retention.mask_digits {
+            asked.url = mask::digits_of_url(&asked.url);
+            if let Ok(body) = std::str::from_utf8(&asked.body) {
+                asked.body = mask::digits(body).into();
+            }
+        }
         let detail = Detail::Asked(Box::new(asked));
         self.journal.detail(&self.call_id, detail);
         id
@@ -58,6 +67,7 @@ impl Watch for OfCall {
         let timing = Timing {
             dns: timing.dns.map(micros),
             connect: timing.connect.map(micros),
+            tls: timing.tls.map(micros),
             server: timing.server.map(micros),
             body: timing.body.map(micros),
             total: micros(timing.total),
@@ -72,7 +82,11 @@ impl Watch for OfCall {
                 id,
                 status: Some(status),
                 headers: headers.to_vec(),
-                body: detail::kept(body),
+                body: match self.purpose {
+                    // Sound can be had from the server again, and is nothing to read.
+                    "media" | "tts" if (200..300).contains(&status) => Bytes::new(),
+                    _ => detail::kept(body),
+                },
                 length,
                 error: None,
                 timing,

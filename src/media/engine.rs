@@ -541,6 +541,7 @@ impl Drop for Port {
                 self.shared.outside.push(MediaEvent::Closed {
                     port: self.id,
                     stats: Box::new(PortStats::default()),
+                    passed: None,
                 });
             }
             None => self.shared.send(side.worker, Message::Detach(self.id)),

@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rtrb::Consumer;
 use tokio::sync::Notify;
 
 use crate::base::id::{OpId, PortId};
+use crate::rtp::headers::Headers;
 
 /// Something a port reports.
 #[derive(Debug)]
@@ -78,6 +79,8 @@ pub enum MediaEvent {
         port: PortId,
         /// What passed through it.
         stats: Box<PortStats>,
+        /// Headers of what passed, if anything did.
+        passed: Option<Box<Passed>>,
     },
 }
 
@@ -184,6 +187,46 @@ pub struct PortStats {
     pub underruns: u64,
     /// Keys received.
     pub digits: u32,
+}
+
+/// Headers of the packets that passed through a port.
+#[derive(Debug)]
+pub struct Passed {
+    /// What their times count from.
+    pub begin: Instant,
+    /// Of packets accepted.
+    pub received: Headers,
+    /// Of packets sent.
+    pub sent: Headers,
+}
+
+impl Passed {
+    /// Nothing has passed yet.
+    pub(super) fn new(begin: Instant) -> Self {
+        Self {
+            begin,
+            received: Headers::default(),
+            sent: Headers::default(),
+        }
+    }
+
+    /// Makes room for the headers to come. Allocates.
+    pub(super) fn prepare(&mut self) {
+        for headers in [&mut self.received, &mut self.sent] {
+            if headers.wants_room() {
+                headers.prepare();
+            }
+        }
+    }
+
+    pub(super) fn wants_room(&self) -> bool {
+        self.received.wants_room() || self.sent.wants_room()
+    }
+
+    /// How long after the begin a moment is.
+    pub(super) fn since(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.begin)
+    }
 }
 
 /// The reading end of all events. One consumer: the signalling thread.

@@ -35,7 +35,7 @@ mod worker;
 pub use command::{Command, Pause, Plan, RecordSpec, Seating, Sides, Source};
 pub use config::{MediaConfig, MediaError, PortRange, PortRangeError};
 pub use engine::{InlineWorker, Media, Port, Room};
-pub use event::{Finish, MediaEvent, MediaEvents, PortStats, RecordEnd, Sample, Via};
+pub use event::{Finish, MediaEvent, MediaEvents, Passed, PortStats, RecordEnd, Sample, Via};
 pub use io::{Channel, PacketIo, PortKey, Received};
 pub use listen::{FRAME, Listener, Tap, listen};
 pub use pool::{Pair, PoolCounts};

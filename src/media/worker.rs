@@ -379,6 +379,7 @@ impl Worker {
         self.backlog.push_back(MediaEvent::Closed {
             port,
             stats: Box::new(stats.unwrap_or_default()),
+            passed: state.take_passed(),
         });
         self.leaving.push_back(Retired {
             pair,
@@ -486,6 +487,7 @@ impl Table {
     /// Does what a port's join wants beyond the tick.
     fn mend<I: PacketIo>(&mut self, now: Instant, key: u32, io: &mut I) {
         self.visit(now, key, io, PortState::tend);
+        self.visit(now, key, io, |state, _| state.make_room());
         let mismatched = |state: &Option<Box<PortState>>| {
             state.as_ref().is_some_and(|state| state.is_mismatched())
         };

@@ -6,6 +6,7 @@
 //! - `relay`: one incoming stream passed on as part of an outgoing one.
 //! - `event`: keypad digits (RFC 4733). `rtcp`: reports and their timing. `stats`: loss, jitter, round trip, MOS.
 //! - `ice`, `dtls`: how a WebRTC leg comes to its keys.
+//! - `headers`: headers of packets, kept within bounds for whoever wants to see them.
 //! - `srtp`: packets made secret and checked.
 //! - `latch`: whose packets are believed.
 
@@ -13,6 +14,7 @@
 
 pub mod dtls;
 pub mod event;
+pub mod headers;
 pub mod ice;
 pub mod jitter;
 pub mod latch;

@@ -285,7 +285,7 @@ impl<D: Dialler> Live<'_, D> {
     }
 
     async fn audio(&self, sound: &Sound) -> Result<Audio, Trouble> {
-        let clips = self.call.services().clips.clone();
+        let clips = self.call.clips();
         match sound {
             Sound::Speech {
                 text,

@@ -39,6 +39,11 @@ fn a_call_to_a_web_server_is_seen_whole() {
         let id = stage.told(0)["CallSid"].clone();
         let lens = through(&stage, &id).await;
         assert_eq!((lens.state, lens.result), ("ended", "completed"));
+        let legs = stage.world.journal.call_traces(ACCOUNT, &id, false).await;
+        let legs = legs.unwrap();
+        let lines = legs.iter().flat_map(|leg| &leg.lines);
+        let rtp = lines.filter(|line| line["fact"] == "rtp");
+        assert!(rtp.flat_map(lens::packets_of).count() > 10);
         let shown: usize = lens
             .events
             .iter()
@@ -154,5 +159,46 @@ fn a_callback_after_the_end_still_belongs_to_its_call() {
             .rfind(|event| event.kind == "hook")
             .unwrap();
         assert!(last.pair.is_some());
+    });
+}
+
+#[test]
+fn a_file_that_is_fetched_to_be_played_is_an_exchange_of_its_call() {
+    stage(|stage| async move {
+        let sound = "http://sounds.example/welcome.wav";
+        stage.answers(&format!("<Play>{sound}</Play>"));
+        let (_phone, call) = stage.connect(twilio()).await;
+        over(&stage, &call).await;
+        let lens = through(&stage, &stage.told(0)["CallSid"]).await;
+        let exchanges = lens.exchanges();
+        let asked: Vec<(&str, &str)> = exchanges
+            .iter()
+            .map(|one| (one.purpose.as_str(), one.method.as_str()))
+            .collect();
+        assert_eq!(asked, [("pivot", "POST"), ("media", "GET")]);
+        assert_eq!(exchanges[1].url, sound);
+    });
+}
+
+#[test]
+fn music_while_waiting_is_music() {
+    stage(|stage| async move {
+        stage.answers("<Enqueue>support</Enqueue>");
+        let (_phone, call) = stage.connect(twilio()).await;
+        tokio::time::sleep(2 * SECOND).await;
+        let id = stage.told(0)["CallSid"].clone();
+        let live = through(&stage, &id).await;
+        let music: Vec<_> = live
+            .lanes
+            .audio
+            .iter()
+            .map(|one| one.kind.as_deref())
+            .collect();
+        assert_eq!(music, [Some("music")], "{:#?}", live.lanes.audio);
+        assert_eq!(live.lanes.audio[0].label, "while waiting");
+        call.hang_up().await;
+        stage.world.at_rest().await;
+        let lens = through(&stage, &id).await;
+        assert!(lens.lanes.audio[0].to.is_some());
     });
 }

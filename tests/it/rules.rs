@@ -73,6 +73,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["net/tls/"]),
     ("x509_parser", &["net/tls/"]),
     ("rustls_native_certs", &["net/tls/"]),
+    ("rustls_platform_verifier", &["host/http/tls.rs"]),
     ("tokio_tungstenite", &["net/ws.rs", "host/websocket.rs"]),
     ("hickory_resolver", &["net/dns/"]),
     ("jsonwebtoken", &["api/"]),

@@ -1,20 +1,34 @@
 #!/usr/bin/env python3
 """Captures UDP on the loopback interface, to or from one port. Prints "ready", then a line of JSON a datagram, until stdin
-is closed. Needs root."""
+is closed, and at last how many were missed. Needs root."""
 
 import base64
+import ctypes
 import json
 import socket
 import struct
 import sys
 import threading
-import time
 
 PORT = int(sys.argv[1])
 ALL = 3
 OUTGOING = 4
 
 packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ALL))
+# The kernel leaves out all but UDP over IPv4 from or to the port: sound would fill the buffer (classic BPF).
+PROGRAM = [
+    (0x30, 0, 0, 9),  # protocol
+    (0x15, 0, 6, 17),
+    (0xB1, 0, 0, 0),  # length of the IP header
+    (0x48, 0, 0, 0),  # source port
+    (0x15, 2, 0, PORT),
+    (0x48, 0, 0, 2),  # destination port
+    (0x15, 0, 1, PORT),
+    (0x06, 0, 0, 0x40000),
+    (0x06, 0, 0, 0),
+]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in PROGRAM))
+packets.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", len(PROGRAM), ctypes.addressof(code)))  # SO_ATTACH_FILTER
 packets.setsockopt(socket.SOL_SOCKET, 33, 1 << 26)  # SO_RCVBUFFORCE: all of the interface passes here
 packets.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS: when the kernel saw it
 packets.bind(("lo", 0))
@@ -24,14 +38,13 @@ threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).st
 print("ready", flush=True)
 # Printed at the end: a reader that waits would hold up the capture.
 seen = []
-last = None
-while last is None or time.monotonic() < last:
-    if last is None and ended.is_set():
-        last = time.monotonic() + 2
+# Until nothing comes any more, however long it takes to read what waits.
+while True:
+    over = ended.is_set()
     try:
         data, more, _, address = packets.recvmsg(65600, 256)
     except TimeoutError:
-        if last is not None:
+        if over:
             break
         continue
     # Everything on this interface is seen twice, as it leaves and as it comes.
@@ -44,6 +57,8 @@ while last is None or time.monotonic() < last:
     seconds, nanos = struct.unpack("qq", more[0][2][:16])
     text = base64.b64encode(data[start + 8 : start + length]).decode()
     seen.append({"at": seconds * 1000000 + nanos // 1000, "in": target == PORT, "bytes": text})
+_, dropped = struct.unpack("II", packets.getsockopt(263, 6, 8))  # SOL_PACKET, PACKET_STATISTICS
 for one in seen:
     print(json.dumps(one))
+print(json.dumps({"dropped": dropped}))
 sys.stdout.flush()

@@ -4,8 +4,7 @@
 //! - `audio`: what was heard. `voice`: Piper's server, and whether a call let it through. `tools`: which outside programs there are.
 //! - `peer`: raw SIP of the test's own making. `hostile`: a web server that means no good.
 //! - `desk`: baresip as a phone that registers and rings. `telephone`: swivel's own phone. `softphone`: pjsua2. `linphone`, `office`: others at their desks. `page`: the page in Chromium.
-//! - The others are the tests, named for what they look at. `attackers`: sipvicious. `probes`, `rogue`: the same in words of our own. `torture`, `mutation`, `bombs`, `streams`, `flood`, `limits`, `full_disk`, `mix`, `spray`: bad input, and too much of it.
-//! - The others are the tests, named for what they look at. `attackers`: sipvicious. `torture`, `mutation`, `bombs`, `runaways`, `streams`, `flood`, `limits`, `mix`, `spray`: bad input, and too much of it.
+//! - The others are the tests, named for what they look at. `attackers`: sipvicious. `probes`, `rogue`: the same in words of our own. `torture`, `mutation`, `bombs`, `runaways`, `streams`, `flood`, `limits`, `full_disk`, `mix`, `spray`: bad input, and too much of it.
 //!
 //! `make test` installs everything these tests need; without it, a missing program fails the test that needs it.
 
@@ -74,6 +73,7 @@ mod told;
 mod tools;
 mod torture;
 mod transports;
+mod trunk_test;
 mod twilio_rest;
 mod twiml;
 mod vendors;

@@ -1,17 +1,25 @@
 #!/usr/bin/env python3
-"""Reads a pcap file of raw IP packets and prints the first line of every datagram, one a line."""
+"""Reads a capture with scapy and prints a line a datagram: the first line of a SIP message, or of an RTP packet its payload
+type, sequence number, timestamp, source and the length it had on the wire."""
 
-import struct
 import sys
 
-with open(sys.argv[1], "rb") as file:
-    head = file.read(24)
-    magic, major, minor, _, _, _, link = struct.unpack("<IHHiIII", head)
-    assert (magic, major, minor, link) == (0xA1B2C3D4, 2, 4, 101), head
-    while record := file.read(16):
-        _, _, kept, length = struct.unpack("<IIII", record)
-        packet = file.read(kept)
-        assert len(packet) == kept == length and packet[0] >> 4 == 4 and packet[9] == 17
-        start = (packet[0] & 15) * 4
-        assert struct.unpack_from("!H", packet, 2)[0] == kept
-        print(packet[start + 8 :].split(b"\r\n")[0].decode())
+from scapy.layers.inet import IP, UDP
+from scapy.layers.rtp import RTP
+from scapy.utils import PcapReader
+
+before = 0.0
+for packet in PcapReader(sys.argv[1]):
+    assert IP in packet and UDP in packet, packet.summary()
+    assert packet[IP].chksum and packet.time >= before, packet.summary()
+    before = packet.time
+    payload = bytes(packet[UDP].payload)
+    whole = packet[UDP].len - 8
+    assert packet.wirelen == 20 + 8 + whole, packet.summary()
+    if payload[0] >> 6 == 2:
+        assert len(payload) == 12 < whole, "the header alone is kept"
+        rtp = RTP(payload)
+        print("RTP", rtp.payload_type, rtp.sequence, rtp.timestamp, rtp.sourcesync, whole)
+    else:
+        assert len(payload) == whole
+        print("SIP", payload.split(b"\r\n")[0].decode())

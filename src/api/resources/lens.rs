@@ -31,12 +31,17 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
         [] => {
             let after = call.number("after")?.unwrap_or_default();
             findings::add(&mut lens, call);
-            Ok(Answer::ok(lens.document(usize::try_from(after).unwrap_or(usize::MAX))))
+            Ok(Answer::ok(
+                lens.document(usize::try_from(after).unwrap_or(usize::MAX)),
+            ))
         }
         ["events", n] => {
             findings::add(&mut lens, call);
             let event = n.parse().ok().and_then(|n| lens.event(n));
-            let missing = || ApiError::NoDocument { what: "event", id: (*n).to_owned() };
+            let missing = || ApiError::NoDocument {
+                what: "event",
+                id: (*n).to_owned(),
+            };
             Ok(Answer::ok(event.ok_or_else(missing)?))
         }
         ["find"] => {
@@ -63,10 +68,24 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
 pub(in crate::api) async fn find(call: &Call, id: &str) -> Result<Lens, ApiError> {
     let account = call.account()?;
     // What never got as far as an account is for who runs the server.
-    let all = call.principal.as_ref().is_some_and(|principal| principal.is_superduper());
+    let all = call
+        .principal
+        .as_ref()
+        .is_some_and(|principal| principal.is_superduper());
     let legs = call.api.journal().call_traces(&account.id, id, all).await?;
-    let mut lens = lens::build(&account.id, &legs).ok_or_else(|| ApiError::NoCall(call.api.journal().trace_days()))?;
-    if let Some(id) = lens.callflow.get("id").and_then(Value::as_str).map(str::to_owned) {
+    let own = call
+        .principal
+        .as_ref()
+        .and_then(|principal| principal.only_own());
+    let seen = own.is_none_or(|user| lens::is_of_user(&legs, &user));
+    let lens = lens::build(&account.id, &legs).filter(|_| seen);
+    let mut lens = lens.ok_or_else(|| ApiError::NoCall(call.api.journal().trace_days()))?;
+    if let Some(id) = lens
+        .callflow
+        .get("id")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+    {
         let known = account.callflows.get(&id);
         let name = known.and_then(|flow| {
             let name = flow.get("name").and_then(Value::as_str);
@@ -82,7 +101,13 @@ fn pretty(document: &Value) -> Vec<u8> {
 }
 
 fn file(lens: &Lens, kind: &str, content_type: &str, bytes: Vec<u8>) -> Result<Answer, ApiError> {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
     let name: String = lens.id.chars().take(80).map(safe).collect();
     let file = Download {
         content_type: content_type.to_owned(),
@@ -90,5 +115,9 @@ fn file(lens: &Lens, kind: &str, content_type: &str, bytes: Vec<u8>) -> Result<A
         name: format!("call-{name}.{kind}"),
         ..Download::default()
     };
-    Ok(Answer { status: 200, file: Some(file), ..Answer::default() })
+    Ok(Answer {
+        status: 200,
+        file: Some(file),
+        ..Answer::default()
+    })
 }

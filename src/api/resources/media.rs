@@ -14,8 +14,10 @@ use crate::clips::Audio;
 use crate::directory::{Change, Kind};
 use crate::store::Batch;
 
-pub(in crate::api) const RESOURCE: Resource =
-    Resource { takes: &["audio/", "video/", "image/"], ..Resource::new("media", verbs, |call| Box::pin(answer(call))) };
+pub(in crate::api) const RESOURCE: Resource = Resource {
+    takes: &["audio/", "video/", "image/"],
+    ..Resource::new("media", verbs, |call| Box::pin(answer(call)))
+};
 
 /// The kind.
 pub(in crate::api) const MEDIA: Documents = Documents {
@@ -46,6 +48,7 @@ const TYPES: &[(&str, &str)] = &[
 fn verbs(args: &[&str]) -> &'static [Verb] {
     match args {
         ["languages" | "prompts"] | ["languages" | "prompts", _] => READ,
+        ["preview"] => &[Verb::Post],
         [_] => ITEM,
         [_, "raw"] => &[Verb::Get, Verb::Post],
         [_, ..] => NONE,
@@ -70,6 +73,7 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
         (["prompts", id], _) => documents::list(&MEDIA, call, |doc| {
             doc.get("prompt_id").and_then(Value::as_str) == Some(id)
         }),
+        (["preview"], _) => preview(call).await,
         ([id, "raw"], Verb::Get) => download(call, id).await,
         ([id, "raw"], _) => upload(call, id).await,
         ([id], Verb::Post) if !call.files.is_empty() => upload(call, id).await,
@@ -305,8 +309,6 @@ async fn spoken(call: &Call, id: &str, doc: &Value) -> Result<Option<Answer>, Ap
     {
         return Ok(None);
     }
-    let unavailable =
-        |why: String| ApiError::Unavailable(format!("the text cannot be spoken: {why}"));
     let Some(clips) = call.api.clips() else {
         return Err(unavailable("no voice runs here".to_owned()));
     };
@@ -315,8 +317,15 @@ async fn spoken(call: &Call, id: &str, doc: &Value) -> Result<Option<Answer>, Ap
         .and_then(Value::as_str)
         .unwrap_or("en-us");
     let audio = clips.resolve(call.account()?, id, language).await;
+    let audio = audio.map_err(|error| unavailable(error.to_string()))?;
+    let name = format!("{}.wav", id.replace('/', "_"));
+    whole(audio, name).await
+}
+
+/// A sound to its end, as a file; `None` for what has none.
+async fn whole(audio: Audio, name: String) -> Result<Option<Answer>, ApiError> {
     let mut pcm: Vec<i16> = Vec::new();
-    match audio.map_err(|error| unavailable(error.to_string()))? {
+    match audio {
         Audio::Speech(mut speaking) => {
             while let Some(sentence) = speaking.next().await {
                 let sentence = sentence.map_err(|error| unavailable(error.to_string()))?;
@@ -328,7 +337,6 @@ async fn spoken(call: &Call, id: &str, doc: &Value) -> Result<Option<Answer>, Ap
     }
     let mut bytes = wav::header(SPOKEN_HZ, 1, pcm.len() as u64 * 2).to_vec();
     wav::samples(&pcm, &mut bytes);
-    let name = format!("{}.wav", id.replace('/', "_"));
     let file = Download {
         content_type: "audio/wav".to_owned(),
         bytes: bytes.into(),
@@ -342,6 +350,44 @@ async fn spoken(call: &Call, id: &str, doc: &Value) -> Result<Option<Answer>, Ap
     }))
 }
 
+fn unavailable(why: String) -> ApiError {
+    ApiError::Unavailable(format!("the text cannot be spoken: {why}"))
+}
+
+/// A text spoken before it is saved: `text`, `voice`, `language`, as callers would hear it.
+async fn preview(call: &Call) -> Result<Answer, ApiError> {
+    let given = |key: &str| call.data.get(key).and_then(Value::as_str).map(str::trim);
+    let text = given("text").unwrap_or_default();
+    if text.is_empty() {
+        return Err(ApiError::field(
+            "text",
+            "required",
+            "there is nothing to speak",
+        ));
+    }
+    if text.chars().count() > PREVIEW {
+        let message = format!("a preview speaks {PREVIEW} characters at most");
+        return Err(ApiError::field("text", "maxLength", message));
+    }
+    let Some(clips) = call.api.clips() else {
+        return Err(unavailable("no voice runs here".to_owned()));
+    };
+    // `female/en-GB` names both, as in a media document.
+    let voice = given("voice")
+        .filter(|voice| !voice.is_empty())
+        .unwrap_or("female");
+    let (voice, own) = voice.split_once('/').unwrap_or((voice, ""));
+    let language = Some(own)
+        .filter(|own| !own.is_empty())
+        .or_else(|| given("language").filter(|language| !language.is_empty()))
+        .unwrap_or("en-us");
+    let audio = Audio::Speech(clips.say(text, voice, language));
+    let spoken = whole(audio, "preview.wav".to_owned()).await?;
+    spoken.ok_or_else(|| unavailable("nothing came of it".to_owned()))
+}
+
+/// Characters of a preview.
+const PREVIEW: usize = 1000;
 /// Samples a second of a text's sound.
 const SPOKEN_HZ: u32 = 16_000;
 

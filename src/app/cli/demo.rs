@@ -110,6 +110,15 @@ async fn demo(args: &DemoArgs, data: &Path) -> Result<bool, Failure> {
         return Ok(well);
     }
     println!("\nThe server stays up; call it, or press Ctrl-C.");
+    println!(
+        "In another terminal, its calls and the ladder of one (with the API's password), and what was written of a call:\n\n  \
+         swivel top --url http://{} --user {} --account {}\n  \
+         SWIVEL_DATA_DIR={} swivel trace CALL-ID\n",
+        server.http_address(),
+        credentials.user,
+        documents::ACCOUNT,
+        data.display()
+    );
     match server.office().link(None, credentials.user) {
         Ok(link) => println!("The page, signed in once, within 15 minutes:\n\n  {link}\n"),
         Err(error) => return Err(error.into()),

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,7 +11,7 @@ use serde_json::Value;
 use super::super::control::Request;
 use super::super::ladder::{Pcap, Rung, Way, printable};
 use super::{ConfigArgs, ask, fail};
-use crate::sip::flow::Transport;
+use crate::journal::lens::{Packet, packets_of};
 
 /// What `swivel trace` takes.
 #[derive(Debug, Clone, Args)]
@@ -25,7 +24,7 @@ pub(super) struct TraceArgs {
     /// Show calls as they happen, until interrupted.
     #[arg(long)]
     follow: bool,
-    /// Also write the SIP messages to a file that Wireshark reads.
+    /// Also write the SIP messages, and the headers of RTP packets, to a file that Wireshark reads.
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
 }
@@ -44,6 +43,7 @@ pub(super) fn run(args: &TraceArgs) -> ExitCode {
     let mut printer = Printer {
         start: None,
         pcap,
+        kept: (!args.follow).then(Vec::new),
         shown: 0,
         several: args.follow && args.call_id.is_none(),
     };
@@ -55,7 +55,9 @@ pub(super) fn run(args: &TraceArgs) -> ExitCode {
             call_id: call_id.clone(),
         },
     };
-    match ask(&args.config, request, |fact| printer.fact(&fact)) {
+    let asked = ask(&args.config, request, |fact| printer.fact(&fact));
+    printer.finish();
+    match asked {
         Ok(_) if printer.shown == 0 => {
             eprintln!(
                 "swivel: nothing is known about this call; its Call-ID may be mistyped, or its trace has expired"
@@ -70,6 +72,8 @@ pub(super) fn run(args: &TraceArgs) -> ExitCode {
 struct Printer {
     start: Option<u64>,
     pcap: Option<Pcap<BufWriter<File>>>,
+    /// Facts with packets, to be written by time once all are there; nothing when calls are followed.
+    kept: Option<Vec<Value>>,
     shown: usize,
     several: bool,
 }
@@ -83,19 +87,39 @@ impl Printer {
         } else {
             String::new()
         };
+        self.shown += 1;
+        self.capture(fact);
         if is_silent(fact) {
-            self.shown += 1;
             return;
         }
         let rung = rung(since, fact);
         println!("{call}{rung}");
-        self.shown += 1;
-        if fact["fact"] == "sip"
-            && let Some(pcap) = &mut self.pcap
-            && let Err(error) = write(pcap, at, fact)
-        {
-            eprintln!("swivel: the pcap file cannot be written: {error}");
-            self.pcap = None;
+    }
+
+    /// Writes the packets a fact tells of, or keeps it until all are there.
+    fn capture(&mut self, fact: &Value) {
+        match &mut self.kept {
+            _ if self.pcap.is_none() => {}
+            Some(kept) => kept.push(fact.clone()),
+            None => self.write(packets_of(fact)),
+        }
+    }
+
+    fn finish(&mut self) {
+        let kept = self.kept.take().unwrap_or_default();
+        let mut packets: Vec<Packet<'_>> = kept.iter().flat_map(packets_of).collect();
+        packets.sort_by_key(|packet| packet.at);
+        self.write(packets);
+    }
+
+    fn write(&mut self, packets: Vec<Packet<'_>>) {
+        for packet in packets {
+            if let Some(pcap) = &mut self.pcap
+                && let Err(error) = packet.write(pcap)
+            {
+                eprintln!("swivel: the pcap file cannot be written: {error}");
+                self.pcap = None;
+            }
         }
     }
 }
@@ -178,6 +202,7 @@ fn rung(at_us: u64, fact: &Value) -> Rung {
         },
         "sound" => format!("hears {} {}", text("kind"), text("text")),
         "sound_ended" => format!("hears it no longer ({})", text("why")),
+        "quality" if fact["received"] == 0 => "received no RTP".to_owned(),
         "quality" => format!(
             "received {} packets, lost {}, MOS {}",
             number("received"),
@@ -217,7 +242,7 @@ fn took(fact: &Value) -> String {
 /// Facts that say what another line has said already, or too much for one line.
 fn is_silent(fact: &Value) -> bool {
     match fact["fact"].as_str().unwrap_or_default() {
-        "node_data" => true,
+        "node_data" | "rtp" => true,
         // Remarks tell of recordings, and `asked` and `told` of requests.
         "taping" | "taped" => true,
         "hook" => fact["url"]
@@ -225,34 +250,6 @@ fn is_silent(fact: &Value) -> bool {
             .is_some_and(|url| url.starts_with("http")),
         _ => false,
     }
-}
-
-fn write(pcap: &mut Pcap<BufWriter<File>>, at: u64, fact: &Value) -> std::io::Result<()> {
-    let address = |key: &str| {
-        fact[key]
-            .as_str()
-            .and_then(|a| a.parse::<SocketAddr>().ok())
-    };
-    let (Some(local), Some(peer)) = (address("local"), address("peer")) else {
-        return Ok(());
-    };
-    let (from, to) = if fact["direction"] == "in" {
-        (peer, local)
-    } else {
-        (local, peer)
-    };
-    let transport = if fact["transport"] == "udp" {
-        Transport::Udp
-    } else {
-        Transport::Tcp
-    };
-    pcap.message(
-        at,
-        transport,
-        from,
-        to,
-        fact["message"].as_str().unwrap_or("").as_bytes(),
-    )
 }
 
 #[cfg(test)]

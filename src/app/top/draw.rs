@@ -36,13 +36,17 @@ fn title(model: &Model) -> String {
         (None, false) => "Reading calls…".to_owned(),
         (None, true) => {
             let problems: u64 = model.problems.iter().map(|problem| problem.count).sum();
-            format!(
-                "{} legs  {problems} problems in the last hour",
-                model.calls.len()
-            )
+            let legs = counted(model.calls.len() as u64, "leg");
+            let problems = counted(problems, "problem");
+            format!("{legs}  {problems} in the last hour")
         }
     };
     format!(" swivel top  {}  {state}", model.server)
+}
+
+fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 fn draw_calls(frame: &mut Frame<'_>, area: Rect, model: &Model) {
@@ -107,7 +111,10 @@ fn draw_problems(frame: &mut Frame<'_>, area: Rect, model: &mut Model) {
 
 fn draw_log(frame: &mut Frame<'_>, area: Rect, model: &mut Model) {
     let lines = model.log.iter().map(|line| Line::from(format!(" {line}")));
-    let lines: Vec<Line<'_>> = lines.collect();
+    let mut lines: Vec<Line<'_>> = lines.collect();
+    if lines.is_empty() {
+        lines.push(Line::from(" Nothing has happened since this was started."));
+    }
     let lines = window(lines, area, &mut model.scrolled);
     let block = Block::new().borders(Borders::TOP).title(" Log ");
     frame.render_widget(Paragraph::new(lines).block(block), area);
@@ -183,13 +190,18 @@ fn line(rung: &Rung, width: usize, screen: u16) -> Line<'static> {
         format!("{before}◆ {text}")
     } else {
         let inside = ((right - left) * width).saturating_sub(4);
-        let shown = cut(&text, inside);
+        // What does not fit on the arrow stands behind it.
+        let (on, behind) = match text.split_once("  ") {
+            Some((title, detail)) if text.chars().count() > inside => (title, detail),
+            _ => (text.as_str(), ""),
+        };
+        let shown = cut(on, inside);
         let rest = inside.saturating_sub(shown.chars().count());
         let line = "─".repeat(rest);
         if from < to {
-            format!("{before}├─{shown}{line}▶")
+            format!("{before}├─{shown}{line}▶ {behind}")
         } else {
-            format!("{before}◀─{shown}{line}┤")
+            format!("{before}◀─{shown}{line}┤ {behind}")
         }
     };
     let drawn = cut(&drawn, usize::from(screen).saturating_sub(TIME));

@@ -172,18 +172,12 @@ impl Model {
         match key {
             KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => return Step::Quit,
             KeyCode::Char('q') => return Step::Quit,
-            KeyCode::Up | KeyCode::Char('k') => self.selected = self.selected.saturating_sub(1),
+            KeyCode::Up | KeyCode::Char('k') => self.select(self.selected.saturating_sub(1)),
             KeyCode::Down | KeyCode::Char('j') => {
                 let last = self.calls.len().saturating_sub(1);
-                self.selected = (self.selected + 1).min(last);
+                self.select((self.selected + 1).min(last));
             }
-            KeyCode::Enter => {
-                if let Some(row) = self.calls.get(self.selected) {
-                    self.opened = Some(row.id.clone());
-                    self.ladder = None;
-                    self.turn(Pane::Ladder);
-                }
-            }
+            KeyCode::Enter => self.open(),
             KeyCode::Char('p') | KeyCode::Esc => self.turn(Pane::Problems),
             KeyCode::Char('l') => self.turn(Pane::Log),
             KeyCode::PageUp => self.scrolled = self.scrolled.saturating_add(PAGE),
@@ -191,6 +185,23 @@ impl Model {
             _ => {}
         }
         Step::Stay
+    }
+
+    /// Selects a call. A ladder that is shown becomes that of the call.
+    fn select(&mut self, row: usize) {
+        let moved = self.selected != row;
+        self.selected = row;
+        if moved && self.pane == Pane::Ladder {
+            self.open();
+        }
+    }
+
+    fn open(&mut self) {
+        if let Some(row) = self.calls.get(self.selected) {
+            self.opened = Some(row.id.clone());
+            self.ladder = None;
+            self.turn(Pane::Ladder);
+        }
     }
 
     fn turn(&mut self, pane: Pane) {

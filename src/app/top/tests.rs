@@ -95,6 +95,21 @@ fn the_selection_stays_with_its_call_and_enter_opens_its_ladder() {
 }
 
 #[test]
+fn the_ladder_goes_with_the_selection_and_one_is_not_several() {
+    let mut model = full();
+    press(&mut model, KeyCode::Enter);
+    press(&mut model, KeyCode::Down);
+    assert_eq!(model.wish().call.as_deref(), Some("b"));
+    press(&mut model, KeyCode::Char('l'));
+    assert!(screen(&mut model).contains("Nothing has happened since this was started."));
+    press(&mut model, KeyCode::Up);
+    assert_eq!(model.wish().call, None);
+    model.take(News::Seen(vec![row(&channel("a", "7"))], Vec::new()));
+    let shown = screen(&mut model);
+    assert!(shown.contains("1 leg  0 problems"), "{shown}");
+}
+
+#[test]
 fn a_ladder_has_a_column_a_party_and_arrows_between_them() {
     let lens = json!({"id": "abc", "parties": [
             {"id": "p0", "name": "Caller"}, {"id": "p1", "name": "swivel"}, {"id": "p2", "name": "Web server"}],
@@ -103,7 +118,8 @@ fn a_ladder_has_a_column_a_party_and_arrows_between_them() {
             {"t": 0.006, "from": "p1", "to": "p2", "title": "GET /voice.php", "repeat": 3},
             {"t": 0.037, "from": "p2", "to": "p1", "title": "500", "severity": "err"},
             {"t": 0.04, "party": "p1", "title": "tts\u{1b}[2J"},
-            {"t": 0.05, "from": "p1", "to": "p0", "title": "480 Temporarily Unavailable"}],
+            {"t": 0.05, "from": "p1", "to": "p0", "title": "480 Temporarily Unavailable"},
+            {"t": 0.06, "from": "p1", "to": "p0", "title": "speech", "detail": "Press one for sales, two for help"}],
         "sentence": "Refused.", "cause": {"what": "The web server answered 500.", "why": "It failed.", "todo": "Mend it."}});
     let mut model = full();
     press(&mut model, KeyCode::Enter);
@@ -116,6 +132,7 @@ fn a_ladder_has_a_column_a_party_and_arrows_between_them() {
         "├─GET /voice.php ×3",
         "◀─▲ 500",
         "◆ tts?[2J",
+        "◀─speech──────────────┤ Press one for sales, two for help",
         "The web server answered 500. It failed. Mend it.",
     ] {
         assert!(shown.contains(words), "{words} in\n{shown}");

@@ -187,8 +187,11 @@ impl CallHandle {
     /// Gives the leg its port, at our own address `address`.
     pub(in crate::call) fn have_port(&self, address: IpAddr, port: Port) {
         self.0.core.know_port(port.id(), self);
-        self.keep_secret(SocketAddr::new(self.shown(address), port.rtp_addr().port()));
-        self.state_mut().media.port = Some(port);
+        let reached = SocketAddr::new(self.shown(address), port.rtp_addr().port());
+        self.keep_secret(reached);
+        let mut state = self.state_mut();
+        state.media.address = Some(reached);
+        state.media.port = Some(port);
     }
 
     fn shown(&self, own: IpAddr) -> IpAddr {

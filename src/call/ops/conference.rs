@@ -293,7 +293,7 @@ impl CallHandle {
         };
         let Some(prompt) = prompt else { return Ok(()) };
         room.seat(id, room.stage(id));
-        let (clips, account) = (self.services().clips.clone(), self.facts().account.clone());
+        let (clips, account) = (self.clips(), self.facts().account.clone());
         match clips.prompt(&account, prompt, &self.language()).await {
             Ok(audio) => {
                 let quiet = PlayOptions {

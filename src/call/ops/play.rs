@@ -62,6 +62,16 @@ impl CallHandle {
     pub async fn play(&self, audio: Vec<Audio>, options: PlayOptions) -> Result<Played, CallError> {
         self.open_media().await?;
         let described = self.describe(&audio);
+        self.play_as(described, audio, options).await
+    }
+
+    /// Plays under the name `described` in the call's trace.
+    pub(super) async fn play_as(
+        &self,
+        described: Option<(&'static str, String)>,
+        audio: Vec<Audio>,
+        options: PlayOptions,
+    ) -> Result<Played, CallError> {
         let mut heard = described.map(|(kind, text)| Heard::begin(self, kind, text));
         let mut digits = String::new();
         let end = {

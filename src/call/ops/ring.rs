@@ -693,11 +693,9 @@ impl Attempt {
 
 /// Whether whoever answered presses 1 (callflow.md §6.4): a mailbox does not.
 async fn confirms(leg: CallHandle) -> bool {
-    let services = leg.services();
     let (account, language) = (leg.facts().account.clone(), leg.language());
-    let prompt = services
-        .clips
-        .prompt(&account, "ivr-group_confirm", &language);
+    let clips = leg.clips();
+    let prompt = clips.prompt(&account, "ivr-group_confirm", &language);
     let Ok(prompt) = Box::pin(prompt).await else {
         return false;
     };

@@ -340,10 +340,14 @@ impl Link {
                     let op = leg.next_op();
                     let music = music.cloned();
                     let music = music.or_else(|| leg.services().clips.house_music());
+                    let words = match music {
+                        Some(_) => "on hold",
+                        None => "on hold, without music",
+                    };
                     let source =
                         music.map_or(Source::Silence(None), |clip| Source::Tone(clip, true));
                     if leg.command(Command::Play { op, source }).is_ok() {
-                        *waiting = Some((op, Heard::begin(leg, "music", "on hold")));
+                        *waiting = Some((op, Heard::begin(leg, "music", words)));
                     }
                 }
                 Some((op, _)) if !held => {

@@ -93,7 +93,9 @@ impl CallHandle {
             keep_keys: true,
         };
         let music = vec![Audio::Tone { clip, looped: true }];
-        self.play(music, endless).await?;
+        self.open_media().await?;
+        let described = Some(("music", "while waiting".to_owned()));
+        self.play_as(described, music, endless).await?;
         Err(self.wait_for_hangup().await)
     }
 

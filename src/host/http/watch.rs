@@ -1,5 +1,6 @@
 //! Who wants to see each request that goes to a server and what came back, redirects and repetitions included.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,13 +46,33 @@ impl std::fmt::Debug for Watcher {
     }
 }
 
+tokio::task_local! {
+    /// Who watches what the task asks for.
+    static HERE: Watcher;
+}
+
+/// Has `watcher` see every exchange that `work` asks for and nobody else watches: for work that knows nothing of calls.
+pub async fn watched<F: Future>(watcher: Option<Watcher>, work: F) -> F::Output {
+    match watcher {
+        Some(watcher) => HERE.scope(watcher, work).await,
+        None => work.await,
+    }
+}
+
+/// Who watches the present task.
+pub(super) fn here() -> Option<Watcher> {
+    HERE.try_with(Clone::clone).ok()
+}
+
 /// Where the time of an exchange went. A connection used again has neither `dns` nor `connect`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timing {
     /// Asking for the name.
     pub dns: Option<Duration>,
-    /// Connecting, the TLS handshake included.
+    /// Connecting.
     pub connect: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
     /// From then until the answer's head.
     pub server: Option<Duration>,
     /// Until the end of its body.
@@ -67,6 +88,7 @@ pub struct Stopwatch(Arc<Mutex<Laps>>);
 #[derive(Debug, Clone, Copy, Default)]
 struct Laps {
     names: Option<(Instant, Instant)>,
+    shaking: Option<Instant>,
     connected: Option<(Instant, Instant)>,
 }
 
@@ -76,7 +98,12 @@ impl Stopwatch {
         self.laps(|laps| laps.names = Some((from, to)));
     }
 
-    /// A connection was made, or tried, names included.
+    /// A TLS handshake begins, or goes on.
+    pub fn shakes_hands(&self, now: Instant) {
+        self.laps(|laps| laps.shaking = laps.shaking.or(Some(now)));
+    }
+
+    /// A connection was made, or tried, names and handshake included.
     pub fn connected(&self, from: Instant, to: Instant) {
         self.laps(|laps| laps.connected = Some((from, to)));
     }
@@ -90,12 +117,17 @@ impl Stopwatch {
         let between = |from: Instant, to: Instant| to.saturating_duration_since(from);
         let dns = laps.names.map(|(from, to)| between(from, to));
         let connected = laps.connected;
-        let connect =
-            connected.map(|(from, to)| between(from, to).saturating_sub(dns.unwrap_or_default()));
+        let shaking = |(from, to)| laps.shaking.map(|at: Instant| at.clamp(from, to));
+        let connect = connected.map(|(from, to)| {
+            let stood = shaking((from, to)).unwrap_or(to);
+            between(from, stood).saturating_sub(dns.unwrap_or_default())
+        });
+        let tls = connected.and_then(|laps| Some(between(shaking(laps)?, laps.1)));
         let asked = connected.map_or(begun, |(_, to)| to);
         Timing {
             dns,
             connect,
+            tls,
             server: head.map(|head| between(asked, head)),
             body: head.map(|head| between(head, end)),
             total: between(begun, end),
@@ -168,5 +200,91 @@ impl Drop for Watched<'_> {
             false => "nobody waits for the answer any more",
         };
         self.tell(Outcome::Failed(why), None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::http::{HttpClient, HttpRequest, Transport};
+    use futures_util::future::BoxFuture;
+
+    #[test]
+    fn the_handshake_is_told_from_the_connection() {
+        let begun = clock::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let stopwatch = Stopwatch::default();
+        stopwatch.named(at(0), at(3));
+        stopwatch.shakes_hands(at(10));
+        stopwatch.shakes_hands(at(12));
+        stopwatch.connected(at(0), at(30));
+        let timing = stopwatch.timing(begun, Some(at(50)), at(60));
+        let ms = Duration::from_millis;
+        assert_eq!(
+            (
+                timing.dns,
+                timing.connect,
+                timing.tls,
+                timing.server,
+                timing.body
+            ),
+            (
+                Some(ms(3)),
+                Some(ms(7)),
+                Some(ms(20)),
+                Some(ms(20)),
+                Some(ms(10))
+            )
+        );
+        let plain = Stopwatch::default();
+        plain.connected(at(0), at(4));
+        let timing = plain.timing(begun, None, at(5));
+        assert_eq!((timing.connect, timing.tls), (Some(ms(4)), None));
+    }
+
+    struct Nowhere;
+
+    impl Transport for Nowhere {
+        fn exchange(
+            &self,
+            _: Exchange,
+        ) -> BoxFuture<'_, Result<crate::host::http::Answer, HttpError>> {
+            Box::pin(async { Err(HttpError::Closed) })
+        }
+    }
+
+    #[derive(Default)]
+    struct Seen(Mutex<Vec<String>>);
+
+    impl Watch for Seen {
+        fn asked(&self, exchange: &Exchange, _: &[(String, String)]) -> u64 {
+            let mut seen = self.0.lock().unwrap();
+            seen.push(exchange.url.to_string());
+            0
+        }
+
+        fn told(&self, _: u64, _: Outcome<'_>, _: &Timing) {}
+    }
+
+    #[tokio::test]
+    async fn who_watches_a_task_sees_what_it_asks_for_and_nothing_after_that() {
+        let client = HttpClient::stub(Arc::new(Nowhere));
+        let (one, other) = (Arc::new(Seen::default()), Arc::new(Seen::default()));
+        let get = |path: &str, watcher: Option<Watcher>| {
+            let url = url::Url::parse(&format!("http://example.com{path}")).unwrap();
+            let request = HttpRequest {
+                watcher,
+                ..HttpRequest::get(url)
+            };
+            client.send(request)
+        };
+        let asked = watched(Some(Watcher(one.clone())), async {
+            assert!(get("/a", None).await.is_err());
+            assert!(get("/b", Some(Watcher(other.clone()))).await.is_err());
+        });
+        asked.await;
+        assert!(get("/c", None).await.is_err());
+        assert_eq!(*one.0.lock().unwrap(), ["http://example.com/a"]);
+        assert_eq!(*other.0.lock().unwrap(), ["http://example.com/b"]);
     }
 }

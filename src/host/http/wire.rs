@@ -162,8 +162,8 @@ fn client(names: Arc<GuardedNames>) -> reqwest::Result<reqwest::Client> {
     drop(rustls::crypto::CryptoProvider::install_default(
         (*provider).clone(),
     ));
-    match builder(names.clone()).build() {
-        Ok(client) => Ok(client),
+    match super::tls::config(provider) {
+        Ok(tls) => builder(names).tls_backend_preconfigured(tls).build(),
         Err(error) => {
             tracing::warn!(%error, "no certificate authorities on this machine: https will fail, http works");
             builder(names).tls_certs_only([]).build()
@@ -205,7 +205,7 @@ where
         // Asked here: this call is made in the task of the exchange, the rest may not be.
         let stopwatch = STOPWATCH.try_with(Clone::clone).unwrap_or_default();
         let from = clock::now();
-        let connecting = self.0.call(request);
+        let connecting = STOPWATCH.scope(stopwatch.clone(), self.0.call(request));
         Box::pin(async move {
             let connected = connecting.await;
             stopwatch.connected(from, clock::now());

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::audio::codec::Codec;
+use crate::journal::message::Text;
 
 /// The first line and the headers that matter.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,26 +31,18 @@ pub(super) fn read(bytes: &[u8]) -> Option<Seen<'_>> {
         Ok(text) => text,
         Err(error) => std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()?,
     };
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
-    let mut lines = head.split("\r\n");
-    let first = lines.next()?;
+    let message = Text::of(text);
     let mut seen = Seen {
-        body,
+        method: message.method,
+        status: match message.status {
+            Some(status) => status.parse().ok()?,
+            None => 0,
+        },
+        phrase: message.phrase,
+        body: message.body,
         ..Seen::default()
     };
-    match first.strip_prefix("SIP/2.0 ") {
-        Some(rest) => {
-            let (status, phrase) = rest.split_once(' ').unwrap_or((rest, ""));
-            seen.status = status.parse().ok()?;
-            seen.phrase = phrase;
-        }
-        None => seen.method = first.split(' ').next()?,
-    }
-    for line in lines {
-        let Some((name, value)) = line.split_once(':') else {
-            continue;
-        };
-        let (name, value) = (name.trim(), value.trim());
+    for (name, value) in message.headers() {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         if is("cseq") {
             seen.about = value.split_whitespace().nth(1).unwrap_or_default();

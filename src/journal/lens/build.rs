@@ -134,6 +134,8 @@ impl Builder {
             "taping" => self.taping(line),
             "taped" => self.taped(leg, line),
             "quality" => self.quality(index, leg, line),
+            // Packets are for the capture alone.
+            "rtp" => {}
             "ended" => self.over(index, leg, line),
             "note" => self.note(index, leg, line),
             _ => self.remark(index, leg, line),

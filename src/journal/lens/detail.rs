@@ -86,7 +86,8 @@ impl Lens {
             headers: headers
                 .and_then(|all| serde_json::from_value(all.clone()).ok())
                 .unwrap_or_default(),
-            whole: length == Some(body.as_ref().map_or(0, |body| body.len() as u64)),
+            whole: length == Some(body.as_ref().map_or(0, |body| body.len() as u64))
+                && body.as_ref().is_none_or(|body| !body.contains(MASK)),
             body,
             answer: response.and_then(kept),
             content_type: response.map(content_type).filter(|kind| !kind.is_empty()),
@@ -261,16 +262,18 @@ pub(super) fn shown_response(line: &Value) -> Value {
            "pretty": pretty, "length": line.get("length")})
 }
 
-/// Timing in milliseconds. A connection used again took no time for name and connection; with TLS the handshake is part
-/// of connecting.
+/// Timing in milliseconds. A connection used again took no time for name, connection and handshake; in traces of earlier
+/// versions the handshake is part of connecting.
 pub(super) fn shown_timing(timing: &Value, encrypted: bool) -> Value {
     let of = |key: &str| {
         let micros = timing.get(key)?.as_u64()?;
         Some(micros as f64 / 1000.0)
     };
-    json!({"dns_ms": of("dns"), "connect_ms": of("connect"), "tls_ms": null, "server_ms": of("server"),
-           "body_ms": of("body"), "total_ms": of("total"), "connect_with_tls": encrypted,
-           "reused": of("connect").is_none()})
+    let (connect, tls) = (of("connect"), of("tls"));
+    let with_tls = encrypted && connect.is_some() && tls.is_none();
+    json!({"dns_ms": of("dns"), "connect_ms": connect, "tls_ms": tls, "server_ms": of("server"),
+           "body_ms": of("body"), "total_ms": of("total"), "connect_with_tls": with_tls,
+           "reused": connect.is_none()})
 }
 
 fn body(line: &Value) -> Value {

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 pub use build::build;
 pub use detail::shown_answer;
+pub use export::{Packet, packets_of};
 pub use pcap::Pcap;
 
 /// The trace of one leg, as [`Journal::trace`](super::Journal::trace) gives it.
@@ -31,6 +32,13 @@ pub struct LegTrace {
     pub call_id: String,
     /// Its facts, oldest first.
     pub lines: Vec<Value>,
+}
+
+/// Whether one of the legs is the user's: who is no administrator sees calls he is part of.
+pub fn is_of_user(legs: &[LegTrace], user: &str) -> bool {
+    let lines = legs.iter().flat_map(|leg| &leg.lines);
+    let mut owners = lines.filter_map(|line| line.get("owner")?.as_str());
+    owners.any(|owner| owner == user)
 }
 
 /// A call, through the lens.

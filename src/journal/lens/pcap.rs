@@ -1,11 +1,12 @@
-//! SIP messages as a file that Wireshark reads.
+//! SIP messages and headers of RTP packets as a file that Wireshark reads.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::sip::flow::Transport;
 
-/// Writes SIP messages as a pcap file of raw IP packets (link type 101), each message one UDP datagram or TCP segment.
+/// Writes a pcap file of raw IP packets (link type 101): each SIP message one UDP datagram or TCP segment, each RTP packet
+/// as if the capture had been told to keep no more than its header.
 pub struct Pcap<W: Write> {
     out: W,
     sequence: u32,
@@ -40,19 +41,41 @@ impl<W: Write> Pcap<W> {
     ) -> io::Result<()> {
         let bytes = bytes.get(..bytes.len().min(60_000)).unwrap_or_default();
         let inner = if transport == Transport::Udp {
-            udp(from, to, bytes)
+            udp(from, to, bytes, bytes.len())
         } else {
             self.tcp(from, to, bytes)
         };
         let protocol = if transport == Transport::Udp { 17 } else { 6 };
-        let packet = ip(from.ip(), to.ip(), protocol, &inner);
+        let packet = ip(from.ip(), to.ip(), protocol, &inner, inner.len());
+        self.record(at_unix_us, &packet, packet.len())
+    }
+
+    /// Adds the first bytes of a datagram of `length` bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn header(
+        &mut self,
+        at_unix_us: u64,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+        length: usize,
+    ) -> io::Result<()> {
+        let length = length.max(bytes.len());
+        let inner = udp(from, to, bytes, length);
+        let packet = ip(from.ip(), to.ip(), 17, &inner, 8 + length);
+        self.record(at_unix_us, &packet, packet.len() + length - bytes.len())
+    }
+
+    /// One record: `packet` of what was `length` bytes.
+    fn record(&mut self, at_unix_us: u64, packet: &[u8], length: usize) -> io::Result<()> {
         let seconds = u32::try_from(at_unix_us / 1_000_000).unwrap_or(u32::MAX);
         let micros = (at_unix_us % 1_000_000) as u32;
-        let length = packet.len() as u32;
-        for field in [seconds, micros, length, length] {
+        for field in [seconds, micros, packet.len() as u32, length as u32] {
             self.out.write_all(&field.to_le_bytes())?;
         }
-        self.out.write_all(&packet)?;
+        self.out.write_all(packet)?;
         self.out.flush()
     }
 
@@ -71,22 +94,24 @@ impl<W: Write> Pcap<W> {
     }
 }
 
-fn udp(from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+/// `bytes` may be the begin of what was `length` bytes.
+fn udp(from: SocketAddr, to: SocketAddr, bytes: &[u8], length: usize) -> Vec<u8> {
     let mut datagram = Vec::with_capacity(8 + bytes.len());
     datagram.extend(from.port().to_be_bytes());
     datagram.extend(to.port().to_be_bytes());
-    datagram.extend((8 + bytes.len() as u16).to_be_bytes());
+    datagram.extend((8 + length as u16).to_be_bytes());
     datagram.extend([0; 2]); // no checksum
     datagram.extend(bytes);
     datagram
 }
 
-fn ip(from: IpAddr, to: IpAddr, protocol: u8, inner: &[u8]) -> Vec<u8> {
+/// `inner` may be the begin of what was `length` bytes.
+fn ip(from: IpAddr, to: IpAddr, protocol: u8, inner: &[u8], length: usize) -> Vec<u8> {
     let mut packet = Vec::with_capacity(40 + inner.len());
     match (from, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             packet.extend([0x45, 0]);
-            packet.extend((20 + inner.len() as u16).to_be_bytes());
+            packet.extend((20 + length as u16).to_be_bytes());
             packet.extend([0, 0, 0x40, 0, 64, protocol, 0, 0]); // don't fragment, TTL 64
             packet.extend(from.octets());
             packet.extend(to.octets());
@@ -95,7 +120,7 @@ fn ip(from: IpAddr, to: IpAddr, protocol: u8, inner: &[u8]) -> Vec<u8> {
         }
         (from, to) => {
             packet.extend([0x60, 0, 0, 0]);
-            packet.extend((inner.len() as u16).to_be_bytes());
+            packet.extend((length as u16).to_be_bytes());
             packet.extend([protocol, 64]);
             packet.extend(v6(from).octets());
             packet.extend(v6(to).octets());
@@ -125,6 +150,23 @@ fn checksum(header: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_says_how_long_its_packet_was() {
+        let mut file = Vec::new();
+        let (a, b) = (
+            "127.0.0.1:4000".parse().unwrap(),
+            "127.0.0.2:4002".parse().unwrap(),
+        );
+        let mut pcap = Pcap::start(&mut file).unwrap();
+        pcap.header(1_500_000, a, b, &[0x80; 12], 172).unwrap();
+        drop(pcap);
+        let field = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+        assert_eq!((field(32), field(36)), (20 + 8 + 12, 20 + 8 + 172));
+        assert_eq!(file[42..44], 200u16.to_be_bytes());
+        assert_eq!(file[64..66], 180u16.to_be_bytes());
+        assert_eq!(file.len(), 24 + 16 + 20 + 8 + 12);
+    }
 
     #[test]
     fn a_pcap_holds_the_datagram_with_a_right_ip_header() {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::journal::message::Text;
 use crate::journal::offer::Offer;
 
 /// A message, as far as it is shown.
@@ -20,35 +21,23 @@ pub(super) struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     pub(super) fn of(message: &'a str) -> Self {
-        let (head, body) = message
-            .split_once("\r\n\r\n")
-            .or_else(|| message.split_once("\n\n"))
-            .unwrap_or((message, ""));
-        let mut lines = head.lines();
-        let first = lines.next().unwrap_or_default();
+        let text = Text::of(message);
         let mut shown = Self {
-            body,
+            method: Some(text.method).filter(|_| text.status.is_none()),
+            status: text
+                .status
+                .map(|status| (status.parse().unwrap_or_default(), text.phrase)),
+            body: text.body,
             ..Self::default()
         };
-        match first.strip_prefix("SIP/2.0 ") {
-            Some(rest) => {
-                let (code, phrase) = rest.split_once(' ').unwrap_or((rest, ""));
-                shown.status = Some((code.parse().unwrap_or_default(), phrase.trim()));
-            }
-            None => shown.method = first.split(' ').next(),
-        }
-        for line in lines {
-            if line.starts_with([' ', '\t']) {
-                if let Some((_, value)) = shown.headers.last_mut() {
-                    value.push(' ');
-                    value.push_str(line.trim());
+        for (name, value) in text.headers() {
+            if name.is_empty() {
+                if let Some((_, before)) = shown.headers.last_mut() {
+                    before.push(' ');
+                    before.push_str(value);
                 }
                 continue;
             }
-            let Some((name, value)) = line.split_once(':') else {
-                continue;
-            };
-            let (name, value) = (name.trim(), value.trim());
             if name.eq_ignore_ascii_case("cseq") {
                 shown.cseq = value;
             }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::base::time::UnixMicros;
 
 const BEGIN: u64 = 1_700_000_000_000_000;
 
@@ -353,4 +354,97 @@ fn a_failed_exchange_a_failed_node_and_lost_facts_are_said() {
 #[test]
 fn nothing_is_known_of_no_lines() {
     assert!(build("acc", &[leg("a", Vec::new())]).is_none());
+}
+
+fn rtp_line(ms: u64) -> Value {
+    let mut headers = crate::rtp::headers::Headers::default();
+    headers.prepare();
+    for n in 0..3u8 {
+        let header = [0x80, 0, 0, n, 0, 0, 0, n * 80, 1, 2, 3, 4];
+        let at = std::time::Duration::from_millis(20 * u64::from(n));
+        headers.note(at, "198.51.100.7:4000".parse().unwrap(), header, 172);
+    }
+    let detail = crate::journal::Detail::Rtp(Box::new(crate::journal::Rtp {
+        local: "203.0.113.9:16400".parse().unwrap(),
+        begin: UnixMicros(BEGIN + 100_000),
+        received: headers.clone(),
+        sent: headers,
+    }));
+    let (fact, more) = detail.line();
+    at(ms, fact, more)
+}
+
+#[test]
+fn a_capture_has_messages_and_headers_of_rtp_by_time_and_rtp_is_no_row() {
+    let lens = one(vec![
+        sip(0, "in", &request("INVITE", 1, "")),
+        at(1, "leg_begun", begun("inbound", None, "Alice")),
+        sip(130, "in", &request("BYE", 2, "")),
+        rtp_line(140),
+    ]);
+    assert_eq!(lens.events.len(), 2, "{:#?}", lens.events);
+    let file = lens.pcap().unwrap();
+    let (mut at, mut seen) = (24, Vec::new());
+    while at < file.len() {
+        let field = |from: usize| u32::from_le_bytes(file[from..from + 4].try_into().unwrap());
+        let (micros, kept, length) = (field(at + 4), field(at + 8) as usize, field(at + 12));
+        let packet = &file[at + 16..at + 16 + kept];
+        let port = u16::from_be_bytes([packet[20], packet[21]]);
+        seen.push((micros, port, length as usize - kept));
+        at += 16 + kept;
+    }
+    let rtp = |micros, port| (micros, port, 160);
+    assert_eq!(
+        seen,
+        [
+            (0, 5060, 0),
+            rtp(100_000, 4000),
+            rtp(100_000, 16400),
+            rtp(120_000, 4000),
+            rtp(120_000, 16400),
+            (130_000, 5060, 0),
+            rtp(140_000, 4000),
+            rtp(140_000, 16400),
+        ]
+    );
+}
+
+#[test]
+fn the_times_of_a_har_entry_add_up() {
+    let timing = json!({"dns": 1000, "connect": 2000, "tls": 3000, "server": 4000, "body": 500, "total": 11_000});
+    let asked = json!({"id": 1, "purpose": "tts", "method": "POST", "url": "https://a.example/speak",
+                       "headers": [], "length": 0});
+    let told = json!({"id": 1, "status": 200, "headers": [["content-type", "audio/wav"]], "length": 9000, "timing": timing});
+    let lens = one(vec![
+        sip(0, "in", &request("INVITE", 1, "")),
+        at(1, "asked", asked),
+        at(12, "told", told),
+    ]);
+    let har = lens.har();
+    let times = &har["log"]["entries"][0]["timings"];
+    let ms = |key: &str| times[key].as_f64().unwrap();
+    assert_eq!((ms("connect"), ms("ssl"), ms("blocked")), (5.0, 3.0, 0.5));
+    let sum: f64 = ["blocked", "dns", "connect", "send", "wait", "receive"]
+        .iter()
+        .map(|key| ms(key))
+        .sum();
+    assert_eq!(sum, har["log"]["entries"][0]["time"].as_f64().unwrap());
+    let shown = lens.event(2).unwrap();
+    assert_eq!(shown["detail"], "text to speech");
+    assert_eq!(
+        (
+            &shown["timing"]["tls_ms"],
+            &shown["timing"]["connect_with_tls"]
+        ),
+        (&json!(3.0), &json!(false))
+    );
+}
+
+#[test]
+fn a_call_is_of_the_users_who_have_a_leg_of_it() {
+    let mut leg_of = begun("inbound", None, "Alice");
+    leg_of["owner"] = json!("alice");
+    let legs = [leg("a@x", vec![at(0, "leg_begun", leg_of)])];
+    assert!(is_of_user(&legs, "alice"));
+    assert!(!is_of_user(&legs, "bob"));
 }

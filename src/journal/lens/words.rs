@@ -139,6 +139,8 @@ pub(super) fn purpose(purpose: &str) -> &'static str {
         "cdr" => "end of the call (cdr_url)",
         "webhook" => "webhook",
         "upload" => "recording",
+        "media" => "sound to play",
+        "tts" => "text to speech",
         _ => "",
     }
 }

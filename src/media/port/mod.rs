@@ -32,7 +32,7 @@ use self::play::{Queue, Sink};
 use self::reports::Reports;
 use self::session::Session;
 use super::command::{Plan, Sides};
-use super::event::{Finish, MediaEvent, PortStats, RecordEnd, Sample, Via};
+use super::event::{Finish, MediaEvent, Passed, PortStats, RecordEnd, Sample, Via};
 use super::io::{Channel, PacketIo, PortKey};
 use super::link::Message;
 use super::listen;
@@ -75,6 +75,8 @@ pub(super) struct PortState {
     last_sent: Option<Instant>,
     notes: VecDeque<Note>,
     stats: PortStats,
+    /// Headers of what passes, from the first plan on.
+    passed: Option<Box<Passed>>,
     /// The last sample, and what had been expected and lost by then.
     sample: Sample,
     sampled: (u64, u64),
@@ -176,6 +178,7 @@ impl PortState {
             last_sent: None,
             notes: VecDeque::new(),
             stats: PortStats::default(),
+            passed: None,
             sample: Sample::default(),
             sampled: (0, 0),
         }
@@ -321,6 +324,9 @@ impl PortState {
         if was.is_none() {
             self.reports.start(cx.now, cx.rng);
         }
+        self.passed
+            .get_or_insert_with(|| Box::new(Passed::new(cx.now)))
+            .prepare();
         // Released, so that the learning window can see other sources; bound again once nothing is left to learn.
         cx.io.connect(cx.key, Channel::Rtp, None);
         self.hearing.heard_at(cx.now);
@@ -383,6 +389,7 @@ impl PortState {
             self.stats.unauthentic += 1;
             return None;
         }
+        let on_the_wire = bytes.len();
         let shared_port =
             channel == Channel::Rtp && session.rtcp_mux && crate::rtp::packet::is_rtcp(bytes);
         let is_rtcp = channel == Channel::Rtcp || shared_port;
@@ -413,6 +420,11 @@ impl PortState {
         let heard = self
             .hearing
             .packet(cx.now, session, from, bytes, &mut self.stats)?;
+        if let (Some(passed), Some(header)) = (&mut self.passed, bytes.first_chunk()) {
+            let length = u16::try_from(on_the_wire).unwrap_or(u16::MAX);
+            let at = passed.since(cx.now);
+            passed.received.note(at, from, *header, length);
+        }
         if heard.moved {
             session.latched();
         }
@@ -607,6 +619,11 @@ impl PortState {
         if srtp.is_some_and(|srtp| srtp.protect.rtp(packet).is_err()) {
             return;
         }
+        if let Some(passed) = &mut self.passed {
+            let length = u16::try_from(packet.len()).unwrap_or(u16::MAX);
+            let at = passed.since(now);
+            passed.sent.note(at, to, header.bytes(), length);
+        }
         let sent = cx.io.send(cx.key, Channel::Rtp, to, packet);
         self.last_sent = Some(cx.now);
         self.stats.send_errors += u64::from(!sent);
@@ -716,7 +733,22 @@ impl PortState {
     /// Whether something came up that has to wait for the end of the tick.
     pub(super) fn needs_mending(&self, now: Instant) -> bool {
         let rtc = self.session.as_ref().and_then(|s| s.rtc.as_deref());
-        self.is_mismatched() || rtc.is_some_and(|rtc| rtc.is_due(now))
+        self.is_mismatched()
+            || rtc.is_some_and(|rtc| rtc.is_due(now))
+            || self.passed.as_ref().is_some_and(|p| p.wants_room())
+    }
+
+    /// Makes room for headers of what passes. Not on the tick.
+    pub(super) fn make_room(&mut self) {
+        if let Some(passed) = &mut self.passed {
+            passed.prepare();
+        }
+    }
+
+    /// Headers of what has passed, once the port is closed.
+    pub(super) fn take_passed(&mut self) -> Option<Box<Passed>> {
+        let passed = self.passed.take()?;
+        (!passed.received.is_empty() || !passed.sent.is_empty()).then_some(passed)
     }
 
     /// Whether it has something to say.

@@ -33,7 +33,7 @@ pub(super) async fn sound<D: Dialler>(live: &Live<'_, D>, wait: &Wait) -> WaitSo
         Wait::Document(aside) => WaitSound::Flow(flow(live.settings, aside, &[])),
         Wait::Media(reference) => {
             let (account, language) = (live.call.facts().account.clone(), live.call.language());
-            let clips = live.call.services().clips.clone();
+            let clips = live.call.clips();
             let found = Box::pin(clips.resolve(&account, reference, &language)).await;
             match found {
                 Ok(Audio::Clip(clip) | Audio::Tone { clip, .. }) => WaitSound::Clip(clip),

@@ -314,6 +314,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/media", &["GET", "PUT"]),
     ("/media/languages", &["GET"]),
     ("/media/prompts", &["GET"]),
+    ("/media/preview", &["POST"]),
     ("/media/{media}", &["GET", "POST", "PATCH", "DELETE"]),
     ("/media/{media}/raw", &["GET", "POST"]),
     ("/cdrs", &["GET"]),

@@ -152,3 +152,28 @@ async fn a_replay_needs_a_server_that_may_ask() {
         .data(json!({}));
     assert_eq!(reply.send().await.status, 503);
 }
+
+#[tokio::test]
+async fn who_is_no_administrator_sees_calls_that_have_a_leg_of_his_own() {
+    let office = office().await;
+    let clerk = json!({"first_name": "C", "last_name": "X", "username": "clerk", "priv_level": "user",
+                       "password": "a good password"});
+    let clerk = office.create("users", clerk).await;
+    let token = office.login("default", "clerk", "a good password").await;
+    let path = format!("/v2/accounts/{}/lens/a%40x", office.account);
+    let ask = || office.bare("GET", &path).header("X-Auth-Token", &token);
+    assert_eq!(ask().send().await.status, 404);
+    let own = Leg {
+        account: office.account.clone(),
+        interaction: "1-2".into(),
+        direction: "outbound",
+        owner: Some(clerk),
+        ..Leg::default()
+    };
+    office.journal.emit(Fact::Detail {
+        call_id: "b@x".into(),
+        at: swivel::host::clock::unix_now(),
+        detail: Detail::Leg(Box::new(own)),
+    });
+    assert_eq!(ask().send().await.status, 200);
+}

@@ -237,3 +237,15 @@ async fn a_text_to_speak_needs_a_text() {
         "female/en-US"
     );
 }
+
+#[tokio::test]
+async fn a_preview_needs_a_text_of_bearable_length_and_a_voice() {
+    let office = Office::new().await;
+    let ask = |data: serde_json::Value| office.ask("POST", "~/media/preview").data(data).send();
+    let rule = |rule: &str| [("text".to_owned(), rule.to_owned())];
+    assert_eq!(ask(json!({"text": " "})).await.rules(), rule("required"));
+    let long = json!({"text": "a ".repeat(600)});
+    assert_eq!(ask(long).await.rules(), rule("maxLength"));
+    // No voice runs here.
+    assert_eq!(ask(json!({"text": "hello"})).await.status, 503);
+}
