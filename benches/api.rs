@@ -90,6 +90,7 @@ impl Office {
         let store = Store::open(dir.path()).unwrap();
         let directory = Directory::load(store.clone()).await.unwrap();
         let journal = Journal::new(store.clone());
+        journal.sweep().await.unwrap();
         let api = Api::new(Parts {
             directory,
             journal: journal.clone(),

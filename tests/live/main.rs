@@ -37,6 +37,7 @@ mod flood;
 mod hostile;
 mod howto;
 mod http;
+mod injected;
 mod kamailio;
 mod kazoo_sdk;
 mod lens;

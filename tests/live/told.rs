@@ -103,24 +103,30 @@ fn a_healthy_receiver_is_told_of_every_leg_in_order_over_a_kill_9() {
         let (sip, stop, answered) = (server.sip, stop.clone(), answered.clone());
         std::thread::spawn(move || place_calls(sip, 0, &stop, &answered))
     };
+    let (half, patience) = if soak() { (5_000, 900) } else { (150, 20) };
+    let patience = Duration::from_secs(patience);
     let calls = |least: usize| {
-        eventually("answered calls", Duration::from_secs(20), || {
+        eventually("answered calls", patience, || {
             (answered.lock().unwrap().len() >= least).then_some(())
         });
     };
-    calls(150);
+    calls(half);
     server.kill_and_restart();
     let before = answered.lock().unwrap().len();
-    calls(before + 50);
+    calls(before + if soak() { half } else { 50 });
     stop.store(true, Ordering::Relaxed);
     load.join().unwrap();
     let answered = answered.lock().unwrap().clone();
     let whole = ["channel_create", "channel_answer", "channel_destroy"];
-    let legs = eventually("the last event", Duration::from_secs(90), || {
-        let legs = receiver.legs();
-        let over = |leg: &String| legs.get(leg).is_some_and(|events| events.len() == 3);
-        answered.iter().all(over).then_some(legs)
-    });
+    let legs = eventually(
+        "the last event",
+        patience.max(Duration::from_secs(90)),
+        || {
+            let legs = receiver.legs();
+            let over = |leg: &String| legs.get(leg).is_some_and(|events| events.len() == 3);
+            answered.iter().all(over).then_some(legs)
+        },
+    );
     for leg in &answered {
         assert_eq!(legs[leg], whole, "{leg}");
     }
