@@ -89,7 +89,7 @@ impl<W: Write> Write for OneLine<W> {
                     '\t' => plain.push_str("\\t"),
                     // As JSON has it, too.
                     letter if steers(letter) => {
-                        plain.push_str(&format!("\\u{:04x}", u32::from(letter)));
+                        plain.extend(format!("\\u{:04x}", u32::from(letter)).chars());
                     }
                     letter => plain.push(letter),
                 }

@@ -60,20 +60,18 @@ fn texts() -> Vec<String> {
 
 /// A request with the text in every header that takes some, and as the user name of a guess.
 fn send(peer: &Peer, port: u16, text: &str) {
-    let more = |_: ()| {
-        let names = [
-            "User-Agent",
-            "Subject",
-            "Organization",
-            "Reason",
-            "X-Told",
-            "Call-Info",
-            "P-Asserted-Identity",
-        ];
-        let plain = names.map(|name| format!("{name}: {text}\r\n")).concat();
-        format!("{plain}Contact: \"{text}\" <sip:x@127.0.0.1>\r\n")
-    };
-    let invite = peer.request("INVITE", "sip:1000@live.test", &more(()), "");
+    let names = [
+        "User-Agent",
+        "Subject",
+        "Organization",
+        "Reason",
+        "X-Told",
+        "Call-Info",
+        "P-Asserted-Identity",
+    ];
+    let plain = names.map(|name| format!("{name}: {text}\r\n")).concat();
+    let more = format!("{plain}Contact: \"{text}\" <sip:x@127.0.0.1>\r\n");
+    let invite = peer.request("INVITE", "sip:1000@live.test", &more, "");
     peer.send(invite.as_bytes(), port);
     let named = peer.request("MESSAGE", &format!("sip:{text}@live.test"), "", text);
     peer.send(named.as_bytes(), port);

@@ -54,7 +54,7 @@ fn place(call: &Call) -> Result<(&'static Documents, &str, Value), ApiError> {
         }
         return Ok((docs, id, (**doc).clone()));
     }
-    Ok((&ACCOUNTS, &account.id, (*account.doc).clone()))
+    Ok((&ACCOUNTS, &*account.id, (*account.doc).clone()))
 }
 
 async fn answer(call: &Call) -> Result<Answer, ApiError> {

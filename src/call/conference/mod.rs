@@ -236,8 +236,12 @@ impl Core {
             Order::Lock(locked) => room.lock(locked),
             Order::Play(reference) => self.play_to(&room, reference),
             // What is so already stays so.
-            Order::Record(true) => drop(room.record_and_keep()),
-            Order::Record(false) => drop(room.stop_recording()),
+            Order::Record(true) => {
+                room.record_and_keep();
+            }
+            Order::Record(false) => {
+                room.stop_recording();
+            }
             Order::Member(id, order) => return one(id, order),
             Order::Everybody(order) => {
                 for member in room.info().participants {
