@@ -100,6 +100,7 @@ bench: deps
 	$(CARGO) bench --locked --bench relay
 	$(CARGO) bench --locked --bench conference
 	$(CARGO) bench --locked --bench api
+	$(CARGO) bench --locked --bench beside
 	$(CARGO) bench --locked --bench calls
 	$(CARGO) bench --locked --bench application
 

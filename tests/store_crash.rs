@@ -22,10 +22,12 @@ use swivel::base::rng::Rng;
 use swivel::base::time::UnixMicros;
 use swivel::directory::{Directory, Kind};
 use swivel::host::clock;
-use swivel::journal::{Cdr, Fact, Journal, OpenCall, TimeRange};
+use swivel::journal::{Cdr, Fact, Field, Journal, OpenCall, Sought, TimeRange};
 use swivel::store::Store;
 
 const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
+/// Callers.
+const NUMBERS: [&str; 4] = ["+15550100", "+15550101", "+15550102", "+15550103"];
 const CHILD: &str = "SWIVEL_CRASH_CHILD";
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -37,10 +39,12 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn leg(call_id: String, answered: UnixMicros) -> Cdr {
+    let number = NUMBERS[answered.0 as usize % NUMBERS.len()];
     Cdr {
         account: ACCOUNT.into(),
         call_id,
         direction: "inbound".into(),
+        caller_id_number: number.into(),
         created: answered,
         answered: Some(answered),
         ..Cdr::default()
@@ -176,6 +180,19 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
                 ids.len(),
                 all.len(),
                 "round {round}: a call has two records"
+            );
+            let numbers = NUMBERS.map(str::to_owned);
+            let by_number = [Sought::new(Field::Caller, &numbers).unwrap()];
+            let found = TimeRange::newest(usize::MAX);
+            let found = journal.find(ACCOUNT, found, &by_number).await.unwrap();
+            let found: BTreeSet<_> = found
+                .rows
+                .iter()
+                .map(|row| row.cdr.call_id.clone())
+                .collect();
+            assert_eq!(
+                found, ids,
+                "round {round}: a record is not found by its number"
             );
             for call_id in &open {
                 assert!(

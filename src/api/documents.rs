@@ -131,6 +131,21 @@ impl Draft<'_> {
         }
     }
 
+    /// Keys pressed in a call do nothing of this kind: whoever writes them down is to know.
+    pub(super) fn judge_metaflows(&mut self) {
+        let wanted = self.fields.get("metaflows");
+        let some = |key: &str| {
+            let keys = wanted.and_then(|wanted| wanted.get(key));
+            keys.and_then(Value::as_object)
+                .is_some_and(|keys| !keys.is_empty())
+        };
+        if some("numbers") || some("patterns") {
+            let message = "are kept, but keys pressed during a call do not start them; PUT to a channel with the action metaflow does";
+            self.warnings
+                .push(Finding::new("metaflows", "unsupported", message));
+        }
+    }
+
     /// Decision 9: short secrets, and those equal to the name, are accepted with a warning unless the operator says no.
     pub(super) fn judge_secret(&mut self, path: &str, secret: &str, name: &str) {
         let length = secret.chars().count();

@@ -15,6 +15,9 @@ use crate::journal::TimeRange;
 const PAGE: usize = 50;
 /// Most rows of a page, and of a list without pages.
 pub(super) const MOST: usize = 50_000;
+/// Rows looked at for one page. A page of what is rare ends there, perhaps with fewer rows than asked for, and says where
+/// to go on.
+pub(super) const LOOKED_AT: usize = 5_000;
 /// Longest stretch of a time-ranged list, in seconds.
 const MAX_RANGE: u64 = 2_682_000;
 
@@ -199,6 +202,22 @@ impl Filters {
             )
         });
         self
+    }
+
+    /// The values of which the field at a path must be one, where that is asked for.
+    pub(super) fn exactly(&self, path: &str) -> Option<&[String]> {
+        let mut asked = self.0.iter().filter(|(_, asked)| asked == path);
+        asked.find_map(|(condition, _)| match condition {
+            Condition::Is(values) => Some(values.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// Whether a condition is about a field whose path begins with one of these names.
+    pub(super) fn ask_for(&self, names: &[&str]) -> bool {
+        let first = |path: &String| path.split('.').next().unwrap_or_default().to_owned();
+        let mut asked = self.0.iter().map(|(_, path)| first(path));
+        asked.any(|name| names.contains(&name.as_str()))
     }
 
     /// Whether there is nothing to check.

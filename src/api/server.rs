@@ -21,7 +21,7 @@ use super::error::ApiError;
 use super::events;
 use super::login;
 use super::openapi;
-use super::resources;
+use super::resources::{self, Resource};
 use super::sip_socket;
 use super::twilio;
 use super::verb::Verb;
@@ -394,11 +394,9 @@ fn nouns(tokens: &[String]) -> Result<Vec<Noun>, ApiError> {
     }
     let mut nouns: Vec<Noun> = Vec::new();
     for token in rest {
-        let greedy = nouns.last().is_some_and(|noun| noun.resource.greedy);
-        match (
-            resources::named(token).filter(|_| !greedy),
-            nouns.last_mut(),
-        ) {
+        let last = nouns.last().map(|noun| noun.resource);
+        let begins = |resource: &&Resource| may_follow(last, resource);
+        match (resources::named(token).filter(begins), nouns.last_mut()) {
             (Some(resource), _) => nouns.push(Noun {
                 resource,
                 args: Vec::new(),
@@ -411,6 +409,17 @@ fn nouns(tokens: &[String]) -> Result<Vec<Noun>, ApiError> {
         Err(ApiError::NoPath)
     } else {
         Ok(nouns)
+    }
+}
+
+/// Whether an endpoint's name begins a noun there. Below what has nothing below it the name is an id like any other:
+/// nobody who deletes a menu ends his token.
+fn may_follow(last: Option<&Resource>, next: &Resource) -> bool {
+    match last.map(|last| last.name) {
+        None | Some("accounts" | "account") => true,
+        Some("users" | "devices") => next.of_account,
+        Some("callflows") => next.name == "metaflows",
+        Some(_) => false,
     }
 }
 

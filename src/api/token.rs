@@ -280,6 +280,37 @@ mod tests {
         );
     }
 
+    /// `security.md` row 24: a million at full length.
+    #[tokio::test]
+    async fn of_tokens_made_up_at_random_none_is_taken() {
+        let tokens = tokens(&Store::memory()).await;
+        let mut rng = Rng::seeded(3);
+        let (token, _) = tokens
+            .issue("acc", None, "cb_user_auth", 60, NOW, &mut rng)
+            .unwrap();
+        let (head, seal) = token.rsplit_once('.').unwrap();
+        let length = URL_SAFE_NO_PAD.decode(seal).unwrap().len();
+        let soak = std::env::var("SWIVEL_TEST_TIER").is_ok_and(|tier| tier == "soak");
+        for n in 0..if soak { 1_000_000 } else { 20_000 } {
+            let guess = match n % 2 {
+                // Everything right but the seal.
+                0 => {
+                    let bytes: Vec<u8> = (0..length).map(|_| rng.below(256) as u8).collect();
+                    format!("{head}.{}", URL_SAFE_NO_PAD.encode(bytes))
+                }
+                // The seal right, and one letter of the rest another.
+                _ => {
+                    let mut letters = head.as_bytes().to_vec();
+                    let at = rng.below(letters.len() as u64) as usize;
+                    let other = b'A' + rng.below(26) as u8;
+                    letters[at] = if letters[at] == other { b'_' } else { other };
+                    format!("{}.{seal}", String::from_utf8(letters).unwrap())
+                }
+            };
+            assert_eq!(tokens.read(&guess, NOW), None, "{guess}");
+        }
+    }
+
     #[tokio::test]
     async fn forged_tokens_are_refused() {
         let store = Store::memory();

@@ -10,12 +10,16 @@ use super::handle::CallHandle;
 use super::state::{Phase, State};
 use crate::base::time::UnixMicros;
 use crate::host::clock;
+use crate::host::ration::Ration;
 use crate::jobs::HttpJob;
 use crate::jobs::webhooks::LegEvent;
 use crate::journal::{Cdr, Code, Fact, OpenCall};
 use crate::media::PortStats;
 use crate::routing::{Attributes, IdKind, Identity};
 use crate::store::Batch;
+
+/// Under overload every call would say it.
+static SLOW: Ration = Ration::every(Duration::from_secs(5));
 
 impl CallHandle {
     /// Keeps what is known of a call whose caller waits, so that a crash cannot lose it.
@@ -31,7 +35,9 @@ impl CallHandle {
         let durable = self.open_record(Some(clock::unix_now()));
         if tokio::time::timeout(STORE_PATIENCE, durable).await.is_err() {
             metrics::counter!("swivel_calls_answered_before_durable_total").increment(1);
-            tracing::warn!(call = ?self, "the store is slow, the call is answered before its record is durable");
+            if let Some(calls) = SLOW.take(clock::now()) {
+                tracing::warn!(calls, call = ?self, "the store is slow: calls are answered before their records are durable");
+            }
         }
     }
 

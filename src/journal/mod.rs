@@ -4,6 +4,7 @@
 //! - `trace`: the facts of each call, kept within bounds, written out when it ended. - `legs`: which legs are one call.
 //! - `lens`: all of a call as one document. - `causes`: why a call failed, in plain words, and the problems of the last hour.
 //! - `cdr`: a leg's record and its document. - `records`: writing and reading them, and sweeping after a crash.
+//! - `index`: what records are found by.
 //! - `debug`: documents of the Pivot debug log, written and read.
 //! - `offer`: what session descriptions offer.
 //! - `message`: SIP messages as text.
@@ -17,6 +18,7 @@ mod cdr;
 mod debug;
 mod detail;
 mod fact;
+mod index;
 mod legs;
 pub mod lens;
 pub mod mask;
@@ -27,7 +29,7 @@ mod retention;
 mod trace;
 mod web;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -41,7 +43,8 @@ pub use cdr::{Cdr, OpenCall};
 pub use debug::{DebugRow, PivotDebug, PivotDebugKind};
 pub use detail::{Asked, Detail, Leg, Quality, Rtp, Timing, Told};
 pub use fact::{Fact, Way};
-pub use records::TimeRange;
+pub use index::{Field, Found, Sought};
+pub use records::{Stored, TimeRange};
 pub use retention::{RetentionConfig, keep_as_debug};
 use trace::Rings;
 pub use web::OfCall;
@@ -72,6 +75,8 @@ struct Inner {
     /// Why calls fail. Held for a fact or a question.
     watch: Mutex<causes::Watch>,
     records: records::Clock,
+    /// Every record has its rows in the indexes.
+    indexed: AtomicBool,
     debug: debug::Sequence,
 }
 
@@ -94,6 +99,7 @@ impl Journal {
             exchanges: AtomicU64::new(1),
             watch: Mutex::default(),
             records: records::Clock::default(),
+            indexed: AtomicBool::new(false),
             debug: debug::Sequence::default(),
         }))
     }
@@ -206,12 +212,39 @@ impl Journal {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn cdrs(
+    pub async fn cdrs(&self, account: &str, range: TimeRange) -> Result<Vec<Stored>, StoreError> {
+        records::list(&self.0.store, account, range).await
+    }
+
+    /// Up to `range.limit` records of an account that ended in `range` and satisfy all conditions, by indexes. Those of a
+    /// long range cost what they are, not what else there is.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(
         &self,
         account: &str,
         range: TimeRange,
-    ) -> Result<Vec<records::Stored>, StoreError> {
-        records::list(&self.0.store, account, range).await
+        sought: &[Sought],
+    ) -> Result<Found, StoreError> {
+        index::find(&self.0, account, range, sought).await
+    }
+
+    /// Whether an interaction began with this leg.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_first_leg(&self, account: &str, cdr: &Cdr) -> Result<bool, StoreError> {
+        let first = records::first_leg(&self.0.store, account, &cdr.interaction()).await?;
+        Ok(first.is_none_or(|first| first == cdr.call_id))
+    }
+
+    /// Gives records of an older version's store their places in the indexes. Returns how many there were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn index(&self) -> Result<usize, StoreError> {
+        index::build(&self.0).await
     }
 
     /// One record by its id (`YYYYMM-<call id>`).
@@ -269,8 +302,17 @@ impl Journal {
         retention::prune(&self.0.store, &self.0.retention, now).await
     }
 
-    /// Calls [`Journal::tidy`] for ever, and writes traces of calls as they end.
+    /// Calls [`Journal::tidy`] for ever, and writes traces of calls as they end. Records without an index get theirs.
     pub async fn housekeeping(self) {
+        let index = async {
+            if let Err(error) = self.index().await {
+                tracing::warn!(%error, "call records could not be indexed; they are searched one by one");
+            }
+        };
+        tokio::join!(index, self.tidy_for_ever());
+    }
+
+    async fn tidy_for_ever(&self) {
         let mut tidied = crate::host::clock::now();
         loop {
             tokio::select! {

@@ -5,6 +5,7 @@
 //! | `cdr`, account, end time, Call-ID | the record |
 //! | `cdr-id`, account, `YYYYMM-<Call-ID>` | key of the record |
 //! | `interaction`, account, interaction id, creation time, Call-ID | key of the record |
+//! | `by`, … | see `index` |
 //! | `open`, account, Call-ID | the record so far |
 //! | `alive` | when the process last wrote, for the end of calls it took down with it |
 
@@ -18,7 +19,7 @@ use tokio::sync::oneshot;
 use super::causes::Code;
 use super::cdr::{Cdr, OpenCall};
 use super::fact::Fact;
-use super::{Inner, mask};
+use super::{Inner, index, mask};
 use crate::base::cause::Cause;
 use crate::base::time::UnixMicros;
 use crate::host::clock;
@@ -190,6 +191,7 @@ fn put(batch: &mut Batch, cdr: &Cdr) -> bool {
         &cdr.call_id,
     ];
     batch.put(Table::Cdr, keys::join(&leg), key.clone());
+    index::put(batch, cdr, &key);
     batch.put(Table::Cdr, key, value);
     true
 }
@@ -210,6 +212,7 @@ pub(super) async fn sweep(
     inner: &Inner,
     more: impl Fn(&Cdr, &mut Batch) + Send + Sync,
 ) -> Result<usize, StoreError> {
+    index::begin(inner).await?;
     let alive = inner.store.get(Table::Cdr, ALIVE).await?;
     let alive = alive
         .and_then(|text| String::from_utf8(text).ok()?.parse().ok())
@@ -308,22 +311,34 @@ pub(super) async fn one(store: &Store, account: &str, id: &str) -> Result<Option
         .transpose()
 }
 
+/// Call-ID of the leg an interaction began with.
+pub(super) async fn first_leg(
+    store: &Store,
+    account: &str,
+    interaction: &str,
+) -> Result<Option<String>, StoreError> {
+    let range = KeyRange::prefix(keys::prefix(&["interaction", account, interaction]));
+    let rows = store.scan(Table::Cdr, range, Direction::Forward, 1).await?;
+    let first = rows.first().map(|(key, _)| keys::parts(key));
+    Ok(first.and_then(|parts| parts.into_iter().next_back()))
+}
+
 pub(super) async fn legs(
     store: &Store,
     account: &str,
     interaction: &str,
 ) -> Result<Vec<Cdr>, StoreError> {
     let range = KeyRange::prefix(keys::prefix(&["interaction", account, interaction]));
-    let mut legs = Vec::new();
-    for (_, key) in store
+    let rows = store
         .scan(Table::Cdr, range, Direction::Forward, STEP)
-        .await?
-    {
-        if let Some(value) = store.get(Table::Cdr, &key).await? {
-            legs.push(decode(&value)?);
-        }
-    }
-    Ok(legs)
+        .await?;
+    let keys = rows.into_iter().map(|(_, key)| key).collect();
+    let values = store.get_many(Table::Cdr, keys).await?;
+    values
+        .into_iter()
+        .flatten()
+        .map(|value| decode(&value))
+        .collect()
 }
 
 /// Removes records that ended before `time`, of every account.
@@ -367,6 +382,7 @@ pub(super) async fn remove_before(store: &Store, time: UnixMicros) -> Result<usi
                         &cdr.call_id,
                     ];
                     batch.delete(Table::Cdr, keys::join(&leg));
+                    index::remove(&mut batch, &cdr, key);
                 }
                 batch.delete(Table::Cdr, key.clone());
             }
@@ -415,7 +431,7 @@ fn encode(cdr: &Cdr) -> Option<Vec<u8>> {
     }
 }
 
-fn decode(value: &[u8]) -> Result<Cdr, StoreError> {
+pub(super) fn decode(value: &[u8]) -> Result<Cdr, StoreError> {
     serde_json::from_slice(value).map_err(|e| StoreError::Corrupt {
         what: "call record",
         reason: e.to_string(),

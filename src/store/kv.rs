@@ -8,6 +8,11 @@ pub(super) trait Kv: Send + Sync + 'static {
     /// The value of `key`.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// The values of keys, in their order.
+    fn get_many(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        keys.iter().map(|key| self.get(table, key)).collect()
+    }
+
     /// Up to `limit` pairs of `range`, in key order or backwards.
     fn scan(
         &self,

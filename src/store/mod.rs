@@ -76,6 +76,26 @@ impl Store {
         }
     }
 
+    /// The values of keys, in their order.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn get_many(
+        &self,
+        table: Table,
+        keys: Vec<Vec<u8>>,
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        match &*self.0 {
+            Inner::Inline(memory) => memory.get_many(table, &keys),
+            Inner::Threaded(_) if keys.is_empty() => Ok(Vec::new()),
+            Inner::Threaded(committer) => {
+                let backend = Arc::clone(committer.backend());
+                let read = task::blocking("store-get-many", move || backend.get_many(table, &keys));
+                read.await.unwrap_or(Err(StoreError::Closed))
+            }
+        }
+    }
+
     /// Up to `limit` pairs of a range, in key order or backwards.
     ///
     /// # Errors

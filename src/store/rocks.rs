@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    FlushOptions, Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
+    DBCompressionType, FlushOptions, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::kv::{Batch, Direction, Each, KeyRange, Kv, Op, Pair, StoreError, Table};
@@ -28,6 +28,8 @@ const LOG_BYTES: u64 = 64 << 20;
 const CACHE: usize = 8 << 20;
 /// Room on the disk that opening takes beside that for what is in memory only, with some to go on.
 const REOPENING: u64 = 4 << 20;
+/// A piece of a sorted file's index or filter.
+const METADATA_BLOCK: usize = 4096;
 /// Threads for flush and compaction.
 const BACKGROUND_JOBS: i32 = 2;
 /// Sorted files kept open.
@@ -100,6 +102,20 @@ impl Kv for Rocks {
         stored
             .map(|stored| self.opened(table, key, stored))
             .transpose()
+    }
+
+    fn get_many(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let stored = self.with(|db| {
+            let family = family(db, table)?;
+            Ok(db.multi_get_cf(keys.iter().map(|key| (family, key))))
+        })?;
+        let values = keys.iter().zip(stored).map(|(key, stored)| {
+            let stored = stored.map_err(|e| failed("read", e))?;
+            stored
+                .map(|stored| self.opened(table, key, stored))
+                .transpose()
+        });
+        values.collect()
     }
 
     fn scan(
@@ -291,6 +307,11 @@ fn table_options(cache: &Cache) -> Options {
     blocks.set_block_cache(cache);
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_bloom_filter(10.0, false);
+    // A long history's index and filters are larger than the cache: they are read piece by piece.
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_partition_filters(true);
+    blocks.set_metadata_block_size(METADATA_BLOCK);
+    blocks.set_pin_top_level_index_and_filter(true);
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(TABLE_BUFFER);

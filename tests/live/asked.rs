@@ -36,6 +36,31 @@ fn a_conference_rings_those_it_is_told_to() {
         members.iter().all(|one| one["is_moderator"] == true),
         "{members:#?}"
     );
+    let record = |what: &str| {
+        let wanted = json!({"action": "record", "data": {"action": what}});
+        put(server, &path, &wanted).status
+    };
+    assert_eq!((record("start"), record("pause")), (201, 400));
+    assert_eq!(record("start"), 201, "it runs already");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(record("stop"), 201);
+    let recording = eventually("the recording", Duration::from_secs(10), || {
+        let rows = server.data("recordings");
+        let rows = rows.as_array().unwrap();
+        assert!(rows.len() < 2, "{rows:#?}");
+        rows.first().cloned()
+    });
+    assert_eq!(recording["source_type"], "conference", "{recording:#}");
+    assert!(
+        recording["duration_ms"].as_u64().unwrap() > 500,
+        "{recording:#}"
+    );
+    let raw = format!("recordings/{}/raw", recording["id"].as_str().unwrap());
+    assert!(server.get(&raw).body.starts_with("RIFF"));
+    let one = members[0]["participant_id"].to_string();
+    let play = json!({"action": "play", "data": {"media_id": "tone_stream://%(200,0,440)"}});
+    let played = put(server, &format!("{path}/participants/{one}"), &play);
+    assert_eq!(played.status, 201, "{}", played.body);
     let kicked = put(
         server,
         &format!("{path}/participants"),

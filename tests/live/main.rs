@@ -39,6 +39,7 @@ mod full_disk;
 mod hostile;
 mod howto;
 mod http;
+mod injected;
 mod kamailio;
 mod kazoo_sdk;
 mod lens;

@@ -176,6 +176,7 @@ async fn delete(call: &Call, account: &Arc<Account>) -> Result<Answer, ApiError>
 }
 
 fn check(draft: &mut Draft<'_>) {
+    draft.judge_metaflows();
     draft.judge_recording();
     for key in SHOWN {
         draft.fields.remove(key);

@@ -31,6 +31,7 @@ fn row(id: &str, doc: &Value) -> Map<String, Value> {
 }
 
 fn check(draft: &mut Draft<'_>) {
+    draft.judge_metaflows();
     draft.fields.remove("metadata");
     let document = Value::Object(draft.fields.clone());
     match callflow::validate_document(&document, &|url| (draft.guard)(url)) {

@@ -12,7 +12,7 @@ use crate::api::csv;
 use crate::api::error::ApiError;
 use crate::api::list::{self, Filters, Wanted};
 use crate::base::time::UnixMicros;
-use crate::journal::{Cdr, Journal, TimeRange};
+use crate::journal::{Cdr, Field, Journal, Sought, TimeRange};
 use crate::store::StoreError;
 
 pub(in crate::api) const RESOURCE: Resource = Resource::new(
@@ -61,6 +61,24 @@ pub(in crate::api) const COLUMNS: &[&str] = &[
     "media_server",
     "call_priority",
     "interaction_id",
+];
+
+/// Columns with times in words.
+const TIMES: &[&str] = &["datetime", "rfc_1036", "iso_8601", "iso_8601_combined"];
+
+/// Filters the store has an index for.
+const LOOKED_UP: &[(&str, Field)] = &[
+    ("call_id", Field::CallId),
+    ("interaction_id", Field::Interaction),
+    ("caller_id_number", Field::Caller),
+    ("callee_id_number", Field::Callee),
+    ("owner_id", Field::Owner),
+    ("custom_channel_vars.owner_id", Field::Owner),
+    ("authorizing_id", Field::Endpoint),
+    ("custom_channel_vars.authorizing_id", Field::Endpoint),
+    ("hangup_cause", Field::Cause),
+    ("direction", Field::Direction),
+    ("call_direction", Field::Direction),
 ];
 
 /// Records read at once.
@@ -128,6 +146,7 @@ async fn rows(call: &Call, owner: Option<&str>, interactions: bool) -> Result<An
             journal: call.api.journal().clone(),
             account: call.account()?.id.to_string(),
             owner: owner.map(str::to_owned),
+            sought: sought(&filters, owner),
             filters,
             offset,
             range: TimeRange {
@@ -135,7 +154,6 @@ async fn rows(call: &Call, owner: Option<&str>, interactions: bool) -> Result<An
                 ..list::time_range(call, &wanted)?
             },
             left: list::MOST,
-            begun: false,
             headed: false,
         };
         let table = Some(Table(walk.lines()));
@@ -146,61 +164,59 @@ async fn rows(call: &Call, owner: Option<&str>, interactions: bool) -> Result<An
         });
     }
     let size = wanted.page_size.unwrap_or(list::MOST);
-    let mut range = TimeRange {
-        limit: STEP,
-        ..list::time_range(call, &wanted)?
-    };
-    let account = &call.account()?.id;
-    let (mut rows, mut first, mut next) = (Vec::new(), None, None);
+    let mut range = list::time_range(call, &wanted)?;
+    let (account, journal) = (&call.account()?.id, call.api.journal());
+    let sought = sought(&filters, owner);
+    let (mut rows, mut first, mut next, mut cost) = (Vec::new(), None, None, 0);
     // A page is filled although filters drop records on the way.
     'pages: loop {
-        let found = call.api.journal().cdrs(account, range.clone()).await?;
-        let count = found.len();
-        let mut last = None;
-        for stored in found {
-            if last.is_none()
-                && range.start.is_some()
-                && next.is_none()
-                && first.is_some()
-                && range.start.as_ref() == Some(&stored.key)
-            {
-                // The row the previous step ended with.
-                last = Some(stored.key);
+        range.limit = match filters.is_empty() {
+            true => size.min(STEP),
+            false => STEP,
+        };
+        let found = journal.find(account, range.clone(), &sought).await?;
+        cost += found.cost;
+        for stored in found.rows {
+            let passes = owner.is_none_or(|owner| stored.cdr.owner_id == owner)
+                && (filters.is_empty() || filters.pass(&whole(&stored.cdr, &filters)))
+                && (!interactions || journal.is_first_leg(account, &stored.cdr).await?);
+            if !passes {
                 continue;
             }
-            let passes = owner.is_none_or(|owner| stored.cdr.owner_id == owner)
-                && (filters.is_empty() || filters.pass(&whole(&stored.cdr)))
-                && (!interactions || is_first_leg(call, account, &stored.cdr).await?);
-            if passes {
-                if rows.len() == size {
-                    next = Some(list::opaque(&stored.key));
-                    break 'pages;
-                }
-                first.get_or_insert_with(|| stored.key.clone());
-                rows.push(Value::Object(row(&stored.cdr, offset)));
+            if rows.len() == size {
+                next = Some(stored.key);
+                break 'pages;
             }
-            last = Some(stored.key);
+            first.get_or_insert(stored.key);
+            rows.push(Value::Object(row(&stored.cdr, offset, true)));
         }
-        match last {
-            Some(last) if count == STEP => {
-                first.get_or_insert_with(|| last.clone());
-                range.start = Some(last);
-            }
-            _ => break,
+        let Some(reached) = found.next else { break };
+        let looked = cost >= list::LOOKED_AT && wanted.page_size.is_some();
+        if looked || rows.len() == size {
+            next = Some(reached);
+            break;
         }
+        range.start = Some(reached);
     }
-    let start_key = first
-        .filter(|_| !rows.is_empty())
-        .map(|key| list::opaque(&key));
     let paging = wanted.page_size.map(|_| Paging {
         rows: rows.len(),
-        start_key,
-        next_start_key: next,
+        start_key: first.map(|key| list::opaque(&key)),
+        next_start_key: next.map(|key| list::opaque(&key)),
     });
     Ok(Answer {
         columns: Some(COLUMNS),
         ..Answer::page(rows, paging)
     })
+}
+
+/// What of the filters indexes can answer.
+fn sought(filters: &Filters, owner: Option<&str>) -> Vec<Sought> {
+    let asked = LOOKED_UP.iter().filter_map(|(path, field)| {
+        let values = filters.exactly(path)?;
+        Sought::new(*field, values)
+    });
+    let owner = owner.and_then(|owner| Sought::new(Field::Owner, &[owner.to_owned()]));
+    asked.chain(owner).collect()
 }
 
 /// A long table, made while it is sent: what its first line costs does not grow with its length.
@@ -209,10 +225,10 @@ struct Walk {
     account: String,
     owner: Option<String>,
     filters: Filters,
+    sought: Vec<Sought>,
     offset: i64,
     range: TimeRange,
     left: usize,
-    begun: bool,
     headed: bool,
 }
 
@@ -230,23 +246,20 @@ impl Walk {
 
     /// The next lines, and whether there may be more.
     async fn step(&mut self) -> Result<(String, bool), StoreError> {
-        let found = self.journal.cdrs(&self.account, self.range.clone()).await?;
-        let full = found.len() == self.range.limit;
-        let last = found.last().map(|stored| stored.key.clone());
+        let range = self.range.clone();
+        let found = self.journal.find(&self.account, range, &self.sought);
+        let found = found.await?;
         let mut rows = Vec::new();
-        for stored in found {
-            // A step begins with the record the one before has ended with.
-            if self.begun && self.range.start.as_ref() == Some(&stored.key) {
-                continue;
-            }
+        for stored in found.rows {
             let cdr = &stored.cdr;
             let owned = self
                 .owner
                 .as_ref()
                 .is_none_or(|owner| cdr.owner_id == *owner);
-            if self.left > 0 && owned && (self.filters.is_empty() || self.filters.pass(&whole(cdr)))
-            {
-                rows.push(row(cdr, self.offset));
+            let passes =
+                owned && (self.filters.is_empty() || self.filters.pass(&whole(cdr, &self.filters)));
+            if self.left > 0 && passes {
+                rows.push(row(cdr, self.offset, true));
                 self.left -= 1;
             }
         }
@@ -255,35 +268,30 @@ impl Walk {
             text.insert_str(0, &csv::head(COLUMNS));
             self.headed = true;
         }
-        self.begun = true;
-        self.range.start = last.or(self.range.start.take());
-        Ok((text, full && self.left > 0))
+        let more = found.next.is_some() && self.left > 0;
+        self.range.start = found.next;
+        Ok((text, more))
     }
 }
 
-async fn is_first_leg(call: &Call, account: &str, cdr: &Cdr) -> Result<bool, ApiError> {
-    let legs = call.api.journal().legs(account, &cdr.interaction()).await?;
-    Ok(legs
-        .first()
-        .is_none_or(|first| first.call_id == cdr.call_id))
-}
-
 /// What filters look at: the full document, and the columns of the row.
-fn whole(cdr: &Cdr) -> Value {
-    let mut all = row(cdr, 0);
+fn whole(cdr: &Cdr, filters: &Filters) -> Value {
+    let mut all = row(cdr, 0, filters.ask_for(TIMES));
     if let Value::Object(doc) = cdr.to_doc() {
         all.extend(doc);
     }
     Value::Object(all)
 }
 
-fn row(cdr: &Cdr, offset: i64) -> Map<String, Value> {
+/// Without `times`, what is costly to say stays empty.
+fn row(cdr: &Cdr, offset: i64, times: bool) -> Map<String, Value> {
     let start = cdr.created;
-    let zone = |format: &str| start.timestamp().strftime(format).to_string();
-    let shifted = shift(start, offset)
-        .timestamp()
-        .strftime("%Y-%m-%d_%H:%M:%S")
-        .to_string();
+    let said = |at: UnixMicros, format: &str| match times {
+        true => at.timestamp().strftime(format).to_string(),
+        false => String::new(),
+    };
+    let zone = |format: &str| said(start, format);
+    let shifted = said(shift(start, offset), "%Y-%m-%d_%H:%M:%S");
     let var = |key: &str| {
         cdr.custom_channel_vars
             .get(key)

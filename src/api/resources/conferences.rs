@@ -12,6 +12,7 @@ use crate::api::error::ApiError;
 use crate::api::list;
 use crate::api::placing;
 use crate::api::verb::Verb;
+use crate::call::actions::{Acted, Action};
 use crate::call::conference::{ConferenceInfo, MemberOrder, Order, Participant};
 use crate::call::{Originate, Party, ShownAs};
 use crate::directory::Kind;
@@ -75,8 +76,9 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
                 Some("lock") => Order::Lock(true),
                 Some("unlock") => Order::Lock(false),
                 Some("play") => Order::Play(media(call)?),
+                Some("record") => Order::Record(starts(call)?),
                 Some("dial") => return dial(call, id).await,
-                other => return Err(unknown(other, "lock, unlock, play and dial")),
+                other => return Err(unknown(other, "lock, unlock, play, record and dial")),
             };
             obeyed(call, id, order, id).await
         }
@@ -101,6 +103,9 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
                 .ok_or_else(missing)?;
             if verb == Verb::Get {
                 return Ok(Answer::ok(participant(&one)));
+            }
+            if action(call).as_deref() == Some("play") {
+                return play_to(call, &one, media(call)?).await;
             }
             let order = Order::Member(one.id, member_order(call)?);
             obeyed(call, id, order, who).await
@@ -143,6 +148,39 @@ async fn obeyed(call: &Call, id: &str, order: Order, named: &str) -> Result<Answ
         what: "conference with participants",
         id: named.to_owned(),
     })
+}
+
+/// One member alone hears a medium.
+async fn play_to(call: &Call, one: &Participant, media: String) -> Result<Answer, ApiError> {
+    let account = call.account()?;
+    let acted = match call.api.channels() {
+        Some(channels) => {
+            let action = Action::Play(media);
+            channels.act(&account.id, &one.call_id, action).await
+        }
+        None => Acted::NoChannel,
+    };
+    if acted == Acted::Done {
+        return Ok(Answer::created(json!("ok")));
+    }
+    Err(ApiError::NoDocument {
+        what: "participant",
+        id: one.id.to_string(),
+    })
+}
+
+/// Whether a recording is to begin, or to end.
+fn starts(call: &Call) -> Result<bool, ApiError> {
+    match call.data.get("action").and_then(Value::as_str) {
+        Some("start") => Ok(true),
+        Some("stop") => Ok(false),
+        Some(_) => Err(ApiError::field(
+            "data.action",
+            "enum",
+            "is not one of start, stop",
+        )),
+        None => Err(ApiError::field("data.action", "required", "is required")),
+    }
 }
 
 /// Rings endpoints (ids of devices or users, or numbers), each of which joins the conference once it answers.
@@ -233,7 +271,10 @@ fn member_order(call: &Call) -> Result<MemberOrder, ApiError> {
         Some("deaf") => Ok(MemberOrder::Deaf(true)),
         Some("undeaf") => Ok(MemberOrder::Deaf(false)),
         Some("kick") => Ok(MemberOrder::Kick),
-        other => Err(unknown(other, "mute, unmute, deaf, undeaf and kick")),
+        other => Err(unknown(
+            other,
+            "mute, unmute, deaf, undeaf and kick, and of one participant play,",
+        )),
     }
 }
 

@@ -78,6 +78,7 @@ fn row(id: &str, doc: &Value) -> Map<String, Value> {
 }
 
 fn check(draft: &mut Draft<'_>) {
+    draft.judge_metaflows();
     draft.judge_recording();
     if let Some(mac) = draft.text("mac_address") {
         mac_address(draft, &mac);

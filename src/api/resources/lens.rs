@@ -11,7 +11,6 @@ use crate::api::findings;
 use crate::journal::lens::{self, Lens};
 
 pub(in crate::api) const RESOURCE: Resource = Resource {
-    greedy: true,
     ..Resource::new(
         "lens",
         |args| match args {

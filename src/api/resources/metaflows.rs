@@ -1,13 +1,16 @@
-//! `/metaflows`: what keys pressed in a call do, for the whole account. A part of the account's document with a path of its
-//! own, as in KAZOO.
+//! `/metaflows`: what keys pressed in a call are to do, for the whole account, a user, a device or a callflow. A part of that
+//! document with a path of its own, as in KAZOO.
 
 use serde_json::{Map, Value, json};
 
 use super::accounts::ACCOUNTS;
+use super::callflows::CALLFLOWS;
+use super::devices::DEVICES;
+use super::users::USERS;
 use super::{NONE, Resource};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
-use crate::api::documents::{self, Mode};
+use crate::api::documents::{self, Documents, Mode};
 use crate::api::error::ApiError;
 use crate::api::verb::Verb;
 use crate::base::finding::Finding;
@@ -26,9 +29,37 @@ pub(in crate::api) const RESOURCE: Resource = Resource::new(
 /// Where they stand in the account's document.
 const KEY: &str = "metaflows";
 
-async fn answer(call: &Call) -> Result<Answer, ApiError> {
+/// The document a path is about.
+fn place(call: &Call) -> Result<(&'static Documents, &str, Value), ApiError> {
     let account = call.account()?;
-    let own = account.doc.get(KEY).cloned().unwrap_or_else(|| json!({}));
+    let places: [(&str, &Documents); 3] = [
+        ("devices", &DEVICES),
+        ("callflows", &CALLFLOWS),
+        ("users", &USERS),
+    ];
+    for (noun, docs) in places {
+        let Some(id) = call.within(noun) else {
+            continue;
+        };
+        let missing = || ApiError::NoDocument {
+            what: docs.noun,
+            id: id.to_owned(),
+        };
+        let doc = account.document(docs.kind, id).ok_or_else(missing)?;
+        let principal = call.principal.as_ref().ok_or(ApiError::Credentials)?;
+        let own = principal.user.as_ref().is_some_and(|user| user.id == id);
+        if noun == "users" && call.verb.writes() && !own && !principal.is_admin() {
+            let message = "only administrators may change other users";
+            return Err(ApiError::Forbidden(message.to_owned()));
+        }
+        return Ok((docs, id, (**doc).clone()));
+    }
+    Ok((&ACCOUNTS, &*account.id, (*account.doc).clone()))
+}
+
+async fn answer(call: &Call) -> Result<Answer, ApiError> {
+    let (docs, id, doc) = place(call)?;
+    let own = doc.get(KEY).cloned().unwrap_or_else(|| json!({}));
     if call.verb == Verb::Get {
         return Ok(Answer::ok(own));
     }
@@ -40,18 +71,21 @@ async fn answer(call: &Call) -> Result<Answer, ApiError> {
         documents::merge(&mut wanted, call.fields()?);
     }
     check(&wanted)?;
-    let mut write = documents::write(call, Some(&account.id), Mode::Replace)?;
-    write.fields = private::public(&account.id, &account.doc);
+    let mut write = documents::write(call, Some(id), Mode::Replace)?;
+    write.fields = private::public(id, &doc);
     match call.verb {
         Verb::Delete => drop(write.fields.remove(KEY)),
         _ => drop(write.fields.insert(KEY.to_owned(), Value::Object(wanted))),
     }
-    let saved = match documents::save(&call.api, &ACCOUNTS, write).await {
+    let saved = match documents::save(&call.api, docs, write).await {
         Err(ApiError::Invalid(findings)) => return Err(ApiError::Invalid(below(findings))),
         saved => saved?,
     };
     let now = saved.doc.get(KEY).cloned().unwrap_or_else(|| json!({}));
-    Ok(Answer::ok(now))
+    Ok(Answer {
+        warnings: saved.warnings,
+        ..Answer::ok(now)
+    })
 }
 
 /// Every action is a module, every pattern a regular expression.

@@ -17,8 +17,6 @@ pub(super) struct Resource {
     pub(super) open: fn(Verb, &[&str]) -> bool,
     /// It stands below an account.
     pub(super) of_account: bool,
-    /// Everything after it belongs to it, also what looks like a noun.
-    pub(super) greedy: bool,
     /// Its PUT counts as a login.
     pub(super) costly: bool,
     /// Content types it takes besides an envelope; one that ends with a slash is a whole family.
@@ -39,7 +37,6 @@ impl Resource {
             verbs,
             open: |_, _| false,
             of_account: true,
-            greedy: false,
             costly: false,
             takes: &[],
             answer,

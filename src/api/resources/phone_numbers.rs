@@ -13,7 +13,6 @@ use crate::directory::{Account, Kind, private};
 use crate::routing;
 
 pub(in crate::api) const RESOURCE: Resource = Resource {
-    greedy: true,
     ..Resource::new("phone_numbers", verbs, |call| Box::pin(answer(call)))
 };
 

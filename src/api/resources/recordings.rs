@@ -80,11 +80,14 @@ async fn rows(call: &Call, owner: Option<&str>) -> Result<Answer, ApiError> {
     let size = wanted.page_size.unwrap_or(list::MOST);
     let mut range = TimeRange { limit: STEP, ..list::time_range(call, &wanted)? };
     let account = &call.account()?.id;
-    let (mut rows, mut first, mut next) = (Vec::new(), None, None);
-    // A page is filled although filters drop recordings on the way.
+    let (mut rows, mut first, mut next, mut looked) = (Vec::new(), None, None, 0);
+    // A page is filled although filters drop recordings on the way, but not for ever.
     'pages: loop {
-        let found = shelf(call)?.list(account, range.clone()).await?;
+        let mut found = shelf(call)?.list(account, range.clone()).await?;
+        looked += found.len();
         let full = found.len() == range.limit;
+        let enough = looked >= list::LOOKED_AT && wanted.page_size.is_some();
+        let reached = if full && enough { found.pop() } else { None };
         let last = found.last().map(|stored| stored.key.clone());
         // A step goes on at the row the one before it ended with.
         let again = range.start.clone().filter(|_| range.limit > STEP);
@@ -104,6 +107,10 @@ async fn rows(call: &Call, owner: Option<&str>) -> Result<Answer, ApiError> {
             }
             first.get_or_insert_with(|| list::opaque(&stored.key));
             rows.push(doc);
+        }
+        if let Some(reached) = reached {
+            next = Some(list::opaque(&reached.key));
+            break;
         }
         match last {
             Some(last) if full => {

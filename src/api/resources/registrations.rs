@@ -13,7 +13,6 @@ use crate::registrar::Registration;
 
 pub(in crate::api) const RESOURCE: Resource = Resource {
     // A SIP user name may look like a noun.
-    greedy: true,
     of_account: false,
     ..Resource::new("registrations", verbs, |call| Box::pin(answer(call)))
 };

@@ -11,7 +11,6 @@ use crate::api::verb::Verb;
 
 pub(in crate::api) const RESOURCE: Resource = Resource {
     of_account: false,
-    greedy: true,
     open: |verb, _| verb == Verb::Get,
     ..Resource::new(
         "schemas",

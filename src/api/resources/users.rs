@@ -94,6 +94,7 @@ fn sort(_: &str, doc: &Value) -> String {
 }
 
 fn check(draft: &mut Draft<'_>) {
+    draft.judge_metaflows();
     draft.judge_recording();
     let before = draft.old.and_then(|old| old.get("username")).and_then(Value::as_str).map(str::to_lowercase);
     let username = match draft.text("username") {

@@ -150,6 +150,8 @@ pub enum Happened {
     Recorded {
         /// Where it is, below the recordings directory.
         path: PathBuf,
+        /// The room has kept it: nobody else needs to.
+        kept: bool,
         /// How long it is.
         length: Duration,
         /// Why it ended.
@@ -215,6 +217,8 @@ pub enum Order {
     Lock(bool),
     /// Everybody hears that medium.
     Play(String),
+    /// What is said is recorded, or no more.
+    Record(bool),
     /// To every member.
     Everybody(MemberOrder),
     /// To the member of that number.
@@ -249,6 +253,13 @@ impl Core {
         match order {
             Order::Lock(locked) => room.lock(locked),
             Order::Play(reference) => self.play_to(&room, reference),
+            // What is so already stays so.
+            Order::Record(true) => {
+                room.record_and_keep();
+            }
+            Order::Record(false) => {
+                room.stop_recording();
+            }
             Order::Member(id, order) => return one(id, order),
             Order::Everybody(order) => {
                 for member in room.info().participants {

@@ -16,6 +16,7 @@ use crate::call::ops::conference::{ConferenceHook, ConferenceOptions};
 use crate::host::clock;
 use crate::journal::Fact;
 use crate::media::{RecordEnd, RecordSpec, Room, Seating};
+use crate::recordings::Recording;
 
 /// A room of an account.
 pub struct Conference {
@@ -39,6 +40,8 @@ struct Inner {
     locked: bool,
     over: Option<Ending>,
     recording: Option<(OpId, PathBuf)>,
+    /// What runs, where no document of a call but somebody outside asked for it: the room keeps it itself.
+    keeps: Option<Recording>,
     /// What is to be recorded once it begins.
     to_record: Option<PathBuf>,
     sequence: u64,
@@ -108,6 +111,7 @@ impl Conference {
                 locked: false,
                 over: None,
                 recording: None,
+                keeps: None,
                 to_record: None,
                 sequence: 0,
                 hook: None,
@@ -497,6 +501,34 @@ impl Conference {
         true
     }
 
+    /// Records what is said and keeps it with the account's recordings. `false`: it is recorded already.
+    pub(super) fn record_and_keep(&self) -> bool {
+        let now = clock::unix_now();
+        let recording = {
+            let inner = self.inner.borrow();
+            let first = inner.members.first();
+            let first = first.map(|member| member.call_id().to_owned());
+            Recording {
+                id: format!("{}-{}", now.month(), self.core.0.rng.borrow_mut().hex(16)),
+                account: self.account.clone(),
+                call_id: first.unwrap_or_else(|| inner.last.clone()),
+                name: format!("conference_{}.wav", self.name),
+                origin: format!("conference : {}", self.name),
+                source_type: "conference".to_owned(),
+                start: now,
+                channels: 1,
+                ..Recording::default()
+            }
+        };
+        if self.is_recording() {
+            return false;
+        }
+        // Before it begins, so that a crash loses nothing of it.
+        self.core.services().shelf.open(&recording);
+        self.inner.borrow_mut().keeps = Some(recording.clone());
+        self.record(recording.path())
+    }
+
     /// Ends the recording. `false`: there is none.
     pub fn stop_recording(&self) -> bool {
         let recording = self.inner.borrow().recording.clone();
@@ -507,17 +539,37 @@ impl Conference {
     }
 
     pub(super) fn recorded(&self, op: OpId, length: Duration, why: RecordEnd) {
-        let path = {
+        let (path, kept) = {
             let mut inner = self.inner.borrow_mut();
             match inner.recording.take() {
-                Some((own, path)) if own == op => path,
+                Some((own, path)) if own == op => (path, inner.keeps.take()),
                 other => {
                     inner.recording = other;
                     return;
                 }
             }
         };
-        self.tell(Happened::Recorded { path, length, why }, None);
+        let is_kept = kept.is_some();
+        if let Some(recording) = kept {
+            let shelf = &self.core.services().shelf;
+            let duration_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+            let recording = Recording {
+                duration_ms,
+                ..recording
+            };
+            match why {
+                RecordEnd::TooShort => shelf.forget(&recording, "absent"),
+                RecordEnd::Failed => shelf.forget(&recording, "failed"),
+                _ => shelf.keep(&recording),
+            }
+        }
+        let recorded = Happened::Recorded {
+            path,
+            kept: is_kept,
+            length,
+            why,
+        };
+        self.tell(recorded, None);
     }
 
     /// A member begins or ends to talk. Whether it is one of this room.

@@ -168,7 +168,13 @@ struct Tape {
 
 impl Tape {
     fn take(&self, event: &ConferenceEvent) {
-        let Happened::Recorded { path, length, why } = &event.what else {
+        let Happened::Recorded {
+            path,
+            kept: false,
+            length,
+            why,
+        } = &event.what
+        else {
             return;
         };
         let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else {

@@ -686,3 +686,24 @@ async fn secrets_are_never_given_back() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_name_of_an_endpoint_below_a_kind_of_document_is_an_id_like_any_other() {
+    let office = Office::new().await;
+    for path in [
+        "~/menus/token_auth",
+        "~/menus/user_auth",
+        "~/callflows/accounts",
+        "~/users/token_auth",
+        "~/devices/webhooks",
+    ] {
+        let reply = office.ask("DELETE", path).send().await;
+        assert_eq!(reply.status, 404, "{path}: {}", reply.text());
+    }
+    assert_eq!(office.ask("GET", "~/menus").send().await.status, 200);
+    assert_eq!(
+        office.ask("DELETE", "~/token_auth").send().await.status,
+        200
+    );
+    assert_eq!(office.ask("GET", "~/menus").send().await.status, 401);
+}

@@ -46,6 +46,48 @@ async fn metaflows_are_a_part_of_the_account_with_a_path_of_their_own() {
 }
 
 #[tokio::test]
+async fn metaflows_of_a_device_or_user_are_its_own_and_leave_the_rest_of_it() {
+    let office = Office::new().await;
+    let sip = json!({"username": "desk", "password": "for-this-test-only", "realm": "pbx.example"});
+    let device = json!({"name": "d", "sip": sip});
+    let device = office.ask("PUT", "~/devices").data(device).send().await;
+    let device = device.data(201)["id"].as_str().unwrap().to_owned();
+    let user = json!({"first_name": "A", "last_name": "B"});
+    let user = office.ask("PUT", "~/users").data(user).send().await;
+    let user = user.data(201)["id"].as_str().unwrap().to_owned();
+    let flow = json!({"name": "f", "numbers": ["2000"], "flow": {"module": "hangup", "data": {}}});
+    let flow = office.ask("PUT", "~/callflows").data(flow).send().await;
+    let flow = flow.data(201)["id"].as_str().unwrap().to_owned();
+    let hangup = json!({"numbers": {"5": {"module": "hangup"}}});
+    let paths = [
+        format!("~/devices/{device}"),
+        format!("~/users/{user}"),
+        format!("~/callflows/{flow}"),
+    ];
+    for path in &paths {
+        let before = office.ask("GET", path).send().await.data(200);
+        let own = format!("{path}/metaflows");
+        let set = office.ask("POST", &own).data(hangup.clone()).send().await;
+        assert!(set.text().contains("keys pressed"), "{}", set.text());
+        assert_eq!(set.data(200)["numbers"]["5"]["module"], "hangup", "{path}");
+        let after = office.ask("GET", path).send().await.data(200);
+        assert_eq!(after["metaflows"]["numbers"], hangup["numbers"], "{path}");
+        for key in ["name", "first_name", "sip", "flow", "numbers"] {
+            assert_eq!(after[key], before[key], "{path} {key}");
+        }
+        let gone = office.ask("DELETE", &own).send().await;
+        assert_eq!(gone.data(200), json!({}));
+    }
+    let found = office.directory.secret("pbx.example", "desk");
+    let (_, _, secret) = found.expect("the phone still signs in");
+    assert_eq!(secret.reveal(), "for-this-test-only");
+    let account = office.ask("GET", "~/metaflows").send().await.data(200);
+    assert_eq!(account, json!({}));
+    let missing = office.ask("GET", "~/devices/nobody/metaflows").send().await;
+    assert_eq!(missing.status, 404);
+}
+
+#[tokio::test]
 async fn documents_are_found_by_the_beginning_of_a_field_and_only_ones_own() {
     let office = Office::new().await;
     let below = office
