@@ -144,10 +144,8 @@ fn of_call<M: SerializeMap>(fact: &Fact, line: &mut Fields<M>) -> Result<(), M::
             let Value::Object(more) = more else {
                 return Ok(());
             };
-            let known = more.iter().filter(|(_, value)| !value.is_null());
-            known
-                .into_iter()
-                .try_for_each(|(name, value)| line.put(name, value))
+            let mut known = more.iter().filter(|(_, value)| !value.is_null());
+            known.try_for_each(|(name, value)| line.put(name, value))
         }
         other => around_calls(other, line),
     }
@@ -256,7 +254,11 @@ struct Values<'a>(&'a [(&'static str, String)]);
 
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, text)| (name, text)))
+        let mut values = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, text) in self.0 {
+            values.serialize_entry(name, text)?;
+        }
+        values.end()
     }
 }
 
