@@ -5,8 +5,11 @@
 //! `bridged` rings a telephone that answers at once and hangs up after `--hold` seconds; held for longer than the run, it
 //! says what a call's memory is. `register` has telephones register by digest, ten a name.
 //!
-//! `cargo bench --bench calls -- [signalling|pivot|play|bridged|register] [--rate N] [--seconds N] [--calls N]
-//! [--hold SECONDS] [--rest SECONDS]`
+//! `tracing` says what the Call Lens costs: signalling calls in turn at two servers, one of which keeps no traces
+//! (`retention.traces = false`), and the ratio of their medians.
+//!
+//! `cargo bench --bench calls -- [signalling|pivot|play|bridged|register|tracing] [--rate N] [--seconds N] [--calls N]
+//! [--hold SECONDS] [--rest SECONDS] [--rounds N] [--program PATH]`
 
 #![expect(
     clippy::unwrap_used,
@@ -26,9 +29,9 @@ mod phones;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -50,13 +53,17 @@ fn main() {
             "play".to_owned(),
             "bridged".to_owned(),
             "register".to_owned(),
+            "tracing".to_owned(),
         ],
     };
     let seconds = number("--seconds").unwrap_or(10.0);
+    let named = arguments.iter().position(|a| a == "--program");
+    let named = named.and_then(|at| arguments.get(at + 1));
+    let swivel = named.map_or_else(program, PathBuf::from);
     let rest = Duration::from_secs_f64(number("--rest").unwrap_or(0.0));
     for scenario in scenarios {
         let default_rate = match scenario.as_str() {
-            "signalling" => 2000.0,
+            "signalling" | "tracing" => 2000.0,
             "pivot" => 500.0,
             "bridged" => 200.0,
             "register" => 1000.0,
@@ -65,7 +72,12 @@ fn main() {
         let rate = number("--rate").unwrap_or(default_rate);
         let calls = number("--calls").unwrap_or(rate * seconds) as usize;
         let hold = Duration::from_secs_f64(number("--hold").unwrap_or(0.2));
-        let server = Server::start(hold);
+        if scenario == "tracing" {
+            let rounds = number("--rounds").unwrap_or(3.0) as usize;
+            tracing(&swivel, hold, rate, calls, rounds);
+            continue;
+        }
+        let server = Server::start(&swivel, hold, true);
         if scenario == "register" {
             phones::run(&server, rate, calls);
             continue;
@@ -85,7 +97,8 @@ struct Server {
 }
 
 impl Server {
-    fn start(hold: Duration) -> Self {
+    /// Starts one. It keeps traces, as it does by default, or none.
+    fn start(swivel: &Path, hold: Duration, traces: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let sip = free_udp_port();
         let http = free_tcp_port();
@@ -95,8 +108,9 @@ impl Server {
             &config,
             format!(
                 "data_dir = {:?}\n[sip]\nlisten = [\"udp://{sip}\"]\n[rtp]\nports = \"20000-31998\"\n[http]\nlisten = \"{http}\"\n\
-                 [pivot]\nallow = [\"127.0.0.0/8\"]\n[tts]\nprovider = \"command\"\n[log]\nlevel = \"warn\"\n",
-                directory.path().join("data")
+                 [pivot]\nallow = [\"127.0.0.0/8\"]\n[tts]\nprovider = \"command\"\n[log]\nlevel = \"warn\"\n{}",
+                directory.path().join("data"),
+                if traces { "" } else { "[retention]\ntraces = false\n" }
             ),
         )
         .unwrap();
@@ -105,8 +119,7 @@ impl Server {
         let documents_text = documents_for(&hook, callee.local_addr().unwrap());
         std::fs::write(&documents, documents_text).unwrap();
         callee::start(callee, sip, hold);
-        let swivel = program();
-        let applied = Command::new(&swivel)
+        let applied = Command::new(swivel)
             .arg("apply")
             .arg("--config")
             .arg(&config)
@@ -119,7 +132,7 @@ impl Server {
             String::from_utf8_lossy(&applied.stderr)
         );
         let begun = Instant::now();
-        let child = Command::new(&swivel)
+        let child = Command::new(swivel)
             .args(["run", "--config"])
             .arg(&config)
             .stdin(Stdio::null())
@@ -253,6 +266,29 @@ struct Call {
     resent: u32,
 }
 
+/// What traces cost of a signalling call: rounds at a server with them and at one without, in turn.
+fn tracing(swivel: &Path, hold: Duration, rate: f64, calls: usize, rounds: usize) {
+    let servers = [true, false].map(|traces| Server::start(swivel, hold, traces));
+    let mut costs = [Vec::new(), Vec::new()];
+    for _ in 0..rounds.max(1) {
+        for (server, costs) in servers.iter().zip(&mut costs) {
+            let before = server.usage();
+            run(server, "signalling", rate, calls, Duration::ZERO);
+            // A trace is written when its call has been over for five seconds.
+            std::thread::sleep(Duration::from_secs(7));
+            costs.push((server.usage().cpu - before.cpu).as_secs_f64() * 1000.0 / calls as f64);
+        }
+    }
+    let [with, without] = costs.map(|mut costs| {
+        costs.sort_by(f64::total_cmp);
+        costs.get(costs.len() / 2).copied().unwrap_or_default()
+    });
+    println!(
+        "tracing: {with:.3} ms of CPU a signalling call with traces, {without:.3} without, ratio {:.3}",
+        with / without
+    );
+}
+
 /// Places `calls` calls at `rate` a second and prints what they cost.
 fn run(server: &Server, scenario: &str, rate: f64, calls: usize, rest: Duration) {
     let number = match scenario {
@@ -270,6 +306,8 @@ fn run(server: &Server, scenario: &str, rate: f64, calls: usize, rest: Duration)
         .collect();
     let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
     let rtp = sink.local_addr().unwrap();
+    // A server knows the calls of the run before for a while.
+    let first = PLACED.fetch_add(calls, Ordering::Relaxed);
     let before = server.usage();
     let begun = Instant::now();
     let mut table: HashMap<usize, Call> = HashMap::with_capacity(calls);
@@ -285,15 +323,16 @@ fn run(server: &Server, scenario: &str, rate: f64, calls: usize, rest: Duration)
             own_cpu_limit = true;
         }
         while placed < due.min(placed + 64) {
+            let call = first + placed;
             send_invite(
-                &sockets[placed % sockets.len()],
+                &sockets[call % sockets.len()],
                 server.sip,
                 number,
-                placed,
+                call,
                 rtp,
             );
             table.insert(
-                placed,
+                call,
                 Call {
                     invited: Some(Instant::now()),
                     ..Call::default()
@@ -542,6 +581,9 @@ impl Hook {
         Self { address, served }
     }
 }
+
+/// Calls of all runs so far.
+static PLACED: AtomicUsize = AtomicUsize::new(0);
 
 static HOOKS: AtomicU64 = AtomicU64::new(0);
 

@@ -35,7 +35,7 @@ pub enum ApiError {
     },
     /// There is no such call; traces are kept for so many days.
     #[error("{}", no_call(*.0))]
-    NoCall(u32),
+    NoCall(Option<u32>),
     /// There is no such path.
     #[error("there is nothing at this path")]
     NoPath,
@@ -184,9 +184,12 @@ impl ApiError {
     }
 }
 /// A call that is not, or no longer, known.
-fn no_call(days: u32) -> String {
+fn no_call(days: Option<u32>) -> String {
     match days {
-        0 => "No call with this id.".to_owned(),
-        days => format!("No call with this id. Calls are kept {days} days; this may be older."),
+        None => "This server keeps no traces of calls (retention.traces).".to_owned(),
+        Some(0) => "No call with this id.".to_owned(),
+        Some(days) => {
+            format!("No call with this id. Calls are kept {days} days; this may be older.")
+        }
     }
 }

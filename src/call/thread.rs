@@ -174,6 +174,7 @@ async fn serve(
         transports.web(),
         doorman,
         failures,
+        services.journal.traces(),
         rng.fork(),
     );
     let registrar = Registrar::load(registrar::Parts {
@@ -320,6 +321,7 @@ fn endpoint(
     web: Option<SocketAddr>,
     doorman: DirectoryDoorman,
     failures_per_hour: u32,
+    trace: bool,
     rng: Rng,
 ) -> Endpoint {
     let advertise = (!sip.advertise.is_empty()).then(|| sip.advertise.clone());
@@ -350,7 +352,7 @@ fn endpoint(
         tcp_switch: sip.tcp_switch,
         local_nets: sip.local_nets.clone(),
         watch: true,
-        trace: true,
+        trace,
         registrar: true,
         failures_per_hour,
         ..EndpointConfig::default()

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::causes::Code;
 use super::detail::Detail;
+use super::line::Line;
 use crate::base::time::UnixMicros;
 use crate::sip::flow::Transport;
 
@@ -366,146 +367,10 @@ impl Fact {
 
     /// The fact as a line of a trace, without the Call-ID.
     pub fn to_json(&self) -> Value {
-        let (kind, more) = match self {
-            Self::Sip {
-                direction,
-                peer,
-                local,
-                transport,
-                bytes,
-                ..
-            } => (
-                "sip",
-                json!({"direction": direction.word(), "peer": peer.to_string(), "local": local.to_string(),
-                       "transport": transport.uri_name(), "message": String::from_utf8_lossy(bytes)}),
-            ),
-            Self::Started {
-                account,
-                from,
-                dialled,
-                callflow,
-                ..
-            } => (
-                "started",
-                json!({"account": account, "from": from, "dialled": dialled, "callflow": callflow}),
-            ),
-            Self::Answered { .. } => ("answered", json!({})),
-            Self::Bridged { other, .. } => ("bridged", json!({"other": other})),
-            Self::Refused { status, why, .. } => ("refused", json!({"status": status, "why": why})),
-            Self::Node { module, path, .. } => ("node", json!({"module": module, "path": path})),
-            Self::Hook {
-                step,
-                url,
-                status,
-                took_ms,
-                note,
-                ..
-            } => (
-                "hook",
-                json!({"step": step, "url": url, "status": status, "took_ms": took_ms, "note": note}),
-            ),
-            Self::Digit { via, .. } => ("digit", json!({"digit": "*", "via": via})),
-            Self::Collected { count, why, .. } => {
-                ("collected", json!({"count": count, "why": why}))
-            }
-            Self::Note { text, .. } => ("note", json!({"text": text})),
-            Self::Leg {
-                other,
-                kind,
-                id,
-                name,
-                server,
-                ..
-            } => (
-                "leg",
-                json!({"other": other, "kind": kind, "id": id, "name": name, "server": server}),
-            ),
-            Self::Trouble { code, values, .. } => {
-                let values = values
-                    .iter()
-                    .map(|(name, text)| ((*name).to_owned(), json!(text)));
-                let values: Map<String, Value> = values.collect();
-                ("trouble", json!({"code": code.name(), "values": values}))
-            }
-            Self::Registration {
-                account,
-                device,
-                what,
-                aor,
-                contact,
-                source,
-                user_agent,
-                expires_at,
-                ..
-            } => (
-                "registration",
-                json!({"account": account, "device": device, "what": what, "aor": aor, "contact": contact,
-                       "source": source.to_string(), "user_agent": user_agent, "expires_at": expires_at}),
-            ),
-            Self::TrunkRegistration {
-                account,
-                carrier,
-                what,
-                server,
-                status,
-                expires_at,
-                ..
-            } => (
-                "trunk_registration",
-                json!({"account": account, "carrier": carrier, "what": what, "server": server,
-                       "status": status, "expires_at": expires_at}),
-            ),
-            Self::Gateway {
-                account,
-                resource,
-                server,
-                host,
-                what,
-                why,
-                ..
-            } => (
-                "gateway",
-                json!({"account": account, "resource": resource, "server": server, "host": host,
-                       "what": what, "why": why}),
-            ),
-            Self::Conference {
-                conference,
-                name,
-                what,
-                members,
-                ..
-            } => (
-                "conference",
-                json!({"conference": conference, "name": name, "what": what, "members": members}),
-            ),
-            Self::Queue {
-                name,
-                what,
-                waited_ms,
-                size,
-                ..
-            } => (
-                "queue",
-                json!({"name": name, "what": what, "waited_ms": waited_ms, "size": size}),
-            ),
-            Self::Recorded { id, .. } => ("recorded", json!({"id": id})),
-            Self::Detail { detail, .. } => detail.line(),
-            Self::Ended {
-                cause,
-                status,
-                disposition,
-                ..
-            } => (
-                "ended",
-                json!({"cause": cause, "status": status, "disposition": disposition}),
-            ),
-        };
-        let mut line = Map::new();
-        line.insert("at".into(), json!(self.at().0));
-        line.insert("fact".into(), json!(kind));
-        if let Value::Object(more) = more {
-            line.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
+        Line {
+            fact: self,
+            seq: None,
         }
-        Value::Object(line)
+        .to_value()
     }
 }

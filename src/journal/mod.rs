@@ -2,7 +2,7 @@
 //!
 //! - `fact`: the typed facts; `detail`: those that only a call's own trace shows. - `web`: exchanges with web servers.
 //! - `trace`: the facts of each call, kept within bounds, written out when it ended. - `legs`: which legs are one call.
-//! - `lens`: all of a call as one document. - `causes`: why a call failed, in plain words, and the problems of the last hour.
+//! - `line`: a fact as a line of a trace. - `lens`: all of a call as one document. - `causes`: why a call failed, in plain words, and the problems of the last hour.
 //! - `cdr`: a leg's record and its document. - `records`: writing and reading them, and sweeping after a crash.
 //! - `index`: what records are found by.
 //! - `debug`: documents of the Pivot debug log, written and read.
@@ -21,6 +21,7 @@ mod fact;
 mod index;
 mod legs;
 pub mod lens;
+mod line;
 pub mod mask;
 mod message;
 mod offer;
@@ -31,6 +32,7 @@ mod web;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast, oneshot};
@@ -53,6 +55,8 @@ pub use web::OfCall;
 const BACKLOG: usize = 4096;
 /// Traces that may wait to be written.
 const WAITING: usize = 4096;
+/// Traces of calls that end so soon after each other are written at once.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// A handle to the journal. Cheap to clone; nothing here waits.
 #[derive(Clone)]
@@ -109,17 +113,24 @@ impl Journal {
         &self.0.node
     }
 
-    /// How many days traces are kept; 0 for ever.
-    pub fn trace_days(&self) -> u32 {
-        self.0.retention.trace_days
+    /// How many days traces are kept; 0 for ever. `None`: there are none.
+    pub fn trace_days(&self) -> Option<u32> {
+        self.traces().then_some(self.0.retention.trace_days)
+    }
+
+    /// Whether what happens in calls is kept for the lens, SIP messages before all.
+    pub fn traces(&self) -> bool {
+        self.0.retention.traces
     }
 
     /// Tells a fact. Never waits. Credentials and media keys in SIP messages are masked first.
     pub fn emit(&self, fact: Fact) {
         let fact = Arc::new(mask::fact(fact));
         self.why().note(&fact);
-        let finished = self.rings().push(&fact);
-        self.keep_traces(finished);
+        if self.traces() {
+            let finished = self.rings().push(&fact);
+            self.keep_traces(finished);
+        }
         // Without a subscriber there is nobody to tell, which is no error.
         drop(self.0.facts.send(fact));
     }
@@ -294,8 +305,17 @@ impl Journal {
     /// # Errors
     /// When the store fails.
     pub async fn tidy(&self, now: UnixMicros) -> Result<usize, StoreError> {
-        self.why().settle(now);
-        let finished = self.rings().settle(now);
+        {
+            let mut why = self.why();
+            why.settle(now);
+            why.rest();
+        }
+        let finished = {
+            let mut rings = self.rings();
+            let finished = rings.settle(now);
+            rings.rest();
+            finished
+        };
         self.keep_traces(finished);
         self.write_traces();
         records::beat(&self.0, now);
@@ -316,7 +336,10 @@ impl Journal {
         let mut tidied = crate::host::clock::now();
         loop {
             tokio::select! {
-                () = self.0.writer.notified() => self.write_traces(),
+                () = self.0.writer.notified() => {
+                    tokio::time::sleep(GATHER).await;
+                    self.write_traces();
+                }
                 () = tokio::time::sleep_until((tidied + retention::EVERY).into()) => {
                     tidied = crate::host::clock::now();
                     if let Err(error) = self.tidy(crate::host::clock::unix_now()).await {
@@ -364,17 +387,16 @@ impl Journal {
     }
 
     fn write_traces(&self) {
-        let waiting = self.finished().clone();
-        for trace in waiting {
-            if trace.begin_writing() {
-                let (journal, written) = (self.clone(), Arc::clone(&trace));
-                let cause = self.cause(trace.call_id());
-                trace::write(&self.0.store, &trace, cause.as_ref(), move || {
-                    let mut waiting = journal.finished();
-                    waiting.retain(|one| !Arc::ptr_eq(one, &written));
-                });
-            }
-        }
+        let waiting: Vec<_> = {
+            let waiting = self.finished();
+            let mine = waiting.iter().filter(|trace| trace.begin_writing());
+            mine.map(Arc::clone).collect()
+        };
+        let journal = self.clone();
+        let cause = |call_id: &str| self.cause(call_id);
+        trace::write(&self.0.store, waiting, cause, move || {
+            journal.finished().retain(|trace| !trace.is_written());
+        });
     }
 }
 

@@ -11,8 +11,10 @@ use crate::store::{Batch, Direction, KeyRange, Store, StoreError, Table, keys};
 pub(super) const EVERY: Duration = Duration::from_secs(30);
 /// Rows removed in one batch.
 const STEP: usize = 1000;
+/// Between a row's length and the key of the row beside it, in the index.
+const BESIDE: u8 = b' ';
 
-/// `[retention]`: how long call records, debug documents and traces are kept. 0 days: for ever.
+/// `[retention]`: what is kept of calls, and how long. 0 days: for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
@@ -22,6 +24,8 @@ pub struct RetentionConfig {
     pub recording_days: u32,
     /// Days Pivot debug documents are kept.
     pub debug_days: u32,
+    /// Whether traces are kept at all: what happens in each call, for the lens.
+    pub traces: bool,
     /// Days traces are kept.
     pub trace_days: u32,
     /// Bytes all traces together may take; the oldest go first. 0: no limit.
@@ -36,6 +40,7 @@ impl Default for RetentionConfig {
             cdr_days: 0,
             recording_days: 0,
             debug_days: 30,
+            traces: true,
             trace_days: 30,
             trace_bytes: 2 << 30,
             mask_digits: false,
@@ -61,10 +66,36 @@ impl Log {
 
 /// Adds a row of the log, and its entry in the index.
 pub(super) fn put(batch: &mut Batch, log: Log, at: UnixMicros, key: Vec<u8>, value: Vec<u8>) {
+    put_with(batch, log, at, key, value, None);
+}
+
+/// Like [`put`]; `beside` is a row without a value that goes when this one does.
+pub(super) fn put_with(
+    batch: &mut Batch,
+    log: Log,
+    at: UnixMicros,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    beside: Option<Vec<u8>>,
+) {
     let mut entry = keys::prefix(&["expiry", log.name(), &keys::time(at)]);
     entry.extend_from_slice(&key);
-    batch.put(Table::Log, entry, value.len().to_string());
+    let mut note = value.len().to_string().into_bytes();
+    if let Some(beside) = beside {
+        note.push(BESIDE);
+        note.extend_from_slice(&beside);
+        batch.put(Table::Log, beside, Vec::new());
+    }
+    batch.put(Table::Log, entry, note);
     batch.put(Table::Log, key, value);
+}
+
+/// What the index notes of a row: its length, and the key of the row beside it.
+fn noted(note: &[u8]) -> (u64, Option<&[u8]>) {
+    let mut parts = note.splitn(2, |b| *b == BESIDE);
+    let length = parts.next().and_then(|text| std::str::from_utf8(text).ok());
+    let length = length.and_then(|text| text.parse().ok()).unwrap_or(0);
+    (length, parts.next())
 }
 
 /// Adds a row that is kept as long as debug documents are, whoever reads it.
@@ -113,9 +144,12 @@ async fn remove_before(store: &Store, log: Log, time: UnixMicros) -> Result<usiz
             .scan(Table::Log, range, Direction::Forward, STEP)
             .await?;
         let mut batch = Batch::new();
-        for (entry, _) in &rows {
+        for (entry, note) in &rows {
             if let Some(key) = key_of(entry, log) {
                 batch.delete(Table::Log, key);
+            }
+            if let (_, Some(beside)) = noted(note) {
+                batch.delete(Table::Log, beside);
             }
             batch.delete(Table::Log, entry.clone());
         }
@@ -144,12 +178,8 @@ async fn oldest_within(
         let rows = store
             .scan(Table::Log, range, Direction::Backward, STEP)
             .await?;
-        for (entry, size) in &rows {
-            let size = std::str::from_utf8(size)
-                .ok()
-                .and_then(|s| s.parse().ok())
-                .unwrap_or(0_u64);
-            total = total.saturating_add(size);
+        for (entry, note) in &rows {
+            total = total.saturating_add(noted(note).0);
             if total > limit {
                 let parts = keys::parts(entry);
                 let time = parts.get(2).and_then(|t| t.parse().ok()).unwrap_or(0);
@@ -222,6 +252,23 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(left.len(), 2, "the index went with them");
+    }
+
+    #[tokio::test]
+    async fn a_row_takes_the_row_beside_it_along() {
+        let store = Store::memory();
+        let mut batch = Batch::new();
+        let at = UnixMicros::from_secs(DAY);
+        let (key, beside) = (b"row 1".to_vec(), b"row 2, beside it".to_vec());
+        put_with(&mut batch, Log::Trace, at, key, vec![0; 9], Some(beside));
+        store.write(batch).await.unwrap();
+        assert_eq!(rows(&store).await, ["row 1", "row 2, beside it"]);
+        let config = RetentionConfig::default();
+        prune(&store, &config, UnixMicros::from_secs(51 * DAY))
+            .await
+            .unwrap();
+        assert!(rows(&store).await.is_empty());
+        assert_eq!(noted(b"120"), (120, None), "as earlier versions noted it");
     }
 
     #[tokio::test]

@@ -1,16 +1,19 @@
 //! The recent facts of each call, for `swivel trace` and the lens: a bounded ring while the call is up, a row of the log
 //! afterwards.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::causes::Cause;
 use super::detail::{self, Detail};
 use super::fact::Fact;
+use super::line::Line;
 use super::retention;
 use crate::base::time::UnixMicros;
 use crate::store::{Batch, Direction, KeyRange, Store, StoreError, Table, keys};
@@ -27,6 +30,8 @@ const CALLS: usize = 20_000;
 const LINGER: Duration = Duration::from_secs(5);
 /// A ring of something that never became a call goes after this.
 const IDLE: Duration = Duration::from_secs(70);
+/// Text of traces that is handed to the store at once.
+const BATCH_BYTES: usize = 512 << 10;
 /// Samples of quality kept for a call; then every other one goes.
 const SAMPLES: usize = 400;
 /// Legs of one conversation that are looked for.
@@ -37,7 +42,7 @@ type Kept = (u64, Arc<Fact>);
 
 #[derive(Default)]
 pub(super) struct Rings {
-    calls: HashMap<Box<str>, Ring>,
+    calls: HashMap<Box<str>, Box<Ring>>,
     /// Call-IDs of the legs of conversations that are up.
     interactions: HashMap<Box<str>, Vec<Box<str>>>,
     /// Ended calls, oldest end first.
@@ -81,14 +86,22 @@ pub(super) struct Finished {
     head: Vec<Kept>,
     facts: VecDeque<Kept>,
     lost: Lost,
+    bytes: usize,
     /// Somebody writes it.
     writing: AtomicBool,
+    /// The store has it, or has dropped it.
+    written: AtomicBool,
 }
 
 impl Finished {
     /// Whether the caller is the one who writes it.
     pub(super) fn begin_writing(&self) -> bool {
         !self.writing.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it need not be kept here any more.
+    pub(super) fn is_written(&self) -> bool {
+        self.written.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_of(&self, call_id: &str) -> bool {
@@ -107,6 +120,57 @@ impl Finished {
     pub(super) fn lines(&self) -> Vec<Value> {
         lines(&self.head, &self.facts, self.lost)
     }
+
+    /// Adds it to the log; gives the length of its text.
+    pub(super) fn add_to(&self, batch: &mut Batch, cause: Option<&Cause>) -> usize {
+        let Some((place, last)) = self.facts.back() else {
+            return 0;
+        };
+        let at = last.at();
+        // Its place, not its time: what comes late may come in the same moment, and must not overwrite this.
+        let time = keys::time(UnixMicros(*place));
+        let key = keys::join(&["trace", &self.call_id, &time]);
+        let end = cause.map(|cause| Entry::Other(cause_line(cause, at)));
+        let text = Text {
+            trace: self,
+            end: end.as_ref(),
+        };
+        // About what its facts take in memory.
+        let mut json = Vec::with_capacity(self.bytes);
+        if serde_json::to_writer(&mut json, &text).is_err() {
+            return 0;
+        }
+        let leg = (!self.interaction.is_empty()).then(|| {
+            let (account, interaction) = (&*self.account, &*self.interaction);
+            keys::join(&["lens", account, interaction, &time, &self.call_id])
+        });
+        let length = json.len();
+        retention::put_with(batch, retention::Log::Trace, at, key, json, leg);
+        length
+    }
+}
+
+/// A trace as it is stored.
+struct Text<'a> {
+    trace: &'a Finished,
+    end: Option<&'a Entry<'a>>,
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let trace = self.trace;
+        let entries = entries(&trace.head, &trace.facts, trace.lost);
+        let end = self.end.into_iter();
+        serializer.collect_seq(entries.map(Cow::Owned).chain(end.map(Cow::Borrowed)))
+    }
+}
+
+/// A line of a trace.
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Fact(Line<'a>),
+    Other(Value),
 }
 
 impl Rings {
@@ -131,7 +195,7 @@ impl Rings {
                 last: at,
                 ..Ring::default()
             };
-            self.calls.insert(fact.call_id().into(), ring);
+            self.calls.insert(fact.call_id().into(), Box::new(ring));
             if late {
                 self.ended.push_back((at, fact.call_id().into()));
             }
@@ -206,6 +270,13 @@ impl Rings {
             }
         }
         finished
+    }
+
+    /// Gives back the room of a crowd that has left.
+    pub(super) fn rest(&mut self) {
+        self.calls.shrink_to(self.calls.len() * 2);
+        self.interactions.shrink_to(self.interactions.len() * 2);
+        self.ended.shrink_to(self.ended.len() * 2);
     }
 
     fn forget(&mut self, call_id: &str, ring: &Ring) {
@@ -307,7 +378,9 @@ impl Ring {
             head: self.head,
             facts: self.facts,
             lost: self.lost,
+            bytes: self.bytes,
             writing: AtomicBool::new(false),
+            written: AtomicBool::new(false),
         }
     }
 }
@@ -399,25 +472,38 @@ fn cost(fact: &Fact) -> usize {
 }
 
 fn lines(head: &[Kept], facts: &VecDeque<Kept>, lost: Lost) -> Vec<Value> {
-    let mut lines = Vec::with_capacity(head.len() + facts.len() + 1);
-    let line = |(place, fact): &Kept| {
-        let mut line = fact.to_json();
-        if let Some(line) = line.as_object_mut() {
-            line.insert("seq".into(), json!(place));
-        }
-        line
+    let all = entries(head, facts, lost);
+    all.map(|entry| match entry {
+        Entry::Fact(line) => line.to_value(),
+        Entry::Other(line) => line,
+    })
+    .collect()
+}
+
+/// Its beginning, what was lost, and the rest.
+fn entries<'a>(
+    head: &'a [Kept],
+    facts: &'a VecDeque<Kept>,
+    lost: Lost,
+) -> impl Iterator<Item = Entry<'a>> {
+    let line = |(place, fact): &'a Kept| {
+        Entry::Fact(Line {
+            fact,
+            seq: Some(*place),
+        })
     };
-    lines.extend(head.iter().map(line));
-    if lost.count > 0 {
+    let gap = (lost.count > 0).then(|| {
         let at = facts.front().map_or(lost.until, |(_, fact)| fact.at());
         let place = facts.front().map(|(place, _)| place.saturating_sub(1));
-        lines.push(
+        Entry::Other(
             json!({"at": at.0, "fact": "note", "lost": lost.count, "seq": place,
             "text": format!("{} earlier facts were not kept", lost.count)}),
-        );
-    }
-    lines.extend(facts.iter().map(line));
-    lines
+        )
+    });
+    head.iter()
+        .map(line)
+        .chain(gap)
+        .chain(facts.iter().map(line))
 }
 
 /// Why the call failed, as the last line of its trace.
@@ -431,40 +517,45 @@ pub(super) fn cause_line(cause: &Cause, at: UnixMicros) -> Value {
     line
 }
 
-/// Hands a trace to the store as debug output; `done` is called when it is there, or lost.
+/// Hands traces to the store as debug output, in as few batches as their length allows; `done` is called when
+/// some are there, or lost.
 pub(super) fn write(
     store: &Store,
-    trace: &Finished,
-    cause: Option<&Cause>,
-    done: impl FnOnce() + Send + 'static,
+    traces: Vec<Arc<Finished>>,
+    cause: impl Fn(&str) -> Option<Cause>,
+    done: impl Fn() + Clone + Send + 'static,
 ) {
-    let Some((place, last)) = trace.facts.back() else {
-        return done();
-    };
-    let at = last.at();
-    // Its place, not its time: what comes late may come in the same moment, and must not overwrite this.
-    let time = keys::time(UnixMicros(*place));
-    let key = keys::join(&["trace", &trace.call_id, &time]);
-    let mut lines = trace.lines();
-    lines.extend(cause.map(|cause| cause_line(cause, at)));
-    let value = Value::Array(lines).to_string();
-    let mut batch = Batch::droppable();
-    let log = retention::Log::Trace;
-    retention::put(&mut batch, log, at, key, value.into_bytes());
-    if !trace.interaction.is_empty() {
-        let (account, interaction) = (&*trace.account, &*trace.interaction);
-        let key = keys::join(&["lens", account, interaction, &time, &trace.call_id]);
-        retention::put(&mut batch, log, at, key, Vec::new());
-    }
-    store.submit(
-        batch,
-        Box::new(move |result| {
+    let submit = |batch: Batch, written: Vec<Arc<Finished>>| {
+        let done = done.clone();
+        let told = move |result: Result<(), StoreError>| {
             if result.is_err() {
-                metrics::counter!("swivel_trace_dropped_total").increment(1);
+                metrics::counter!("swivel_trace_dropped_total").increment(written.len() as u64);
+            }
+            for trace in &written {
+                trace.written.store(true, Ordering::Relaxed);
             }
             done();
-        }),
-    );
+        };
+        match batch.is_empty() {
+            true => told(Ok(())),
+            false => store.submit(batch, Box::new(told)),
+        }
+    };
+    let (mut batch, mut length, mut written) = (Batch::droppable(), 0, Vec::new());
+    for trace in traces {
+        length += trace.add_to(&mut batch, cause(trace.call_id()).as_ref());
+        written.push(trace);
+        if length >= BATCH_BYTES {
+            length = 0;
+            submit(
+                std::mem::replace(&mut batch, Batch::droppable()),
+                std::mem::take(&mut written),
+            );
+        }
+    }
+    if !written.is_empty() {
+        submit(batch, written);
+    }
 }
 
 /// What the log has of a call.
@@ -610,6 +701,60 @@ mod tests {
         assert_eq!(rings.calls.len(), before);
         rings.push(&message("i", "INVITE sip:b SIP/2.0\r\n\r\n"));
         assert_eq!(rings.calls.len(), before + 1);
+    }
+
+    #[tokio::test]
+    async fn traces_of_calls_that_end_together_are_written_together_and_found_as_they_were() {
+        use crate::journal::{Journal, Leg};
+        let journal = Journal::new(Store::memory());
+        for call in ["a", "b", "c"] {
+            let leg = Leg {
+                account: "acc".into(),
+                interaction: "talk".into(),
+                ..Leg::default()
+            };
+            journal.detail(call, Detail::Leg(Box::new(leg)));
+            journal.emit(Fact::Started {
+                call_id: call.into(),
+                at: crate::host::clock::unix_now(),
+                account: "acc".into(),
+                from: "1".into(),
+                dialled: "2".into(),
+                callflow: "f".into(),
+            });
+        }
+        let before = journal.trace("b").await.unwrap();
+        assert_eq!(before.len(), 2);
+        journal.finish();
+        // What is written later is there later.
+        let mut batch = Batch::new();
+        batch.put(Table::Log, "last", "");
+        journal.0.store.write(batch).await.unwrap();
+        assert_eq!(journal.trace("b").await.unwrap(), before);
+        let legs = stored_legs(&journal.0.store, "acc", "talk").await.unwrap();
+        assert_eq!(legs, ["a", "b", "c"]);
+    }
+
+    #[tokio::test]
+    async fn without_traces_nothing_is_kept_of_a_call_and_its_cause_is_told_all_the_same() {
+        use crate::journal::{Code, Journal, RetentionConfig};
+        let config = RetentionConfig {
+            traces: false,
+            ..RetentionConfig::default()
+        };
+        let journal = Journal::with(Store::memory(), "node", config);
+        let mut facts = journal.subscribe();
+        journal.emit(Fact::Trouble {
+            call_id: "a".into(),
+            at: crate::host::clock::unix_now(),
+            account: "acc".into(),
+            code: Code::NumberNotFound,
+            values: vec![("dialled", "1".into())],
+        });
+        journal.finish();
+        assert!(journal.trace("a").await.unwrap().is_empty());
+        assert!(facts.try_recv().is_ok());
+        assert_eq!(journal.cause("a").unwrap().code, Code::NumberNotFound);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
@@ -15,6 +15,8 @@ use crate::journal::{Fact, Journal};
 
 /// Calls that are followed; facts of further ones are not.
 const CALLS: usize = 20_000;
+/// Facts of so long are looked at together: who waits for each of them is woken by each.
+const GATHER: Duration = Duration::from_millis(25);
 /// Times of an account that are kept.
 const TIMES: usize = 5_000;
 
@@ -82,6 +84,9 @@ impl Watch {
                         metrics::counter!("swivel_live_events_missed_total").increment(missed);
                     }
                     Err(RecvError::Closed) => return,
+                }
+                if facts.is_empty() {
+                    tokio::time::sleep(GATHER).await;
                 }
             }
         });

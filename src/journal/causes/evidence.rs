@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+
 use super::message;
 use super::table::Code;
 use crate::base::time::UnixMicros;
@@ -41,6 +43,22 @@ pub(in crate::journal) struct Evidence {
     pub(super) heard: bool,
     pub(super) authorized: bool,
     pub(super) last: (String, usize),
+    /// Which fact `last` was, counted here.
+    last_count: u32,
+    count: u32,
+    /// Messages nobody has read yet: most calls end well, and nobody ever does.
+    unread: Vec<Unread>,
+}
+
+/// A message that may say something about the end of its leg.
+#[derive(Debug)]
+struct Unread {
+    bytes: Bytes,
+    way: Way,
+    peer: SocketAddr,
+    at: UnixMicros,
+    n: usize,
+    count: u32,
 }
 
 /// Whom a leg was placed to.
@@ -104,6 +122,7 @@ impl Evidence {
 
     /// Takes a fact of this leg; `n` says which it is.
     pub(super) fn note(&mut self, fact: &Fact, n: usize) {
+        self.count = self.count.wrapping_add(1);
         match fact {
             Fact::Sip {
                 bytes,
@@ -111,7 +130,19 @@ impl Evidence {
                 peer,
                 at,
                 ..
-            } => self.message(bytes, *direction, *peer, *at, n),
+            } if says_something(bytes) => {
+                self.unread.push(Unread {
+                    bytes: bytes.clone(),
+                    way: *direction,
+                    peer: *peer,
+                    at: *at,
+                    n,
+                    count: self.count,
+                });
+                if self.unread.len() >= MOST_UNREAD || bytes.len() > LONG {
+                    self.read();
+                }
+            }
             Fact::Started {
                 account,
                 from,
@@ -127,7 +158,7 @@ impl Evidence {
             }
             Fact::Answered { at, .. } => {
                 self.answered.get_or_insert(*at);
-                self.last = ("the answer".to_owned(), n);
+                self.set_last("the answer".to_owned(), n, self.count);
             }
             Fact::Leg { other, .. } if self.legs.len() < 32 => {
                 self.legs.push(other.as_str().into())
@@ -135,7 +166,7 @@ impl Evidence {
             Fact::Refused { status, .. } => self.refused = Some(*status),
             Fact::Node { module, .. } => {
                 self.module.clone_from(module);
-                self.last = (format!("the {module} node"), n);
+                self.set_last(format!("the {module} node"), n, self.count);
             }
             Fact::Trouble {
                 code,
@@ -196,17 +227,32 @@ impl Evidence {
         }
     }
 
-    fn message(&mut self, bytes: &[u8], way: Way, peer: SocketAddr, at: UnixMicros, n: usize) {
-        // All but a few messages of a call say nothing about its end.
-        let response = bytes.starts_with(b"SIP/2.0 ");
-        if !response
-            && !["INVITE ", "BYE ", "CANCEL "]
-                .iter()
-                .any(|m| bytes.starts_with(m.as_bytes()))
-        {
-            return;
+    /// Reads what is there to be read.
+    pub(super) fn read(&mut self) {
+        for unread in std::mem::take(&mut self.unread) {
+            self.message(&unread);
         }
-        let Some(seen) = message::read(bytes) else {
+    }
+
+    /// What was the last thing to happen; messages may be read late.
+    fn set_last(&mut self, what: String, n: usize, count: u32) {
+        if count >= self.last_count {
+            self.last = (what, n);
+            self.last_count = count;
+        }
+    }
+
+    fn message(&mut self, unread: &Unread) {
+        let Unread {
+            way,
+            peer,
+            at,
+            n,
+            count,
+            ..
+        } = *unread;
+        let response = unread.bytes.starts_with(RESPONSE);
+        let Some(seen) = message::read(&unread.bytes) else {
             return;
         };
         self.peer.get_or_insert(peer);
@@ -228,14 +274,9 @@ impl Evidence {
             } else {
                 reason
             };
-            self.last = (
-                format!(
-                    "{} {} from {who}{reason}",
-                    article(seen.method),
-                    seen.method
-                ),
-                n,
-            );
+            let article = article(seen.method);
+            let what = format!("{article} {} from {who}{reason}", seen.method);
+            self.set_last(what, n, count);
             if self.from.is_empty() && way == Way::In {
                 self.from = plain(user_of(seen.from));
             }
@@ -244,7 +285,7 @@ impl Evidence {
             }
         } else if seen.about == "INVITE" {
             self.heard |= way == Way::In;
-            self.last = (format!("a {} from {who}", seen.status), n);
+            self.set_last(format!("a {} from {who}", seen.status), n, count);
             if seen.status >= 180 && seen.status < 300 {
                 self.rang.get_or_insert(at);
             }
@@ -267,6 +308,12 @@ impl Evidence {
             self.offer.get_or_insert((way, offer));
         }
     }
+}
+
+/// All but a few messages of a call say nothing about its end.
+fn says_something(bytes: &[u8]) -> bool {
+    let starts: [&[u8]; 4] = [RESPONSE, b"INVITE ", b"BYE ", b"CANCEL "];
+    starts.iter().any(|start| bytes.starts_with(start))
 }
 
 /// Text of a peer: short, without control characters.
@@ -294,5 +341,11 @@ fn article(word: &str) -> &'static str {
     }
 }
 
+/// How a response begins.
+const RESPONSE: &[u8] = b"SIP/2.0 ";
+/// Messages that may wait to be read.
+const MOST_UNREAD: usize = 8;
+/// Longer messages are read at once, to keep none of them.
+const LONG: usize = 4096;
 const MOST_TROUBLES: usize = 12;
 const MOST_TEXT: usize = 160;

@@ -22,7 +22,17 @@ struct Suspect<'a> {
     leg: &'a Evidence,
 }
 
-/// The cause of a call, from its first leg and those that were placed for it.
+/// Whether there is no cause to look for, as far as can be said without reading messages.
+pub(super) fn is_well(root: &Evidence, legs: &[&Evidence]) -> bool {
+    let known = root.ended.is_some() || root.started;
+    let quiet = |leg: &Evidence| leg.troubles.is_empty();
+    known
+        && quiet(root)
+        && legs.iter().all(|leg| quiet(leg))
+        && matches!(Outcome::of(root), Some(Outcome::Well))
+}
+
+/// The cause of a call, from its first leg and those that were placed for it. Their messages have been read.
 pub(super) fn judge(root: &Evidence, legs: &[&Evidence]) -> Option<Cause> {
     let outcome = Outcome::of(root)?;
     let mut suspects: Vec<Suspect<'_>> = Vec::new();

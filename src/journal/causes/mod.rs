@@ -83,6 +83,7 @@ pub fn diagnose<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Option<Cause> 
             }
         }
     }
+    legs.iter_mut().for_each(Evidence::read);
     // Whose parent is among them is a leg.
     let placed: Vec<Box<str>> = legs.iter().flat_map(|leg| leg.legs.clone()).collect();
     let root = legs.iter().find(|leg| !placed.contains(&leg.call_id))?;

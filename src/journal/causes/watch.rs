@@ -51,7 +51,7 @@ impl Problem {
 /// What is known of calls that are up or have just ended.
 #[derive(Debug, Default)]
 pub(in crate::journal) struct Watch {
-    legs: HashMap<Box<str>, Held>,
+    legs: HashMap<Box<str>, Box<Held>>,
     /// First legs that are over, oldest first, and with them what never became a call.
     over: VecDeque<(UnixMicros, Box<str>)>,
     /// Those whose cause is told, for as long as somebody may ask.
@@ -144,7 +144,7 @@ impl Watch {
             concluded: false,
             cause: None,
         };
-        self.legs.insert(call_id.into(), held);
+        self.legs.insert(call_id.into(), Box::new(held));
     }
 
     /// Tells the causes of what is over at `now`, and forgets what nobody asks for any more.
@@ -176,6 +176,13 @@ impl Watch {
         }
     }
 
+    /// Gives back the room of a crowd that has left.
+    pub(in crate::journal) fn rest(&mut self) {
+        self.legs.shrink_to(self.legs.len() * 2);
+        self.over.shrink_to(self.over.len() * 2);
+        self.told.shrink_to(self.told.len() * 2);
+    }
+
     fn conclude(&mut self, call_id: &str, now: UnixMicros) {
         let Some(held) = self.legs.get(call_id) else {
             return;
@@ -201,7 +208,7 @@ impl Watch {
     }
 
     /// The cause of a call that is over, or of what has gone wrong in it so far.
-    pub(in crate::journal) fn cause_of(&self, call_id: &str) -> Option<Cause> {
+    pub(in crate::journal) fn cause_of(&mut self, call_id: &str) -> Option<Cause> {
         let held = self.legs.get(call_id)?;
         if held.concluded {
             return held.cause.clone();
@@ -209,24 +216,35 @@ impl Watch {
         self.judged(call_id)
     }
 
-    fn judged(&self, call_id: &str) -> Option<Cause> {
+    fn judged(&mut self, call_id: &str) -> Option<Cause> {
         let held = self.legs.get(call_id)?;
         // The cause of a leg is that of its call.
-        let root = held
-            .parent
-            .as_ref()
-            .and_then(|parent| self.legs.get(parent))
-            .unwrap_or(held);
-        let legs = root
-            .evidence
-            .legs
-            .iter()
-            .filter_map(|leg| self.legs.get(leg));
-        let legs: Vec<&Evidence> = legs.map(|held| &held.evidence).collect();
-        judge::judge(&root.evidence, &legs).map(|cause| Cause {
+        let parent = held.parent.as_deref();
+        let root = parent.filter(|parent| self.legs.contains_key(*parent));
+        let root: Box<str> = root.unwrap_or(call_id).into();
+        let (first, legs) = self.evidence(&root)?;
+        if judge::is_well(first, &legs) {
+            return None;
+        }
+        let mut names = first.legs.clone();
+        names.push(root.clone());
+        for name in names {
+            if let Some(held) = self.legs.get_mut(&name) {
+                held.evidence.read();
+            }
+        }
+        let (first, legs) = self.evidence(&root)?;
+        judge::judge(first, &legs).map(|cause| Cause {
             event: None,
             ..cause
         })
+    }
+
+    /// What is known of a call's first leg and of those it has placed.
+    fn evidence(&self, root: &str) -> Option<(&Evidence, Vec<&Evidence>)> {
+        let root = &self.legs.get(root)?.evidence;
+        let legs = root.legs.iter().filter_map(|leg| self.legs.get(leg));
+        Some((root, legs.map(|held| &held.evidence).collect()))
     }
 
     /// A registration of ours with a carrier has failed.
@@ -264,6 +282,7 @@ impl Watch {
         };
         let mut evidence = Evidence::new(call_id, *at);
         evidence.note(&told, 0);
+        evidence.read();
         if let Some(cause) = judge::judge(&evidence, &[]) {
             self.count(account, &cause, call_id, *at);
         }
