@@ -40,7 +40,7 @@ fn server(flows: &[(String, Value)]) -> Server {
         "media": [{"name": "sorry", "prompt_id": "fault-can_not_be_completed_at_this_time", "media_source": "tts",
                    "tts": {"text": "Sorry."}}],
     });
-    Server::for_sip(&[("SWIVEL_RTP__PORTS", "11000-12999")], documents)
+    Server::for_sip(&[("SWIVEL_RTP__PORTS", "16000-17999")], documents)
 }
 
 /// Places a call; again while the server says that it has too much to do, as a machine that builds something else may.

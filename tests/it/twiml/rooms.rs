@@ -1,16 +1,12 @@
 //! Conferences and queues from documents: who gets in, what is heard meanwhile, who is told (`pivot.md` §7.6, §8.6).
 
-use std::net::SocketAddr;
-
 use serde_json::json;
-use swivel::audio::Codec;
 use swivel::call::conference::{MemberOrder, Order};
 
 use super::{about, callbacks, over, pivot, twilio};
 use crate::flow::{SECOND, Stage, stage, took};
 use crate::world::ACCOUNT;
 use crate::world::phone::{Phone, PhoneCall};
-use crate::world::rtp::{Ears, Voice, audio_of};
 
 /// Another call of the same number, answered.
 async fn another(stage: &Stage) -> (Phone, PhoneCall) {
@@ -255,63 +251,6 @@ fn what_the_api_does_to_a_member_or_plays_to_all_is_told_the_callback() {
         );
         assert_eq!(told[2]["AnnounceUrl"], "tone_stream://%(500,0,440)");
         assert!(told[3].contains_key("ReasonAnnouncementFailed"), "{told:?}");
-    });
-}
-
-/// Packets in which something loud is heard there.
-fn loud(ears: &Ears, phone: &Phone) -> usize {
-    let heard = ears.take(SocketAddr::new(phone.address().ip(), 4000));
-    let is_loud = |payload: &[u8]| {
-        let mut pcm = Vec::new();
-        Codec::Pcmu.decode(payload, &mut pcm);
-        let sum: i64 = pcm.iter().map(|s| i64::from(*s).abs()).sum();
-        sum > 3000 * pcm.len() as i64
-    };
-    heard
-        .iter()
-        .filter(|packet| is_loud(&packet.payload))
-        .count()
-}
-
-#[test]
-fn a_coach_is_heard_by_the_one_who_is_coached_alone() {
-    stage(|stage| async move {
-        let room = |coach: &str| {
-            let coach = if coach.is_empty() {
-                String::new()
-            } else {
-                format!(" coach=\"{coach}\"")
-            };
-            format!("<Dial><Conference beep=\"false\" waitUrl=\"\"{coach}>room</Conference></Dial>")
-        };
-        stage.answers(&room(""));
-        let (agent, first) = stage.connect(twilio()).await;
-        let sid = stage.told(0)["CallSid"].clone();
-        stage.answers(&room(""));
-        let (customer, second) = another(&stage).await;
-        stage.answers(&room(&sid));
-        let (coach, third) = stage.invite();
-        let answer = third.answered(10 * SECOND).await;
-        third.ack("");
-        let ears = Ears::of(&stage.world);
-        let from = SocketAddr::new(coach.address().ip(), 4000);
-        let quiet = Voice::speak(&stage.world, from, audio_of(&answer), 0xff);
-        tokio::time::sleep(2 * SECOND).await;
-        assert_eq!((loud(&ears, &agent), loud(&ears, &customer)), (0, 0));
-        drop(quiet);
-        let _speaking = Voice::speak(&stage.world, from, audio_of(&answer), 0x05);
-        tokio::time::sleep(3 * SECOND).await;
-        let (agent, customer) = (loud(&ears, &agent), loud(&ears, &customer));
-        let room = stage.world.core.conference(ACCOUNT, "room").unwrap();
-        let members = room.info().participants;
-        assert!(
-            agent > 100 && customer == 0,
-            "{agent} and {customer} {members:#?}"
-        );
-        for call in [first, second, third] {
-            call.hang_up().await;
-        }
-        stage.world.at_rest().await;
     });
 }
 
