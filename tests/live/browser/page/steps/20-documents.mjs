@@ -155,9 +155,12 @@ export const steps = [
       await t.look("flow-conflict");
       await t.page.getByRole("button", { name: "Keep mine" }).click();
       await t.page.getByText(/saved (just now|\d+ min ago)/).waitFor({ state: "detached" });
-      const { data } = await t.api(path);
-      t.assert.equal(data.name, NAME);
+      const data = await t.until("mine is saved", async () => {
+        const { data } = await t.api(path);
+        return data.name === NAME && data;
+      });
       t.assert.equal(data.flow.children._.data.text, "Call again tomorrow.");
+      await t.page.getByText(/^(Unsaved|Saving)/).waitFor({ state: "detached" });
     },
   ],
   [
