@@ -299,7 +299,9 @@ export const steps = [
       await t.go("/media/new");
       await t.page.locator("#field-name").fill("Closed");
       await t.page.locator("#field-media_source").selectOption("tts");
-      await t.page.locator("#field-tts-text").fill("We are closed today. Please call again tomorrow.");
+      const text = t.page.locator("#field-tts-text");
+      if (!(await text.isVisible())) await t.page.locator("summary", { hasText: "tts" }).first().click();
+      await text.fill("We are closed today. Please call again tomorrow.");
       await save(t).click();
       await t.page.getByRole("button", { name: "Hear it" }).click();
       await t.until("the speech", () => t.page.evaluate(() => (document.querySelector("audio[controls]")?.duration ?? 0) > 1));

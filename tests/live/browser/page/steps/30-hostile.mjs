@@ -214,7 +214,7 @@ export const steps = [
       const links = await t.page.locator(".list li a").count();
       for (let at = 0; at < Math.min(links, 60); at++) {
         await t.page.locator(".list li a").nth(at).click();
-        await t.page.locator(".detail .pane").first().waitFor();
+        await t.page.locator(".detail .pane, .detail .inside").first().waitFor();
         for (const tab of await t.page.locator(".detail [role=tab]").all()) await tab.click();
       }
       await harmless(t, "debug");
