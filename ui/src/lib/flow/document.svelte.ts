@@ -45,6 +45,12 @@ export class FlowDocument {
     this.show(text);
   }
 
+  /** Another text in place of this one, a step of its own. */
+  put(text: string): void {
+    this.history.push(text, this.at ?? '', '', 0);
+    this.show(text);
+  }
+
   /** The document was changed by other means: the text follows, laid out as it was. `false` while the text is no JSON. */
   edit(doc: unknown, at: string | null = this.at): boolean {
     if (this.mistake || !this.root) return false;

@@ -74,3 +74,11 @@ describe('a callflow that is being edited', () => {
     expect(flow.dirty).toBe(true);
   });
 });
+
+it('takes another text as a step of its own, however soon after the last', () => {
+  const flow = new FlowDocument('{"a": 1}', () => undefined);
+  flow.put('{"a": 2}');
+  flow.put('{"a": 3}');
+  flow.undo();
+  expect(flow.text).toBe('{"a": 2}');
+});

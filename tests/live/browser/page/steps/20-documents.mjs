@@ -155,9 +155,12 @@ export const steps = [
       await t.look("flow-conflict");
       await t.page.getByRole("button", { name: "Keep mine" }).click();
       await t.page.getByText(/saved (just now|\d+ min ago)/).waitFor({ state: "detached" });
-      const { data } = await t.api(path);
-      t.assert.equal(data.name, NAME);
+      const data = await t.until("mine is saved", async () => {
+        const { data } = await t.api(path);
+        return data.name === NAME && data;
+      });
       t.assert.equal(data.flow.children._.data.text, "Call again tomorrow.");
+      await t.page.getByText(/^(Unsaved|Saving)/).waitFor({ state: "detached" });
     },
   ],
   [
@@ -296,7 +299,9 @@ export const steps = [
       await t.go("/media/new");
       await t.page.locator("#field-name").fill("Closed");
       await t.page.locator("#field-media_source").selectOption("tts");
-      await t.page.locator("#field-tts-text").fill("We are closed today. Please call again tomorrow.");
+      const text = t.page.locator("#field-tts-text");
+      if (!(await text.isVisible())) await t.page.locator("summary", { hasText: "tts" }).first().click();
+      await text.fill("We are closed today. Please call again tomorrow.");
       await save(t).click();
       await t.page.getByRole("button", { name: "Hear it" }).click();
       await t.until("the speech", () => t.page.evaluate(() => (document.querySelector("audio[controls]")?.duration ?? 0) > 1));

@@ -83,6 +83,8 @@ export const steps = [
     async (t) => {
       const phone = await telephone(t);
       await t.go("/now");
+      // Rows that ended stay as long as the pointer is over them.
+      await t.page.mouse.move(1, 1);
       const calls = [];
       await each(HOSTILE, async (bad, at) => calls.push(await dial({ ...phone, number: "100", odd: odd(bad, at, "a") })));
       t.assert.deepEqual(calls.filter((call) => call.status !== 200).map((call) => call.status), []);
@@ -212,7 +214,7 @@ export const steps = [
       const links = await t.page.locator(".list li a").count();
       for (let at = 0; at < Math.min(links, 60); at++) {
         await t.page.locator(".list li a").nth(at).click();
-        await t.page.locator(".detail .pane").first().waitFor();
+        await t.page.locator(".detail .pane, .detail .inside").first().waitFor();
         for (const tab of await t.page.locator(".detail [role=tab]").all()) await tab.click();
       }
       await harmless(t, "debug");
