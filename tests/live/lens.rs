@@ -149,7 +149,9 @@ fn two_hundred_calls_are_seen_whole() {
     let web = Web::start(None);
     let pivot =
         json!({"module": "pivot", "data": {"voice_url": web.url("/first")}, "children": {}});
-    let server = Server::with_flows(&[("2030", pivot)]);
+    let tone =
+        json!({"module": "play", "data": {"id": "tone_stream://%(1000,0,440)"}, "children": {}});
+    let server = Server::with_flows(&[("2030", pivot), ("2031", tone)]);
     let capture = is_root().then(|| Capture::start(server.sip));
     if capture.is_none() {
         eprintln!("capturing needs root: messages are not compared with what was on the wire");
@@ -205,6 +207,7 @@ fn two_hundred_calls_are_seen_whole() {
     );
     assert!(usual < SKEW_US, "{usual} µs");
     downloads(&server, rows[0]["call_id"].as_str().unwrap());
+    captured_sound(&server);
 }
 
 /// Each message once and in order; gives the most that two times of one message are apart.
@@ -298,22 +301,6 @@ fn downloads(server: &Server, id: &str) {
         assert_eq!(entry["response"]["status"], 200);
         assert!(entry["timings"]["wait"].as_f64().unwrap() >= 0.0);
     }
-    let curl = |kind: &str| {
-        let file = server.folder().join(format!("call.{kind}"));
-        let account = &server.account;
-        let output = run(Command::new("curl")
-            .args(["-sS", "-f", "-o"])
-            .arg(&file)
-            .args(["-H", &format!("X-Auth-Token: {}", server.token())])
-            .arg(format!(
-                "http://{}/v2/accounts/{account}/lens/{}/{kind}",
-                server.api,
-                encoded(id)
-            )));
-        assert!(output.status.success(), "{}", printed(&output));
-        file
-    };
-    capture(&curl("pcap"));
     let path = format!(
         "/v2/accounts/{}/pivot/debug/{}/1/replay",
         server.account,
@@ -337,6 +324,32 @@ fn downloads(server: &Server, id: &str) {
     );
 }
 
+/// A call that hears something, as a file for others to read.
+fn captured_sound(server: &Server) {
+    let via = format!("127.0.0.1:{}", server.sip);
+    let called = run(Command::new(swivel()).args(["call", "2031", "--via", &via]));
+    assert!(called.status.success(), "{}", printed(&called));
+    let id = eventually("its record", Duration::from_secs(20), || {
+        let rows = server.data("cdrs?page_size=1000");
+        let mut rows = rows.as_array().unwrap().iter();
+        let own = rows.find(|row| row["to"].as_str().is_some_and(|to| to.starts_with("2031")));
+        own.map(|row| row["call_id"].as_str().unwrap().to_owned())
+    });
+    let file = server.folder().join("call.pcap");
+    let output = run(Command::new("curl")
+        .args(["-sS", "-f", "-o"])
+        .arg(&file)
+        .args(["-H", &format!("X-Auth-Token: {}", server.token())])
+        .arg(format!(
+            "http://{}/v2/accounts/{}/lens/{}/pcap",
+            server.api,
+            server.account,
+            encoded(&id)
+        )));
+    assert!(output.status.success(), "{}", printed(&output));
+    capture(&file);
+}
+
 /// The capture of a call, read by somebody else: its SIP messages, and RTP both telephones' sides of which hang together.
 fn capture(file: &std::path::Path) {
     let python = python("test").expect("`make test` builds .venv/test");
@@ -345,7 +358,7 @@ fn capture(file: &std::path::Path) {
         .arg(file));
     assert!(read.status.success(), "{}", printed(&read));
     let lines = String::from_utf8_lossy(&read.stdout).into_owned();
-    assert!(lines.starts_with("SIP INVITE sip:2030@"), "{lines}");
+    assert!(lines.starts_with("SIP INVITE sip:2031@"), "{lines}");
     assert!(lines.contains("\nSIP BYE sip:"), "{lines}");
     let rtp: Vec<Vec<u64>> = lines
         .lines()

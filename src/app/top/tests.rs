@@ -132,7 +132,7 @@ fn a_ladder_has_a_column_a_party_and_arrows_between_them() {
         "├─GET /voice.php ×3",
         "◀─▲ 500",
         "◆ tts?[2J",
-        "◀─speech──────────────┤ Press one for sales, two for help",
+        "◀─speech─────────────┤ Press one for sales, two for help",
         "The web server answered 500. It failed. Mend it.",
     ] {
         assert!(shown.contains(words), "{words} in\n{shown}");
