@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::{any, get};
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
 
@@ -57,6 +58,12 @@ impl Api {
         let service = self
             .router()
             .into_make_service_with_connect_info::<SocketAddr>();
+        // A table is sent in pieces, none of which is to wait for what its reader says of the one before.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::trace!(%error, "small answers to a client may be late");
+            }
+        });
         axum::serve(listener, service)
             .with_graceful_shutdown(end)
             .await
