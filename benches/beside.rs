@@ -111,11 +111,9 @@ impl Server {
             String::from_utf8_lossy(&applied.stderr)
         );
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let child = swivel("run", &config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        let child = child.spawn().unwrap();
+        let mut run = swivel("run", &config);
+        run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = run.spawn().unwrap();
         let begun = Instant::now();
         while std::net::TcpStream::connect(http).is_err() {
             assert!(

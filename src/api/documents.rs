@@ -221,7 +221,7 @@ pub(super) struct Write<'a> {
 /// Checks and stores a document.
 pub(super) async fn save(api: &Api, docs: &Documents, write: Write<'_>) -> Result<Saved, ApiError> {
     // What is checked must still hold when it is written.
-    let _one_at_a_time = api.saving().await;
+    let one_at_a_time = api.saving().await;
     let mut rng = api.rng();
     let fresh = document_id(&mut rng);
     let id = write.id.unwrap_or(if docs.kind == Kind::Account {
@@ -326,7 +326,10 @@ pub(super) async fn save(api: &Api, docs: &Documents, write: Write<'_>) -> Resul
         id: id.to_owned(),
         doc: Some(doc),
     };
-    let written = api.directory().write(vec![change], batch).await?;
+    let begun = api.directory().begin(vec![change], batch).await?;
+    // The next may begin while this one gets to the disk.
+    drop(one_at_a_time);
+    let written = begun.durable().await?;
     told(api);
     let doc = written.into_iter().next().flatten().unwrap_or_default();
     Ok(Saved {
@@ -346,7 +349,7 @@ pub(super) async fn delete(
     who: &Who,
     if_match: Option<&str>,
 ) -> Result<Arc<Value>, ApiError> {
-    let _one_at_a_time = api.saving().await;
+    let one_at_a_time = api.saving().await;
     // Read again: the snapshot of the request may be older than the last write.
     let account = api
         .directory()
@@ -384,7 +387,9 @@ pub(super) async fn delete(
         },
     );
     tell(api, &mut batch, docs, &account.id, id, "doc_deleted");
-    let written = api.directory().write(changes, batch).await?;
+    let begun = api.directory().begin(changes, batch).await?;
+    drop(one_at_a_time);
+    let written = begun.durable().await?;
     told(api);
     written.into_iter().next().flatten().ok_or_else(missing)
 }

@@ -24,7 +24,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::base::secret::Secret;
 use crate::host::{clock, task};
@@ -332,19 +333,37 @@ impl Directory {
         changes: Vec<Change>,
         batch: Batch,
     ) -> Result<Vec<Option<Arc<Value>>>, StoreError> {
+        self.begin(changes, batch).await?.durable().await
+    }
+
+    /// Like [`Directory::write`] in two steps: what was changed is shown to readers when this returns, and durable later, so
+    /// that others may write meanwhile. Nobody is to be told that it is done before it is durable.
+    ///
+    /// # Errors
+    /// When the store fails; then nothing has changed.
+    pub async fn begin(&self, changes: Vec<Change>, batch: Batch) -> Result<Begun, StoreError> {
         let own = self.clone();
+        let (shown, seen) = oneshot::channel();
         // A caller that stops waiting must not leave memory behind what is durable.
         let work = task::spawn("directory-write", async move {
-            own.write_whole(changes, batch).await
+            own.write_whole(changes, batch, shown).await
         });
-        work.await.ok().flatten().unwrap_or(Err(StoreError::Closed))
+        match seen.await {
+            Ok(()) => Ok(Begun(work)),
+            // It has failed before.
+            Err(_) => match work.await.ok().flatten() {
+                Some(Err(error)) => Err(error),
+                Some(Ok(_)) | None => Err(StoreError::Closed),
+            },
+        }
     }
 
     async fn write_whole(
         &self,
         changes: Vec<Change>,
         mut batch: Batch,
-    ) -> Result<Vec<Option<Arc<Value>>>, StoreError> {
+        shown: oneshot::Sender<()>,
+    ) -> Result<Written, StoreError> {
         let mut documents = self.0.documents.lock().await;
         let at = clock::unix_now();
         let mut written = Vec::with_capacity(changes.len());
@@ -381,7 +400,26 @@ impl Directory {
             staged.insert(place, (!deleting).then(|| Arc::clone(&new)));
             written.push(Some(new));
         }
-        self.0.store.write(batch).await?;
+        // From here on the order of the queue is the order of the lock.
+        let queued = self.0.store.queue(batch).await?;
+        let places: Vec<_> = staged.keys().cloned().collect();
+        self.show(&mut documents, staged);
+        drop(documents);
+        // Whoever began it may have gone.
+        drop(shown.send(()));
+        if let Err(error) = queued.durable().await {
+            self.restore(places).await;
+            return Err(error);
+        }
+        Ok(written)
+    }
+
+    /// Puts documents in place, or takes them away, and shows that to readers.
+    fn show(
+        &self,
+        documents: &mut BTreeMap<Arc<str>, Documents>,
+        staged: BTreeMap<(Arc<str>, Kind, String), Option<Arc<Value>>>,
+    ) {
         let mut changed: Vec<Arc<str>> = Vec::new();
         for ((account, kind, id), doc) in staged {
             let of_kind = documents
@@ -397,9 +435,52 @@ impl Directory {
                 changed.push(account);
             }
         }
-        let next = Arc::new(self.now().with(&documents, &changed));
+        let next = Arc::new(self.now().with(documents, &changed));
         *self.0.now.write().unwrap_or_else(PoisonError::into_inner) = next;
-        Ok(written)
+    }
+
+    /// A write has failed after it was shown: what is stored of these documents is shown again.
+    async fn restore(&self, places: Vec<(Arc<str>, Kind, String)>) {
+        let mut documents = self.0.documents.lock().await;
+        // What others have queued meanwhile is decided first.
+        if let Err(error) = self.0.store.flush().await {
+            tracing::debug!(%error, "the store fails");
+        }
+        let mut stored = BTreeMap::new();
+        for (account, kind, id) in places {
+            let key = keys::join(&["doc", &account, kind.name(), &id]);
+            match self.0.store.get(Table::Documents, &key).await {
+                Ok(value) => {
+                    let doc = value.and_then(|value| serde_json::from_slice::<Value>(&value).ok());
+                    let doc = doc.filter(|doc| !private::is_deleted(doc)).map(Arc::new);
+                    stored.insert((account, kind, id), doc);
+                }
+                Err(error) => {
+                    tracing::error!(%error, account = &*account, id, "a document is shown as it could not be stored");
+                }
+            }
+        }
+        self.show(&mut documents, stored);
+    }
+}
+
+/// Documents as stored; `None` where one to be deleted did not exist.
+type Written = Vec<Option<Arc<Value>>>;
+
+/// A write that readers see and that is not durable yet.
+pub struct Begun(JoinHandle<Option<Result<Written, StoreError>>>);
+
+impl Begun {
+    /// Waits until it is durable. Gives each document as stored.
+    ///
+    /// # Errors
+    /// When the store fails; then readers see what was there before.
+    pub async fn durable(self) -> Result<Vec<Option<Arc<Value>>>, StoreError> {
+        self.0
+            .await
+            .ok()
+            .flatten()
+            .unwrap_or(Err(StoreError::Closed))
     }
 }
 

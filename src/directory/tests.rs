@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::store::moody::Moody;
 
 const A: &str = "0123456789abcdef0123456789abcdef";
 const B: &str = "fedcba9876543210fedcba9876543210";
@@ -323,5 +324,76 @@ fn printing_an_account_shows_no_secret() {
             account.devices, account.users
         );
         assert!(!text.contains("canary"), "{text}");
+    });
+}
+
+/// A directory with one account over a backend that can be held up and can fail.
+async fn moody() -> (Directory, Arc<Moody>) {
+    let backend = Arc::new(Moody::default());
+    let directory = Directory::load(Store::over(backend.clone())).await.unwrap();
+    let account = json!({"name": "Acme", "realm": "acme.test"});
+    directory.put(Kind::Account, A, A, account).await.unwrap();
+    (directory, backend)
+}
+
+fn menu(id: &str, name: &str) -> Vec<Change> {
+    vec![Change {
+        kind: Kind::Menu,
+        account: A.to_owned(),
+        id: id.to_owned(),
+        doc: Some(json!({ "name": name })),
+    }]
+}
+
+fn name(directory: &Directory, id: &str) -> Option<Value> {
+    let account = directory.account(A)?;
+    Some(account.menus.get(id)?["name"].clone())
+}
+
+#[test]
+fn writes_are_shown_in_turn_and_get_to_the_disk_together() {
+    run(async {
+        let (directory, backend) = moody().await;
+        let before = backend.writes();
+        backend.hold(true);
+        let mut begun = Vec::new();
+        for n in 0..50 {
+            let change = menu("m", &format!("name {n}"));
+            begun.push(directory.begin(change, Batch::new()).await.unwrap());
+            assert_eq!(name(&directory, "m"), Some(json!(format!("name {n}"))));
+        }
+        backend.hold(false);
+        for one in begun {
+            one.durable().await.unwrap();
+        }
+        assert!(
+            backend.writes() - before <= 2,
+            "the first may have gone alone"
+        );
+        let again = Directory::load(directory.store().clone()).await.unwrap();
+        assert_eq!(name(&again, "m"), Some(json!("name 49")));
+    });
+}
+
+#[test]
+fn what_could_not_be_stored_is_not_shown_any_more() {
+    run(async {
+        let (directory, backend) = moody().await;
+        let old = directory.begin(menu("m", "old"), Batch::new()).await;
+        old.unwrap().durable().await.unwrap();
+        backend.fail(true);
+        for id in ["m", "new"] {
+            let begun = directory
+                .begin(menu(id, "lost"), Batch::new())
+                .await
+                .unwrap();
+            assert!(begun.durable().await.is_err());
+        }
+        assert_eq!(name(&directory, "m"), Some(json!("old")));
+        assert_eq!(name(&directory, "new"), None);
+        backend.fail(false);
+        let begun = directory.begin(menu("new", "kept"), Batch::new()).await;
+        begun.unwrap().durable().await.unwrap();
+        assert_eq!(name(&directory, "new"), Some(json!("kept")));
     });
 }

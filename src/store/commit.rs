@@ -45,6 +45,19 @@ impl Default for Limits {
     }
 }
 
+/// A batch on its way to the disk. Batches get there in the order they were queued.
+pub struct Queued(pub(super) oneshot::Receiver<Result<(), StoreError>>);
+
+impl Queued {
+    /// Waits until it is there.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn durable(self) -> Result<(), StoreError> {
+        self.0.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
 /// Bytes a queued batch costs besides its own.
 const ITEM: usize = 128;
 /// Failed attempts in a row after which the backend is asked to recover.
@@ -149,6 +162,11 @@ impl Committer {
 
     /// Queues a batch, waiting for room, and waits until it is durable.
     pub(super) async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        self.queue(batch).await?.durable().await
+    }
+
+    /// Queues a batch, waiting for room.
+    pub(super) async fn queue(&self, batch: Batch) -> Result<Queued, StoreError> {
         let (sender, receiver) = oneshot::channel();
         // The caller may have given up waiting.
         let done: Done = Box::new(move |result| drop(sender.send(result)));
@@ -160,12 +178,11 @@ impl Committer {
         loop {
             let room = self.shared.room.notified();
             match self.shared.push_if_room(item)? {
-                None => break,
+                None => return Ok(Queued(receiver)),
                 Some(back) => item = back,
             }
             room.await;
         }
-        receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// Ends the current window at once.
@@ -458,84 +475,12 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::atomic::Ordering;
     use std::sync::mpsc::sync_channel;
 
-    use super::super::kv::{Direction, Each, KeyRange, Pair, Table};
-    use super::super::memory::Memory;
+    use super::super::kv::Table;
+    use super::super::moody::Moody;
     use super::*;
-
-    /// A memory backend that can be held up, can fail, and counts.
-    #[derive(Default)]
-    struct Moody {
-        inner: Memory,
-        held: Mutex<bool>,
-        released: Condvar,
-        failing: AtomicBool,
-        writes: AtomicUsize,
-        syncs: AtomicUsize,
-        rests: AtomicUsize,
-    }
-
-    impl Moody {
-        fn hold(&self, held: bool) {
-            *self.held.lock().unwrap() = held;
-            self.released.notify_all();
-        }
-        fn keys(&self) -> Vec<String> {
-            let rows = self
-                .inner
-                .scan(Table::Cdr, &KeyRange::all(), Direction::Forward, 99_999)
-                .unwrap();
-            rows.into_iter()
-                .map(|(key, _)| String::from_utf8(key).unwrap())
-                .collect()
-        }
-    }
-
-    impl Kv for Moody {
-        fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-            self.inner.get(table, key)
-        }
-        fn scan(
-            &self,
-            t: Table,
-            r: &KeyRange,
-            d: Direction,
-            l: usize,
-        ) -> Result<Vec<Pair>, StoreError> {
-            self.inner.scan(t, r, d, l)
-        }
-        fn write(&self, batches: &[&Batch], sync: bool) -> Result<(), StoreError> {
-            drop(
-                self.released
-                    .wait_while(self.held.lock().unwrap(), |held| *held)
-                    .unwrap(),
-            );
-            self.writes.fetch_add(1, Ordering::SeqCst);
-            self.syncs.fetch_add(usize::from(sync), Ordering::SeqCst);
-            if self.failing.load(Ordering::SeqCst) {
-                return Err(StoreError::Backend {
-                    action: "write",
-                    reason: "no space".into(),
-                });
-            }
-            self.inner.write(batches, sync)
-        }
-        fn flush(&self) -> Result<(), StoreError> {
-            Ok(())
-        }
-        fn rows(&self, each: &mut Each<'_>) -> Result<(), StoreError> {
-            self.inner.rows(each)
-        }
-        fn size(&self, table: Table) -> u64 {
-            self.inner.size(table)
-        }
-        fn rest(&self) {
-            self.rests.fetch_add(1, Ordering::SeqCst);
-            self.released.notify_all();
-        }
-    }
 
     fn batch(key: &str, size: usize) -> Batch {
         let mut batch = Batch::new();

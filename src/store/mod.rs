@@ -17,6 +17,8 @@ pub mod files;
 pub mod keys;
 mod kv;
 mod memory;
+#[cfg(test)]
+pub(crate) mod moody;
 mod rocks;
 mod seal;
 mod spill;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 
 use crate::host::task;
 
+pub use commit::Queued;
 use commit::{Committer, Limits};
 pub use files::Files;
 pub use kv::{Batch, Direction, KeyRange, Pair, StoreError, Table};
@@ -59,6 +62,13 @@ impl Store {
     /// A store that lives in memory; writes are applied at once, without a thread.
     pub fn memory() -> Store {
         Store(Arc::new(Inner::Inline(Memory::default())))
+    }
+
+    /// A store with a thread over a backend of a test.
+    #[cfg(test)]
+    pub(crate) fn over(backend: Arc<moody::Moody>) -> Store {
+        let committer = Committer::start(backend, None, Limits::default()).unwrap();
+        Store(Arc::new(Inner::Threaded(committer)))
     }
 
     /// The value of `key`.
@@ -130,6 +140,22 @@ impl Store {
         match &*self.0 {
             Inner::Inline(memory) => memory.write(&[&batch], true),
             Inner::Threaded(committer) => committer.write(batch).await,
+        }
+    }
+
+    /// Hands a batch to the store thread, waiting for room alone; others may follow before it is durable.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn queue(&self, batch: Batch) -> Result<Queued, StoreError> {
+        match &*self.0 {
+            Inner::Threaded(committer) if !batch.is_empty() => committer.queue(batch).await,
+            Inner::Inline(_) | Inner::Threaded(_) => {
+                let (sender, receiver) = tokio::sync::oneshot::channel();
+                // The receiver is here.
+                drop(sender.send(self.write(batch).await));
+                Ok(Queued(receiver))
+            }
         }
     }
 

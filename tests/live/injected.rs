@@ -52,7 +52,7 @@ fn texts() -> Vec<String> {
         "\\r\\n",
     ];
     let all = lines.iter().flat_map(|line| {
-        let both = |steer: &&str| [format!("a{steer}{line}"), format!("{line}{steer}b")];
+        let both = move |steer: &&str| [format!("a{steer}{line}"), format!("{line}{steer}b")];
         steers.iter().flat_map(both)
     });
     all.collect()

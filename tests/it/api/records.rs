@@ -431,6 +431,8 @@ async fn all_pages(office: &Office, query: &str) -> Vec<String> {
     }
 }
 
+type Fits<'a> = &'a dyn Fn(&Cdr) -> bool;
+
 #[tokio::test]
 async fn every_filter_finds_what_looking_at_all_records_finds() {
     let office = Office::new().await;
@@ -448,11 +450,11 @@ async fn every_filter_finds_what_looking_at_all_records_finds() {
         office.journal.close_leg(Box::new(cdr.clone()));
         all.push(cdr);
     }
-    let wanted = |fits: &dyn Fn(&Cdr) -> bool| -> Vec<String> {
+    let wanted = |fits: Fits| -> Vec<String> {
         let found = all.iter().filter(|cdr| fits(cdr));
         found.map(|cdr| cdr.call_id.clone()).collect()
     };
-    let cases: [(&str, &dyn Fn(&Cdr) -> bool); 9] = [
+    let cases: [(&str, Fits); 9] = [
         ("filter_caller_id_number=%2B14155550001", &|c| {
             c.caller_id_number.ends_with('1')
         }),
