@@ -56,8 +56,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("is", &["rtp/ice.rs"]),
     ("dimpl", &["rtp/dtls.rs"]),
     ("rcgen", &["net/tls/", "media/identity.rs"]),
-    ("aes", &["rtp/srtp.rs"]),
-    ("aes_gcm", &["rtp/srtp.rs", "store/seal.rs"]),
+    ("aes", &["rtp/srtp/cipher.rs"]),
+    ("aes_gcm", &["rtp/srtp/cipher.rs", "store/seal.rs"]),
     ("symphonia", &["clips/decode"]),
     ("rubato", &["audio/resample.rs"]),
     // The codec's own module is called `opus` too, so the package goes by `::opus` there.
