@@ -405,8 +405,9 @@ impl Directory {
         let places: Vec<_> = staged.keys().cloned().collect();
         self.show(&mut documents, staged);
         drop(documents);
-        // Whoever began it may have gone.
-        drop(shown.send(()));
+        if shown.send(()).is_err() {
+            tracing::trace!("whoever began a write has gone; it goes on");
+        }
         if let Err(error) = queued.durable().await {
             self.restore(places).await;
             return Err(error);
