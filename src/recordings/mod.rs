@@ -17,5 +17,5 @@ mod upload;
 pub use document::{Method, Recording, Upload, UploadState, file_name};
 pub use notice::Notice;
 pub use shelf::{Shelf, Stored, Swept};
-pub use transcript::{TranscriptRunner, Transcribing};
+pub use transcript::{Transcribing, TranscriptRunner};
 pub use upload::UploadRunner;

@@ -95,7 +95,9 @@ fn own_example(code: Code, name: &str) -> Option<&'static str> {
         (PhoneRefused, "status") => "500 Server Internal Error",
         (PeerGone, "status") => "481",
         (SourceNotAllowed, "status") => "401",
-        (FromOfAnother | RegisterRefused, "status") | (TrunkRegistration, "status" | "refused") => "403",
+        (FromOfAnother | RegisterRefused, "status") | (TrunkRegistration, "status" | "refused") => {
+            "403"
+        }
         (BadRequest, "status") => "400",
         (BadRequest, "phrase") => "Bad Request",
         (TrunkCredentials, "status") => "407 Proxy Authentication Required",

@@ -463,9 +463,10 @@ async fn every_filter_finds_what_looking_at_all_records_finds() {
             &|c| c.callee_id_number == "2001" && c.direction == "outbound",
         ),
         ("filter_direction=inbound", &|c| c.direction == "inbound"),
-        ("filter_hangup_cause=%5B%22USER_BUSY%22,%22NO_ANSWER%22%5D", &|c| {
-            c.hangup_cause != "NORMAL_CLEARING"
-        }),
+        (
+            "filter_hangup_cause=%5B%22USER_BUSY%22,%22NO_ANSWER%22%5D",
+            &|c| c.hangup_cause != "NORMAL_CLEARING",
+        ),
         (
             "filter_hangup_cause=NORMAL_CLEARING&filter_owner_id=owner2",
             &|c| c.hangup_cause == "NORMAL_CLEARING" && c.owner_id == "owner2",

@@ -448,7 +448,10 @@ fn what_an_answer_says_in_headers_of_its_own_is_told_the_action() {
         stage.answers("<Hangup/>");
         let (_phone, call) = stage.connect(pivot(twilio())).await;
         let incoming = callee.called(SECOND).await;
-        incoming.reply("200 OK\r\nX-Ticket: 42\r\nServer: x", &incoming.sdp("sendrecv"));
+        incoming.reply(
+            "200 OK\r\nX-Ticket: 42\r\nServer: x",
+            &incoming.sdp("sendrecv"),
+        );
         callee.expect("ACK ", SECOND).await;
         tokio::time::sleep(SECOND).await;
         incoming.hang_up().await;

@@ -17,8 +17,8 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::{about, callbacks, over, pivot, twilio};
 use crate::flow::{SECOND, Stage, press, stage, stage_with, took};
-use crate::world::{ACCOUNT, Settings};
 use crate::world::rtp::Voice;
+use crate::world::{ACCOUNT, Settings};
 
 type Server = WebSocketStream<DuplexStream>;
 
