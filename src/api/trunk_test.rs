@@ -287,7 +287,7 @@ impl Test<'_> {
         let (stages, mut reached) = mpsc::channel(STAGES);
         let data = json!({"resource_id": self.trunk.id, "timeout": RING.as_secs()});
         let wanted = Originate {
-            account: Arc::clone(&account),
+            account: Arc::clone(account),
             call_id: call_id.clone(),
             first: placing::flow(number, "resources", data),
             then: placing::flow(number, "hangup", json!({})),

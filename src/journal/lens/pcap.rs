@@ -160,7 +160,6 @@ mod tests {
         );
         let mut pcap = Pcap::start(&mut file).unwrap();
         pcap.header(1_500_000, a, b, &[0x80; 12], 172).unwrap();
-        drop(pcap);
         let field = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
         assert_eq!((field(32), field(36)), (20 + 8 + 12, 20 + 8 + 172));
         assert_eq!(file[42..44], 200u16.to_be_bytes());
