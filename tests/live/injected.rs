@@ -181,8 +181,8 @@ fn judge(format: &str) {
     let event =
         Regex::new(r"^\s*[0-9]{4}-[0-9-]{5}T[0-9:.]+Z\s+(TRACE|DEBUG|INFO|WARN|ERROR) ").unwrap();
     // What a first start says on standard output is no part of the log.
-    let printed = ["The store was empty.", "The page, signed in once,"];
-    let first = |line: &&str| !printed.iter().any(|words| line.starts_with(words));
+    let greeting = ["The store was empty.", "The page, signed in once,"];
+    let first = |line: &&str| !greeting.iter().any(|words| line.starts_with(words));
     for line in log.split_terminator('\n').filter(first) {
         let moved = line.chars().find(|c| {
             c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
