@@ -28,5 +28,5 @@ fn the_kazoo_sdk_of_pypi_works_unchanged() {
 
 #[test]
 fn pykazoo_works_unchanged() {
-    works("pykazoo.py");
+    works("pykazoo_client.py");
 }
