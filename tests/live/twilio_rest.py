@@ -167,7 +167,7 @@ members = wait("both members", lambda: (m := client.conferences(room.sid).partic
 assert {m.call_sid for m in members} == set(names.values()), [m.call_sid for m in members]
 ann = client.conferences(room.sid).participants(names["ann"])
 assert ann.update(muted=True).muted and not ann.update(muted=False).muted
-assert ann.update(hold=True).hold and ann.fetch().muted
+assert ann.update(hold=True).hold and not ann.fetch().muted
 assert not ann.update(hold=False).hold
 assert client.conferences(room.sid).participants("ben").fetch().call_sid == names["ben"]
 assert ann.delete()

@@ -65,11 +65,11 @@ export function micros(gregorian: number): number {
   return (gregorian - GREGORIAN) * 1e6;
 }
 
-/** What is reported to others is no question to a callflow server. */
-const REPORTS = new Set(['webhook', 'recording']);
+/** What is reported to others, and sound that is fetched, is no question to a callflow server. */
+const OTHERS = new Set(['webhook', 'recording', 'sound to play', 'text to speech']);
 
 export function fromLens(lens: Lens): Exchange[] {
-  const asked = lens.events.filter((event) => event.kind === 'hook' && event.exchange !== null && event.pair === null && !REPORTS.has(event.detail));
+  const asked = lens.events.filter((event) => event.kind === 'hook' && event.exchange !== null && event.pair === null && !OTHERS.has(event.detail));
   return asked.map((question) => {
     const answer = lens.events.find((event) => event.pair === question.n && event.kind === 'hook') ?? null;
     const [method = '', path = ''] = question.title.split(' ');

@@ -130,7 +130,8 @@ export const steps = [
       t.assert.deepEqual(hooks.filter((title) => /php/.test(title)).sort(), ["GET /voice.php", "POST /order.php"]);
       await t.page.reload();
       await t.page.getByRole("button", { name: /Play from cursor/ }).waitFor();
-      const answered = lens.events.filter((event) => event.kind === "hook" && /^200/.test(event.title))[1];
+      const asked = lens.events.find((event) => event.kind === "hook" && event.title === "POST /order.php");
+      const answered = lens.events.find((event) => event.pair === asked.n);
       await t.page.locator(`[role=option][data-n="${answered.n}"]`).click();
       await t.page.getByRole("heading", { name: /to POST \/order\.php/ }).waitFor();
       await t.page.locator(".drawer .cm-line", { hasText: "I connect you now" }).first().waitFor();
