@@ -103,11 +103,13 @@ impl Server {
         let sip = free_udp_port();
         let http = free_tcp_port();
         let hook = Hook::start();
+        // Two of them run beside each other, and each keeps the ports it has used.
+        let ports = if traces { "20000-25998" } else { "26000-31998" };
         let config = directory.path().join("swivel.toml");
         std::fs::write(
             &config,
             format!(
-                "data_dir = {:?}\n[sip]\nlisten = [\"udp://{sip}\"]\n[rtp]\nports = \"20000-31998\"\n[http]\nlisten = \"{http}\"\n\
+                "data_dir = {:?}\n[sip]\nlisten = [\"udp://{sip}\"]\n[rtp]\nports = \"{ports}\"\n[http]\nlisten = \"{http}\"\n\
                  [pivot]\nallow = [\"127.0.0.0/8\"]\n[tts]\nprovider = \"command\"\n[log]\nlevel = \"warn\"\n{}",
                 directory.path().join("data"),
                 if traces { "" } else { "[retention]\ntraces = false\n" }
