@@ -210,19 +210,6 @@ impl Passed {
         }
     }
 
-    /// Makes room for the headers to come. Allocates.
-    pub(super) fn prepare(&mut self) {
-        for headers in [&mut self.received, &mut self.sent] {
-            if headers.wants_room() {
-                headers.prepare();
-            }
-        }
-    }
-
-    pub(super) fn wants_room(&self) -> bool {
-        self.received.wants_room() || self.sent.wants_room()
-    }
-
     /// How long after the begin a moment is.
     pub(super) fn since(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.begin)

@@ -487,7 +487,6 @@ impl Table {
     /// Does what a port's join wants beyond the tick.
     fn mend<I: PacketIo>(&mut self, now: Instant, key: u32, io: &mut I) {
         self.visit(now, key, io, PortState::tend);
-        self.visit(now, key, io, |state, _| state.make_room());
         let mismatched = |state: &Option<Box<PortState>>| {
             state.as_ref().is_some_and(|state| state.is_mismatched())
         };

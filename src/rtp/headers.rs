@@ -5,7 +5,7 @@
 //! packet written out in full, so that blocks are read by themselves. The first block stays, the two behind it take
 //! turns: of a long stream the middle is missing, and counted.
 //!
-//! [`Headers::note`] runs once a packet and allocates nothing; room is made by [`Headers::prepare`], elsewhere.
+//! [`Headers::note`] runs once a packet and allocates nothing: all room is made at the begin.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -14,8 +14,6 @@ use super::Header;
 
 /// Bytes of a block.
 const BLOCK: usize = 2048;
-/// What a stream that has just begun gets.
-const FIRST: usize = 512;
 /// The most one packet takes: everything written out.
 const MOST: usize = 1 + 5 + 2 + 2 + 4 + 4 + 2 + 19;
 /// Times are kept in steps of so many microseconds.
@@ -44,7 +42,7 @@ pub struct Noted {
 }
 
 /// Headers of one direction.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Headers {
     blocks: [Block; 3],
     current: usize,
@@ -82,47 +80,33 @@ struct Fields {
     source: u32,
 }
 
+impl Default for Headers {
+    /// No packet yet, and room for all that will be kept.
+    fn default() -> Self {
+        Self {
+            blocks: std::array::from_fn(|_| Block {
+                bytes: Vec::with_capacity(BLOCK),
+                count: 0,
+            }),
+            current: 0,
+            last: None,
+            missing: 0,
+        }
+    }
+}
+
 impl Headers {
-    /// Whether [`prepare`](Self::prepare) should be called soon.
-    pub fn wants_room(&self) -> bool {
-        let Some(block) = self.blocks.get(self.current) else {
-            return false;
-        };
-        if block.bytes.len() < block.bytes.capacity() / 2 {
-            return false;
-        }
-        block.bytes.capacity() < BLOCK || self.following().bytes.capacity() < BLOCK
-    }
-
-    /// Makes room for what comes. Allocates.
-    pub fn prepare(&mut self) {
-        let next = self.next();
-        let Some(block) = self.blocks.get_mut(self.current) else {
-            return;
-        };
-        if block.bytes.capacity() < FIRST {
-            block.bytes.reserve_exact(FIRST);
-        } else if block.bytes.capacity() < BLOCK {
-            block.bytes.reserve_exact(BLOCK - block.bytes.len());
-        } else if let Some(following) = self.blocks.get_mut(next)
-            && following.bytes.capacity() < BLOCK
-        {
-            following.bytes.reserve_exact(BLOCK);
+    /// Gives back what room was not needed, once nothing more comes.
+    pub fn fit(&mut self) {
+        for block in &mut self.blocks {
+            block.bytes.shrink_to_fit();
         }
     }
 
-    /// Writes a packet down. Without room it is counted as missing.
+    /// Writes a packet down, in place of older ones where there is no more room.
     pub fn note(&mut self, at: Duration, peer: SocketAddr, header: [u8; Header::LEN], length: u16) {
-        let full = |block: &Block| block.bytes.len() + MOST > block.bytes.capacity().min(BLOCK);
-        let Some(block) = self.blocks.get(self.current) else {
-            return;
-        };
-        if full(block) {
-            let whole = block.bytes.capacity() >= BLOCK;
-            if !whole || self.following().bytes.capacity() < BLOCK {
-                self.missing += 1;
-                return;
-            }
+        let full = |block: &Block| block.bytes.len() + MOST > BLOCK;
+        if self.blocks.get(self.current).is_some_and(full) {
             self.current = self.next();
             self.last = None;
             if let Some(block) = self.blocks.get_mut(self.current) {
@@ -179,14 +163,6 @@ impl Headers {
         match self.current {
             1 => 2,
             _ => 1,
-        }
-    }
-
-    fn following(&self) -> &Block {
-        let [_, one, other] = &self.blocks;
-        match self.current {
-            1 => other,
-            _ => one,
         }
     }
 }
@@ -392,7 +368,6 @@ mod tests {
 
     fn stream(packets: u32) -> (Headers, Vec<Noted>) {
         let (mut headers, mut sent) = (Headers::default(), Vec::new());
-        headers.prepare();
         let peers = [
             "192.0.2.7:4000".parse().unwrap(),
             "[2001:db8::7]:4002".parse().unwrap(),
@@ -414,9 +389,6 @@ mod tests {
             };
             headers.note(noted.at, noted.peer, noted.header, noted.length);
             sent.push(noted);
-            if headers.wants_room() {
-                headers.prepare();
-            }
         }
         (headers, sent)
     }
@@ -445,24 +417,19 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_without_room_is_counted_and_allocates_nothing() {
+    fn a_flood_takes_no_more_room_and_what_is_not_needed_is_given_back() {
         let mut headers = Headers::default();
-        headers.prepare();
-        let room = headers.blocks[0].bytes.capacity();
+        let room = headers.room();
         let peer = "192.0.2.7:4000".parse().unwrap();
         for n in 0..10_000u32 {
             let at = Duration::from_micros(u64::from(n));
             headers.note(at, peer, packet((n * 7) as u16, n * n, false, 0), 172);
         }
-        assert_eq!(headers.blocks[0].bytes.capacity(), room);
+        assert_eq!(headers.room(), room);
         assert_eq!(all(&headers).len() as u64 + headers.missing(), 10_000);
-        // Room that comes later is used.
-        headers.prepare();
-        headers.note(Duration::from_secs(9), peer, packet(9, 9, false, 0), 172);
-        assert_eq!(
-            all(&headers).last().map(|noted| noted.at),
-            Some(Duration::from_secs(9))
-        );
+        let (mut headers, sent) = stream(20);
+        headers.fit();
+        assert_eq!((all(&headers), headers.room()), (sent, headers.len()));
     }
 
     #[test]

@@ -358,7 +358,6 @@ fn nothing_is_known_of_no_lines() {
 
 fn rtp_line(ms: u64) -> Value {
     let mut headers = crate::rtp::headers::Headers::default();
-    headers.prepare();
     for n in 0..3u8 {
         let header = [0x80, 0, 0, n, 0, 0, 0, n * 80, 1, 2, 3, 4];
         let at = std::time::Duration::from_millis(20 * u64::from(n));

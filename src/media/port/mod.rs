@@ -325,8 +325,7 @@ impl PortState {
             self.reports.start(cx.now, cx.rng);
         }
         self.passed
-            .get_or_insert_with(|| Box::new(Passed::new(cx.now)))
-            .prepare();
+            .get_or_insert_with(|| Box::new(Passed::new(cx.now)));
         // Released, so that the learning window can see other sources; bound again once nothing is left to learn.
         cx.io.connect(cx.key, Channel::Rtp, None);
         self.hearing.heard_at(cx.now);
@@ -733,21 +732,14 @@ impl PortState {
     /// Whether something came up that has to wait for the end of the tick.
     pub(super) fn needs_mending(&self, now: Instant) -> bool {
         let rtc = self.session.as_ref().and_then(|s| s.rtc.as_deref());
-        self.is_mismatched()
-            || rtc.is_some_and(|rtc| rtc.is_due(now))
-            || self.passed.as_ref().is_some_and(|p| p.wants_room())
-    }
-
-    /// Makes room for headers of what passes. Not on the tick.
-    pub(super) fn make_room(&mut self) {
-        if let Some(passed) = &mut self.passed {
-            passed.prepare();
-        }
+        self.is_mismatched() || rtc.is_some_and(|rtc| rtc.is_due(now))
     }
 
     /// Headers of what has passed, once the port is closed.
     pub(super) fn take_passed(&mut self) -> Option<Box<Passed>> {
-        let passed = self.passed.take()?;
+        let mut passed = self.passed.take()?;
+        passed.received.fit();
+        passed.sent.fit();
         (!passed.received.is_empty() || !passed.sent.is_empty()).then_some(passed)
     }
 
