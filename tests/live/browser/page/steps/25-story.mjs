@@ -161,7 +161,7 @@ export const steps = [
       await t.page.getByRole("heading", { name: /^GET .*\/voice\.php$/ }).waitFor();
       await t.page.getByRole("link", { name: /POST \/order\.php/ }).first().click();
       await t.page.getByRole("heading", { name: /^POST .*\/order\.php$/ }).waitFor();
-      await t.page.keyboard.press("r");
+      await t.page.getByRole("button", { name: /^Replay/ }).first().click();
       await t.page.getByRole("button", { name: "Run it again" }).or(t.page.getByText(/^Replayed/)).first().waitFor();
       if (await t.page.getByRole("button", { name: "Run it again" }).count()) await t.page.getByRole("button", { name: "Run it again" }).click();
       await t.page.getByText(/^Replayed \d+ s ago$/).waitFor();
